@@ -1,0 +1,1 @@
+//! A stand-in Kubernetes API server, in memory and over real HTTP, for demo, development and tests

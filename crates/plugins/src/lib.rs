@@ -1,0 +1,1 @@
+//! Plimsoll's in-tree scheduling policies, one file each

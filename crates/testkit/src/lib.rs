@@ -1,0 +1,1 @@
+//! Builders of Kubernetes objects for Plimsoll's tests

@@ -1,0 +1,1 @@
+//! Plimsoll's shell: the only code that knows a cluster, a clock, a socket, a process.

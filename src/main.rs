@@ -1,0 +1,2 @@
+//! The program `plimsoll`.
+fn main() {}
