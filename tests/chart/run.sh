@@ -22,6 +22,10 @@ leave_out() {
 
 # The folder's name follows the pins and the Python, so a change of either fetches anew.
 version=$("$python" -c 'import sys; print("%d.%d" % sys.version_info[:2])')
+case $version in
+    3.11 | 3.12 | 3.13 | 3.14) ;;
+    *) leave_out "the pinned packages are for Python 3.11 to 3.14, this is $version (PYTHON names another)" ;;
+esac
 pins=$(cat tests/chart/requirements.txt tests/chart/helm-engine.txt | sha256sum | cut -c1-12)
 tools=.bin/chart/py$version-$pins
 

@@ -16,18 +16,33 @@ REFUSED = {
     "an unknown pull policy": ({"image": {"repository": "r", "pullPolicy": "Sometimes"}}, ["/image/pullPolicy"]),
     "an unknown key": (with_image(replicas=3), ["replicas"]),
     "an unknown nested key": (with_image(serviceAccount={"craete": True}), ["/serviceAccount", "craete"]),
-    "an unknown monitor key": (with_image(metrics={"serviceMonitor": {"enable": True}}), ["/metrics/serviceMonitor", "enable"]),
+    "an unknown monitor key": (
+        with_image(metrics={"serviceMonitor": {"enable": True}}),
+        ["/metrics/serviceMonitor", "enable"],
+    ),
     "replicas as text": (with_image(replicaCount="2"), ["/replicaCount"]),
     "negative replicas": (with_image(replicaCount=-1), ["/replicaCount"]),
     "a port out of range": (with_image(service={"port": 70000}), ["/service/port"]),
-    "an interval that is none": (with_image(metrics={"serviceMonitor": {"interval": "often"}}), ["/metrics/serviceMonitor/interval"]),
+    "an interval that is none": (
+        with_image(metrics={"serviceMonitor": {"interval": "often"}}),
+        ["/metrics/serviceMonitor/interval"],
+    ),
     "a name that is none": (with_image(fullnameOverride="Not_A_Name"), ["/fullnameOverride"]),
     "a label that is not text": (with_image(podLabels={"a": 1}), ["/podLabels/a"]),
     "the file as text": (with_image(config="profiles: []"), ["/config"]),
     "another kind of file": (with_image(config={"kind": "DeschedulerPolicy"}), ["/config/kind"]),
-    "a switch as text": (with_image(plimsollConfig={"replaceDefaultScheduler": "yes"}), ["/plimsollConfig/replaceDefaultScheduler"]),
-    "the cluster's scheduler name": (with_image(config=DEFAULT_NAME), ["config.profiles", "plimsollConfig.replaceDefaultScheduler=true"]),
-    "the cluster's lease": (with_image(config=DEFAULT_LEASE), ["config.leaderElection", "plimsollConfig.replaceDefaultScheduler=true"]),
+    "a switch as text": (
+        with_image(plimsollConfig={"replaceDefaultScheduler": "yes"}),
+        ["/plimsollConfig/replaceDefaultScheduler"],
+    ),
+    "the cluster's scheduler name": (
+        with_image(config=DEFAULT_NAME),
+        ["config.profiles", "plimsollConfig.replaceDefaultScheduler=true"],
+    ),
+    "the cluster's lease": (
+        with_image(config=DEFAULT_LEASE),
+        ["config.leaderElection", "plimsollConfig.replaceDefaultScheduler=true"],
+    ),
     "one name for two profiles": (
         with_image(config={"profiles": [{"schedulerName": "a"}, {"schedulerName": "a"}]}), ["config.profiles", "a, a"],
     ),
