@@ -1,6 +1,7 @@
 """Runs every function named test_* of the modules named test_*; arguments choose by a part of the name.
 
 A test that is a generator yields (label, function) pairs, one for each row of its table.
+--write-readme brings the table in the chart's README up to date instead.
 """
 
 import importlib
@@ -8,6 +9,8 @@ import inspect
 import pathlib
 import sys
 import traceback
+
+import values_table
 
 
 def tests():
@@ -26,6 +29,9 @@ def tests():
 
 def main():
     wanted = sys.argv[1:]
+    if wanted == ["--write-readme"]:
+        values_table.write()
+        return 0
     passed = failed = 0
     for name, test in tests():
         if wanted and not any(part in name for part in wanted):

@@ -10,6 +10,7 @@ import yaml
 from chart import CHART, CI_VALUES, NEWEST_MINOR, OLDEST_MINOR, ci_values, install
 from fake_api import FakeApi
 from helm_engine import Helm, Refused
+import values_table
 
 
 def validate(values_name, minor):
@@ -72,3 +73,8 @@ def test_every_default_is_in_the_schema_and_the_other_way_round():
     jsonschema.validate(values, schema)
     # These two are only accepted.
     assert set(schema["properties"]) - {"global", "enabled"} == set(values)
+
+
+def test_readme_table_is_up_to_date():
+    _, current, _ = values_table.split()
+    assert current == values_table.table(), "run tests/chart/run.sh --write-readme"
