@@ -1,0 +1,53 @@
+"""Runs every function named test_* of the modules named test_*; arguments choose by a part of the name.
+
+A test that is a generator yields (label, function) pairs, one for each row of its table.
+--write-readme brings the table in the chart's README up to date instead.
+"""
+
+import importlib
+import inspect
+import pathlib
+import sys
+import traceback
+
+import values_table
+
+
+def tests():
+    for path in sorted(pathlib.Path(__file__).parent.glob("test_*.py")):
+        module = importlib.import_module(path.stem)
+        for name, function in inspect.getmembers(module, inspect.isfunction):
+            if not name.startswith("test_") or function.__module__ != path.stem:
+                continue
+            full_name = f"{path.stem.removeprefix('test_')}.{name.removeprefix('test_')}"
+            if inspect.isgeneratorfunction(function):
+                for label, row in function():
+                    yield f"{full_name}[{label}]", row
+            else:
+                yield full_name, function
+
+
+def main():
+    wanted = sys.argv[1:]
+    if wanted == ["--write-readme"]:
+        values_table.write()
+        return 0
+    passed = failed = 0
+    for name, test in tests():
+        if wanted and not any(part in name for part in wanted):
+            continue
+        try:
+            test()
+            passed += 1
+        except Exception:
+            failed += 1
+            print(f"FAILED {name}\n{traceback.format_exc()}", flush=True)
+    if passed + failed == 0:
+        print("no test has such a name" if wanted else "no tests were found")
+        failed = 1
+    print(f"{passed} passed, {failed} failed")
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

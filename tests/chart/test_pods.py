@@ -1,0 +1,98 @@
+"""The pods: admitted at the level "restricted", spread, probed, and scheduled by another scheduler than themselves."""
+
+from functools import partial
+
+from chart import CI_VALUES, ci_values, install, with_image
+
+
+def restricted(values_name):
+    rendered = install(ci_values(values_name))
+    spec, container = rendered.pod()["spec"], rendered.container()
+    for field in ("hostNetwork", "hostPID", "hostIPC", "initContainers", "ephemeralContainers"):
+        assert field not in spec, field
+    assert all(set(volume) <= {"name", "configMap", "secret", "emptyDir", "projected"} for volume in spec["volumes"])
+    assert all("hostPort" not in port for port in container["ports"])
+    assert spec["securityContext"]["runAsNonRoot"] is True
+    assert spec["securityContext"].get("runAsUser") != 0
+    assert spec["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
+    assert container["securityContext"] == {
+        "allowPrivilegeEscalation": False, "readOnlyRootFilesystem": True, "capabilities": {"drop": ["ALL"]},
+    }
+
+
+def test_restricted():
+    for name in CI_VALUES:
+        yield name, partial(restricted, name)
+
+
+def test_user_is_numeric_and_not_root_and_can_be_left_to_the_platform():
+    context = install(with_image()).pod()["spec"]["securityContext"]
+    assert (context["runAsUser"], context["runAsGroup"]) == (65532, 65532)
+    assert "runAsUser" not in install(ci_values("single")).pod()["spec"]["securityContext"]
+
+
+def test_the_token_is_mounted_by_the_pod_alone():
+    rendered = install(with_image())
+    assert rendered.one("ServiceAccount")["automountServiceAccountToken"] is False
+    assert rendered.pod()["spec"]["automountServiceAccountToken"] is True
+
+
+def test_own_pods_are_never_scheduled_by_themselves():
+    for name in CI_VALUES:
+
+        def row(name=name):
+            assert install(ci_values(name)).pod()["spec"]["schedulerName"] == "default-scheduler"
+
+        yield name, row
+
+
+def test_probes_are_on_the_plain_port():
+    container = install(with_image()).container()
+    assert container["ports"] == [{"name": "metrics", "containerPort": 10251, "protocol": "TCP"}]
+    assert container["livenessProbe"]["httpGet"] == {"path": "/livez", "port": "metrics"}
+    assert container["readinessProbe"]["httpGet"] == {"path": "/readyz", "port": "metrics"}
+
+
+def test_image_forms():
+    digest = "sha256:" + "0" * 64
+    rows = {
+        "the chart's version": ({}, "r/p:0.1.0"),
+        "a tag": ({"tag": "v2"}, "r/p:v2"),
+        "a digest": ({"digest": digest}, f"r/p:0.1.0@{digest}"),
+        "both": ({"tag": "v2", "digest": digest}, f"r/p:v2@{digest}"),
+    }
+    for label, (image, expected) in rows.items():
+
+        def row(image=image, expected=expected):
+            assert install({"image": {"repository": "r/p"} | image}).container()["image"] == expected
+
+        yield label, row
+
+
+def test_spread_is_soft_and_can_be_replaced():
+    default = install(with_image()).pod()["spec"]["topologySpreadConstraints"]
+    assert [constraint["whenUnsatisfiable"] for constraint in default] == ["ScheduleAnyway"]
+    mine = {"maxSkew": 1, "topologyKey": "zone", "whenUnsatisfiable": "DoNotSchedule",
+            "labelSelector": {"matchLabels": {"a": "b"}}}
+    assert install(with_image(topologySpreadConstraints=[mine])).pod()["spec"]["topologySpreadConstraints"] == [mine]
+    assert "topologySpreadConstraints" not in install(with_image(topologySpreadConstraints=[])).pod()["spec"]
+
+
+def test_budget_only_with_more_than_one_replica():
+    for replicas, expected in {0: 0, 1: 0, 2: 1, 3: 1}.items():
+
+        def row(replicas=replicas, expected=expected):
+            budgets = install(with_image(replicaCount=replicas)).of_kind("PodDisruptionBudget")
+            assert len(budgets) == expected
+            for budget in budgets:
+                assert budget["spec"]["maxUnavailable"] == 1
+                assert budget["spec"]["unhealthyPodEvictionPolicy"] == "AlwaysAllow"
+
+        yield f"{replicas} replicas", row
+
+
+def test_quota_admits_the_priority_class():
+    rendered = install(with_image(resourceQuota={"enabled": True}))
+    expression = rendered.one("ResourceQuota")["spec"]["scopeSelector"]["matchExpressions"][0]
+    assert expression["values"] == [rendered.pod()["spec"]["priorityClassName"]]
+    assert not install(with_image()).of_kind("ResourceQuota")
