@@ -146,7 +146,7 @@ fn multiplier(suffix: &str) -> Option<Multiplier> {
                 return None;
             }
             // Beyond any amount that could matter the exponent only says "huge" or "nothing".
-            let ten = digits.parse::<i32>().unwrap_or(if digits.starts_with('-') { -1_000 } else { 1_000 });
+            let ten = digits.parse::<i32>().unwrap_or_else(|_| if digits.starts_with('-') { -1_000 } else { 1_000 });
             decimal(ten.clamp(-1_000, 1_000))
         }
     }
@@ -196,7 +196,7 @@ fn scale(value: i128, by: &Multiplier) -> i128 {
     if by.ten >= 0 {
         power.and_then(|p| value.checked_mul(p)).unwrap_or(if value == 0 { 0 } else { MAX })
     } else {
-        power.map_or(i128::from(value > 0), |p| value / p + i128::from(value % p > 0))
+        power.map_or_else(|| i128::from(value > 0), |p| value / p + i128::from(value % p > 0))
     }
 }
 

@@ -1,0 +1,151 @@
+//! What is known of the cluster beside single nodes: images, resource names, namespaces, further objects, nominations.
+
+use std::any::Any;
+use std::sync::Arc;
+
+use hashbrown::HashMap;
+
+use crate::intern::Istr;
+use crate::labels::LabelSet;
+use crate::node::NodeInfo;
+use crate::object::{KindId, ObjectKey};
+use crate::pod::{PodInfo, Uid};
+
+/// An image somewhere in the cluster.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ImageState {
+    /// Its size as the first node told it.
+    pub size_bytes: i64,
+    /// How many nodes have it.
+    pub nodes: usize,
+}
+
+/// The part of a view that belongs to no node.
+#[derive(Clone, Debug, Default)]
+pub struct ClusterInfo {
+    pub(crate) node_count: usize,
+    pub(crate) images: Arc<HashMap<Istr, ImageState>>,
+    /// The scalar resources that some node has or had, by their number.
+    pub(crate) resource_columns: Arc<Vec<Istr>>,
+    pub(crate) namespaces: Arc<HashMap<Istr, Arc<LabelSet>>>,
+    pub(crate) objects: HashMap<KindId, Arc<ObjectMap>>,
+}
+
+pub(crate) type AnyObject = Arc<dyn Any + Send + Sync>;
+pub(crate) type ObjectMap = HashMap<ObjectKey, AnyObject>;
+
+impl ClusterInfo {
+    /// The labels of a namespace, if its object is known.
+    pub fn namespace_labels(&self, name: &Istr) -> Option<&Arc<LabelSet>> {
+        self.namespaces.get(name)
+    }
+
+    /// An image by its normalised name.
+    pub fn image(&self, name: &Istr) -> Option<ImageState> {
+        self.images.get(name).copied()
+    }
+
+    /// Sets or (with `None`) forgets a namespace's labels.
+    pub fn set_namespace(&mut self, name: Istr, labels: Option<Arc<LabelSet>>) {
+        let namespaces = Arc::make_mut(&mut self.namespaces);
+        match labels {
+            Some(labels) => namespaces.insert(name, labels),
+            None => namespaces.remove(&name),
+        };
+    }
+
+    /// Sets or (with `None`) forgets an object of a kind that some plugin declared. Gives what was known before.
+    pub fn set_object(&mut self, kind: KindId, key: ObjectKey, object: Option<AnyObject>) -> Option<AnyObject> {
+        let map = Arc::make_mut(self.objects.entry(kind).or_default());
+        match object {
+            Some(object) => map.insert(key, object),
+            None => map.remove(&key),
+        }
+    }
+
+    /// Every object of a kind.
+    pub fn object_keys(&self, kind: KindId) -> impl Iterator<Item = &ObjectKey> {
+        self.objects.get(&kind).into_iter().flat_map(|map| map.keys())
+    }
+
+    /// Counts a node in, out, or anew. Gives whether a resource name was seen for the first time.
+    pub(crate) fn replace_node(&mut self, old: Option<&NodeInfo>, new: Option<&NodeInfo>) -> bool {
+        self.node_count = self.node_count + usize::from(new.is_some()) - usize::from(old.is_some());
+        if old.map(|n| &n.images) != new.map(|n| &n.images) {
+            self.replace_images(old, new);
+        }
+        let mut fresh = false;
+        for (name, _) in new.iter().flat_map(|n| &n.allocatable.scalars) {
+            if !self.resource_columns.contains(name) {
+                Arc::make_mut(&mut self.resource_columns).push(name.clone());
+                fresh = true;
+            }
+        }
+        fresh
+    }
+
+    fn replace_images(&mut self, old: Option<&NodeInfo>, new: Option<&NodeInfo>) {
+        let images = Arc::make_mut(&mut self.images);
+        // In before out: an image that stays on its only node keeps the size it was first seen with.
+        for image in new.iter().flat_map(|n| &n.images) {
+            let fresh = ImageState { size_bytes: image.size_bytes, nodes: 0 };
+            images.entry(image.name.clone()).or_insert(fresh).nodes += 1;
+        }
+        for image in old.iter().flat_map(|n| &n.images) {
+            if let Some(state) = images.get_mut(&image.name) {
+                state.nodes = state.nodes.saturating_sub(1);
+                if state.nodes == 0 {
+                    images.remove(&image.name);
+                }
+            }
+        }
+    }
+}
+
+/// The pods that nodes are being cleared for: they count on their node for every pod of no higher priority.
+#[derive(Clone, Debug, Default)]
+pub struct Nominations {
+    by_node: HashMap<Istr, Vec<Arc<PodInfo>>>,
+    nodes: HashMap<Uid, Istr>,
+}
+
+impl Nominations {
+    /// Nominates a pod for a node, instead of any node it was nominated for before.
+    pub fn set(&mut self, node: Istr, pod: Arc<PodInfo>) {
+        self.remove(&pod.key.uid);
+        self.nodes.insert(pod.key.uid.clone(), node.clone());
+        self.by_node.entry(node).or_default().push(pod);
+    }
+
+    /// Takes a pod's nomination back; gives the node it was for.
+    pub fn remove(&mut self, uid: &Uid) -> Option<Istr> {
+        let node = self.nodes.remove(uid)?;
+        if let Some(pods) = self.by_node.get_mut(&node) {
+            pods.retain(|p| p.key.uid != *uid);
+            if pods.is_empty() {
+                self.by_node.remove(&node);
+            }
+        }
+        Some(node)
+    }
+
+    /// The node a pod is nominated for.
+    pub fn node_of(&self, uid: &Uid) -> Option<&Istr> {
+        self.nodes.get(uid)
+    }
+
+    /// The pods nominated for a node.
+    pub fn pods(&self, node: &Istr) -> &[Arc<PodInfo>] {
+        self.by_node.get(node).map_or(&[], |pods| pods)
+    }
+
+    /// Every node that some pod is nominated for.
+    pub fn nodes(&self) -> impl Iterator<Item = &Istr> {
+        self.by_node.keys()
+    }
+
+    /// Whether no pod is nominated.
+    pub fn is_empty(&self) -> bool {
+        self.nodes.is_empty()
+    }
+}

@@ -1,0 +1,111 @@
+//! Further kinds of objects that a plugin wants to know: declared by type, decoded by the plugin, delivered as one
+//! generic event.
+
+use std::any::TypeId;
+use std::fmt;
+use std::marker::PhantomData;
+use std::sync::Arc;
+
+use crate::cluster::{AnyObject, ClusterInfo};
+use crate::intern::Istr;
+
+/// A kind of object besides pods, nodes and namespaces. The shell watches it and hands every object to `decode`; what
+/// comes out is kept for as long as the object exists and can be read through [`Objects`].
+pub trait ObjectKind: Send + Sync + 'static {
+    /// The API group; empty for the core group.
+    const GROUP: &'static str;
+    /// The version, such as `v1`.
+    const VERSION: &'static str;
+    /// The plural name, such as `podgroups`.
+    const PLURAL: &'static str;
+    /// What a plugin reads of an object.
+    type Object: Send + Sync + 'static;
+    /// Reads an object. The error is reported with the object's name; the object then counts as absent.
+    fn decode(json: &serde_json::Value) -> Result<Self::Object, String>;
+}
+
+/// Tells kinds apart.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub struct KindId(TypeId);
+
+impl KindId {
+    /// The id of a kind.
+    pub fn of<K: ObjectKind>() -> Self {
+        Self(TypeId::of::<K>())
+    }
+}
+
+/// A kind as the shell needs it: where to watch, and how to decode what comes.
+#[derive(Clone, Copy)]
+pub struct KindRef {
+    /// Which kind.
+    pub id: KindId,
+    /// [`ObjectKind::GROUP`].
+    pub group: &'static str,
+    /// [`ObjectKind::VERSION`].
+    pub version: &'static str,
+    /// [`ObjectKind::PLURAL`].
+    pub plural: &'static str,
+    /// [`ObjectKind::decode`], typed away.
+    pub decode: fn(&serde_json::Value) -> Result<AnyObject, String>,
+}
+
+impl KindRef {
+    /// The reference to a kind.
+    pub fn of<K: ObjectKind>() -> Self {
+        Self {
+            id: KindId::of::<K>(),
+            group: K::GROUP,
+            version: K::VERSION,
+            plural: K::PLURAL,
+            decode: |json| K::decode(json).map(|object| Arc::new(object) as AnyObject),
+        }
+    }
+
+    /// `plural.version.group`, as cluster events name the kind.
+    pub fn event_name(&self) -> Istr {
+        Istr::from(format!("{}.{}.{}", self.plural, self.version, self.group))
+    }
+}
+
+impl fmt::Debug for KindRef {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.event_name())
+    }
+}
+
+/// Where an object is found; the namespace is empty for kinds that have none.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub struct ObjectKey {
+    /// Its namespace.
+    pub namespace: Istr,
+    /// Its name.
+    pub name: Istr,
+}
+
+/// The objects of one kind, as a plugin reads them.
+pub struct Objects<'a, K: ObjectKind> {
+    cluster: &'a ClusterInfo,
+    kind: PhantomData<K>,
+}
+
+impl<'a, K: ObjectKind> Objects<'a, K> {
+    pub(crate) fn new(cluster: &'a ClusterInfo) -> Self {
+        Self { cluster, kind: PhantomData }
+    }
+
+    /// The object of this name, if it exists and could be decoded.
+    pub fn get(&self, key: &ObjectKey) -> Option<&'a K::Object> {
+        self.cluster.objects.get(&KindId::of::<K>())?.get(key)?.downcast_ref()
+    }
+
+    /// How many there are.
+    pub fn len(&self) -> usize {
+        self.cluster.objects.get(&KindId::of::<K>()).map_or(0, |map| map.len())
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+}

@@ -1,0 +1,371 @@
+//! The extension points as traits. A plugin implements those it has something to say at, and names them once, in its
+//! registry line (see [`crate::extensions::Extensions`]).
+//!
+//! Filter and Score are functions of one node. Whatever follows from the pod alone is worked out once, in `prepare`;
+//! what comes out of it, the `State`, is handed to the function for every node. Both say by type what they read, which
+//! is what allows the engine to keep answers for as long as nothing they read has changed.
+
+use std::time::Duration;
+
+use crate::cluster_event::{Change, ClusterEvent, QueueingHint, Registration};
+use crate::intern::Istr;
+use crate::object::KindRef;
+use crate::overlay::Overlay;
+use crate::pod::{PodInfo, Uid};
+use crate::read::{Block, ClusterOf, Of, PodOf, Read, ReadCluster, ReadPod};
+use crate::table::{Row, View};
+use crate::time::Time;
+use crate::topology::CounterSpec;
+use crate::verdict::{Code, PluginError, Rejection, Verdict};
+
+/// What every plugin has.
+pub trait Plugin: Send + Sync + 'static {
+    /// The name in configuration, messages and metrics.
+    const NAME: &'static str;
+
+    /// Annotations of pods and nodes that the plugin reads; all others are dropped while parsing.
+    fn annotation_keys(&self) -> Vec<Istr> {
+        Vec::new()
+    }
+
+    /// Further kinds of objects that the plugin reads.
+    fn kinds(&self) -> Vec<KindRef> {
+        Vec::new()
+    }
+}
+
+/// What a plugin wants to hear of for the pods that it turned away. A plugin that can turn pods away and does not
+/// implement this hears of everything, and every change leads to another attempt.
+pub trait EnqueueExtensions: Plugin {
+    /// The changes that might make a rejected pod fit.
+    fn registrations(&self) -> Vec<Registration>;
+
+    /// Whether this change is worth another attempt of `pod`. Asked only for registrations that say so.
+    fn hint(&self, pod: &PodInfo, event: &ClusterEvent, change: &Change<'_>) -> QueueingHint {
+        let _ = (pod, event, change);
+        QueueingHint::Queue
+    }
+}
+
+/// A pod in the queue, as QueueSort sees it.
+#[derive(Clone, Copy)]
+pub struct Queued<'a> {
+    /// The pod.
+    pub pod: &'a PodInfo,
+    /// When it was last put into the queue, new or after a failed attempt.
+    pub timestamp: Time,
+    /// When it first could be scheduled.
+    pub initial_attempt: Option<Time>,
+}
+
+/// Keeps a pod out of the queue until it is ready to be tried.
+pub trait PreEnqueue: Plugin {
+    /// `Err` gates the pod; it is asked again when something the plugin registered for happens.
+    fn pre_enqueue(&self, pod: &PodInfo) -> Result<(), Rejection>;
+}
+
+/// The order of the active queue: exactly one plugin, the same in every profile.
+pub trait QueueSort: Plugin {
+    /// Whether `a` is tried before `b`. Must be a strict weak order, and must not change while a pod is queued.
+    fn less(&self, a: Queued<'_>, b: Queued<'_>) -> bool;
+}
+
+/// What PreFilter says of a pod as a whole.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum PreFilterVerdict {
+    /// Ask Filter about every node.
+    Run,
+    /// This plugin's Filter has nothing to say about the pod.
+    Skip,
+    /// Only these nodes can be right; ask Filter about them.
+    Only(Vec<Istr>),
+    /// The pod fits nowhere.
+    Reject(Rejection),
+}
+
+/// Looks at the pod once, before any node.
+pub trait PreFilter: Plugin {
+    /// What is read of the pod.
+    type Pod: ReadPod;
+    /// What is read of the cluster as a whole.
+    type Cluster: ReadCluster;
+    /// Looks at the pod.
+    fn pre_filter(&self, pod: PodOf<'_, Self::Pod>, cluster: ClusterOf<'_, Self::Cluster>) -> PreFilterVerdict;
+}
+
+/// May the pod be on a node?
+pub trait Filter: Plugin {
+    /// What `prepare` reads of the pod.
+    type Pod: ReadPod;
+    /// What `prepare` reads of the cluster as a whole.
+    type Cluster: ReadCluster;
+    /// What `filter` reads of a node.
+    type Node: Read;
+    /// What follows from the pod, for all nodes.
+    type State: PartialEq + Send + Sync + 'static;
+
+    /// Works out what follows from the pod; `None` when every node will do.
+    fn prepare(&self, pod: PodOf<'_, Self::Pod>, cluster: ClusterOf<'_, Self::Cluster>) -> Option<Self::State>;
+
+    /// What is to be counted by topology domain, for a plugin that reads [`crate::read::TopologyDomains`].
+    fn counters(&self, state: &Self::State) -> Vec<CounterSpec> {
+        let _ = state;
+        Vec::new()
+    }
+
+    /// The answer for one node.
+    fn filter(&self, state: &Self::State, node: Of<'_, Self::Node>) -> Verdict;
+
+    /// The answers for the nodes of a block; those of other lanes are not looked at. Worth writing only where columns
+    /// pay, and equal to `filter` for every lane.
+    fn filter_block(&self, state: &Self::State, block: &Block<'_, Self::Node>, out: &mut [Verdict; 64]) {
+        block.each(|lane, node| out[lane] = self.filter(state, node));
+    }
+
+    /// The texts of an answer's reasons, one for each bit. Called only when a message is wanted.
+    fn reasons(&self, state: &Self::State, reasons: u32) -> Vec<String>;
+}
+
+/// The least and the greatest raw score over the feasible nodes.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Extent {
+    /// The least.
+    pub min: i64,
+    /// The greatest.
+    pub max: i64,
+}
+
+impl Extent {
+    /// The extent of these scores; `None` of none.
+    pub fn of(scores: impl IntoIterator<Item = i64>) -> Option<Self> {
+        scores.into_iter().map(|s| Self { min: s, max: s }).reduce(Self::join)
+    }
+    /// The extent of both.
+    #[must_use]
+    pub fn join(self, other: Self) -> Self {
+        Self { min: self.min.min(other.min), max: self.max.max(other.max) }
+    }
+}
+
+/// The worst score of a node.
+pub const MIN_NODE_SCORE: i64 = 0;
+/// The best score of a node.
+pub const MAX_NODE_SCORE: i64 = 100;
+
+/// Looks at the pod once, when several nodes are left.
+pub trait PreScore: Plugin {
+    /// What is read of the pod.
+    type Pod: ReadPod;
+    /// What is read of the cluster as a whole.
+    type Cluster: ReadCluster;
+    /// Whether the plugin's Score has anything to say; if not, the plugin has no score at all.
+    fn pre_score(&self, pod: PodOf<'_, Self::Pod>, cluster: ClusterOf<'_, Self::Cluster>) -> bool;
+}
+
+/// How good is a node?
+pub trait Score: Plugin {
+    /// Whether `normalize` makes the score of the raw one.
+    const NORMALIZED: bool = false;
+    /// What `prepare` reads of the pod.
+    type Pod: ReadPod;
+    /// What `prepare` reads of the cluster as a whole.
+    type Cluster: ReadCluster;
+    /// What `score` reads of a node.
+    type Node: Read;
+    /// What follows from the pod, for all nodes.
+    type State: PartialEq + Send + Sync + 'static;
+
+    /// Works out what follows from the pod; `None` when the score is 0 everywhere.
+    fn prepare(&self, pod: PodOf<'_, Self::Pod>, cluster: ClusterOf<'_, Self::Cluster>) -> Option<Self::State>;
+
+    /// What is to be counted by topology domain, for a plugin that reads [`crate::read::TopologyDomains`].
+    fn counters(&self, state: &Self::State) -> Vec<CounterSpec> {
+        let _ = state;
+        Vec::new()
+    }
+
+    /// The raw score of one node: 0 to 100, or anything if it is normalised.
+    fn score(&self, state: &Self::State, node: Of<'_, Self::Node>) -> i64;
+
+    /// The raw scores for the nodes of a block, equal to `score` for every lane.
+    fn score_block(&self, state: &Self::State, block: &Block<'_, Self::Node>, out: &mut [i64; 64]) {
+        block.each(|lane, node| out[lane] = self.score(state, node));
+    }
+
+    /// The score, 0 to 100, of a raw one; `over` is the extent of the feasible nodes' raw scores.
+    fn normalize(&self, raw: i64, over: Extent) -> i64 {
+        let _ = over;
+        raw
+    }
+}
+
+/// How good is a node, where that also depends on which other nodes are feasible? The terms of a node are a function of
+/// that node and can be kept; what follows from the feasible set is worked out once for each decision.
+pub trait ScoreOverFeasible: Plugin {
+    /// What `prepare` reads of the pod.
+    type Pod: ReadPod;
+    /// What `prepare` reads of the cluster as a whole.
+    type Cluster: ReadCluster;
+    /// What `terms` reads of a node.
+    type Node: Read;
+    /// What follows from the pod, for all nodes.
+    type State: PartialEq + Send + Sync + 'static;
+    /// The integers of one node that its score is made of.
+    type Terms: Clone + Send + Sync + 'static;
+    /// What follows from the feasible set.
+    type Scalars;
+
+    /// Works out what follows from the pod; `None` when the plugin has no score for it.
+    fn prepare(&self, pod: PodOf<'_, Self::Pod>, cluster: ClusterOf<'_, Self::Cluster>) -> Option<Self::State>;
+    /// What is to be counted by topology domain.
+    fn counters(&self, state: &Self::State) -> Vec<CounterSpec>;
+    /// The terms of one node.
+    fn terms(&self, state: &Self::State, node: Of<'_, Self::Node>) -> Self::Terms;
+    /// What follows from the terms of the feasible nodes.
+    fn scalars<'t>(
+        &self,
+        state: &Self::State,
+        feasible: impl Iterator<Item = &'t Self::Terms> + Clone,
+    ) -> Self::Scalars;
+    /// The raw score of one node.
+    fn combine(&self, state: &Self::State, scalars: &Self::Scalars, terms: &Self::Terms) -> i64;
+    /// The score, 0 to 100, of a raw one.
+    fn normalize(&self, raw: i64, over: Extent) -> i64;
+}
+
+/// What PostFilter looks at: a pod that fits nowhere, and why.
+pub struct PostFilterContext<'a> {
+    /// The view it was decided on.
+    pub view: &'a View,
+    /// Whether the node of a row turned the pod away in a way that pods leaving it could change.
+    pub resolvable: &'a dyn Fn(Row) -> bool,
+    /// Whether the pod would pass Filter on the node of a row, given an overlay.
+    pub fits: &'a dyn Fn(Row, &Overlay) -> bool,
+}
+
+/// What PostFilter did about a pod that fits nowhere.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum PostFilterVerdict {
+    /// This node is being cleared for the pod.
+    Nominate(Istr),
+    /// Nothing can be done; the text joins the pod's message.
+    Reject(Rejection),
+}
+
+/// Called when a pod fits nowhere.
+pub trait PostFilter: Plugin {
+    /// Looks for a way. `Unschedulable` lets the next plugin try; any other code ends the search.
+    fn post_filter(&self, pod: &PodInfo, context: &PostFilterContext<'_>) -> Result<PostFilterVerdict, PluginError>;
+}
+
+/// Why Reserve or Permit said no.
+#[derive(Debug)]
+pub enum Refusal {
+    /// The pod does not fit there after all.
+    Rejected(Rejection),
+    /// Something failed.
+    Failed(PluginError),
+}
+
+/// Keeps account of what a pod takes up beyond the node's own columns. Called by the owner of the cache, one pod at a
+/// time.
+pub trait Reserve: Plugin {
+    /// Takes what the pod needs on its node.
+    fn reserve(&self, pod: &PodInfo, node: &Istr) -> Result<(), Refusal>;
+    /// Gives it back. Called for every plugin when any of them refused, so it may come without a `reserve`.
+    fn unreserve(&self, pod: &PodInfo, node: &Istr);
+}
+
+/// What Permit says of a pod whose node is chosen.
+#[derive(Debug)]
+pub enum PermitVerdict {
+    /// Bind it.
+    Allow,
+    /// Hold it, at most this long.
+    Wait(Duration),
+    /// Do not bind it.
+    Refuse(Refusal),
+}
+
+/// Permit's answer: on the pod itself, and on pods that the plugin holds.
+#[derive(Debug)]
+pub struct PermitAnswer {
+    /// On the pod.
+    pub verdict: PermitVerdict,
+    /// Held pods that this plugin lets go.
+    pub allow: Vec<Uid>,
+    /// Held pods that are turned away, with the reason.
+    pub reject: Vec<(Uid, String)>,
+}
+
+impl PermitAnswer {
+    /// An answer on the pod alone.
+    pub fn only(verdict: PermitVerdict) -> Self {
+        Self { verdict, allow: Vec::new(), reject: Vec::new() }
+    }
+}
+
+/// May the pod be bound now?
+pub trait Permit: Plugin {
+    /// Decides; `waiting` are the pods that some Permit plugin holds.
+    fn permit(&self, pod: &PodInfo, node: &Istr, waiting: &[&PodInfo]) -> PermitAnswer;
+}
+
+/// Something to be written to the API server, as data. The shell writes it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Write {
+    /// API group; empty for the core group.
+    pub group: String,
+    /// API version.
+    pub version: String,
+    /// Plural name of the kind.
+    pub plural: String,
+    /// Namespace; empty for kinds without.
+    pub namespace: String,
+    /// Name of the object.
+    pub name: String,
+    /// Subresource, if it is not the object itself.
+    pub subresource: Option<String>,
+    /// A merge patch. It should carry `metadata.resourceVersion` or `metadata.uid` as precondition.
+    pub merge_patch: serde_json::Value,
+}
+
+/// Writes something before the binding.
+pub trait PreBind: Plugin {
+    /// What has to be written first, in order.
+    fn pre_bind(&self, pod: &PodInfo, node: &Istr) -> Result<Vec<Write>, PluginError>;
+}
+
+/// How a pod is bound.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum BindVerdict {
+    /// Not by this plugin.
+    Skip,
+    /// By creating a Binding.
+    Binding,
+    /// By this write instead.
+    Write(Write),
+}
+
+/// Binds a pod: the first plugin that does not skip.
+pub trait Bind: Plugin {
+    /// How it is to be done.
+    fn bind(&self, pod: &PodInfo, node: &Istr) -> BindVerdict;
+}
+
+/// Hears that a pod is bound.
+pub trait PostBind: Plugin {
+    /// The pod is on the node.
+    fn post_bind(&self, pod: &PodInfo, node: &Istr);
+}
+
+/// A rejection by one plugin, as the diagnosis keeps it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RejectedBy {
+    /// The plugin.
+    pub plugin: &'static str,
+    /// Its code.
+    pub code: Code,
+    /// Its reasons.
+    pub reasons: Vec<String>,
+}

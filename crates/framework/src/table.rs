@@ -1,0 +1,254 @@
+//! The node table and the views taken of it.
+
+use std::sync::Arc;
+
+use hashbrown::HashMap;
+
+use crate::chunk::{Chunk, LANES, ROWS};
+use crate::cluster::{ClusterInfo, Nominations};
+use crate::intern::Istr;
+use crate::node::NodeInfo;
+use crate::pod::{PodInfo, Uid};
+use crate::read::Groups;
+
+/// A row of the table: a node for as long as it exists. Numbers are used again only for nodes that come later.
+pub type Row = u32;
+
+fn split(row: Row) -> (usize, usize) {
+    let row = row as usize;
+    (row / ROWS, row % ROWS)
+}
+
+/// An immutable version of the whole cluster, cheap to take: what a decision is made on.
+#[derive(Clone, Debug, Default)]
+pub struct View {
+    pub(crate) chunks: Vec<Chunk>,
+    pub(crate) cluster: Arc<ClusterInfo>,
+    pub(crate) nominations: Arc<Nominations>,
+    pub(crate) epoch: u64,
+}
+
+impl View {
+    /// The table's epoch when the view was taken: greater is newer.
+    pub fn epoch(&self) -> u64 {
+        self.epoch
+    }
+
+    /// How many nodes there are.
+    pub fn node_count(&self) -> usize {
+        self.cluster.node_count
+    }
+
+    /// The number of rows, free ones included: rows are below this.
+    pub fn row_limit(&self) -> usize {
+        self.chunks.len() * ROWS
+    }
+
+    /// What is known of the cluster beside its nodes.
+    pub fn cluster(&self) -> &ClusterInfo {
+        &self.cluster
+    }
+
+    /// The pods that nodes are being cleared for.
+    pub fn nominations(&self) -> &Nominations {
+        &self.nominations
+    }
+
+    /// The node in a row, if there is one.
+    pub fn node(&self, row: Row) -> Option<&Arc<NodeInfo>> {
+        let (chunk, row) = split(row);
+        self.chunks.get(chunk)?.objects.nodes[row].as_ref()
+    }
+
+    /// The pods on the node of a row, in no promised order.
+    pub fn pods(&self, row: Row) -> &[Arc<PodInfo>] {
+        let (chunk, row) = split(row);
+        self.chunks.get(chunk).map_or(&[], |c| &c.pods.pods[row])
+    }
+
+    /// Every row that holds a node, in ascending order.
+    pub fn rows(&self) -> impl Iterator<Item = Row> + '_ {
+        self.blocks().flat_map(|(base, lanes)| bits(lanes).map(move |lane| base + lane))
+    }
+
+    /// The rows by blocks of 64: the first row of each block and which of its rows hold nodes.
+    pub fn blocks(&self) -> impl Iterator<Item = (Row, u64)> + '_ {
+        self.chunks.iter().enumerate().flat_map(|(c, chunk)| {
+            chunk.objects.present.iter().enumerate().map(move |(b, lanes)| (row_of(c, b * LANES), *lanes))
+        })
+    }
+}
+
+fn row_of(chunk: usize, row: usize) -> Row {
+    Row::try_from(chunk * ROWS + row).unwrap_or(Row::MAX)
+}
+
+/// The numbers of the bits that are set, in ascending order.
+pub fn bits(mut word: u64) -> impl Iterator<Item = u32> {
+    std::iter::from_fn(move || {
+        if word == 0 {
+            return None;
+        }
+        let bit = word.trailing_zeros();
+        word &= word - 1;
+        Some(bit)
+    })
+}
+
+/// The live table, owned by the engine's cache: nodes in rows, and what the pods on them take up.
+///
+/// A pod on a node that is not known sits in a row without an object: such a row is in no view's set of nodes, and the
+/// pod counts the moment the node appears.
+#[derive(Debug, Default)]
+pub struct Table {
+    live: View,
+    rows: HashMap<Istr, Row>,
+    free: Vec<Row>,
+}
+
+impl Table {
+    /// The table as it is now, to decide on without taking a view. Clone it to take one.
+    pub fn view(&self) -> &View {
+        &self.live
+    }
+
+    /// The row of a node, known or only named by pods.
+    pub fn row(&self, name: &Istr) -> Option<Row> {
+        self.rows.get(name).copied()
+    }
+
+    /// Puts a node into its row, or replaces it. Gives the row, and whether anything that scheduling reads changed:
+    /// a heartbeat does not.
+    pub fn set_node(&mut self, node: Arc<NodeInfo>) -> (Row, bool) {
+        let row = self.claim(&node.name);
+        let old = self.live.node(row).cloned();
+        if old.as_ref().is_some_and(|old| old.same_for_scheduling(&node)) {
+            return (row, false);
+        }
+        let epoch = self.bump();
+        let cluster = Arc::make_mut(&mut self.live.cluster);
+        if cluster.replace_node(old.as_deref(), Some(&node)) {
+            self.recount_scalars();
+        }
+        self.write_object(row, Some(node), epoch);
+        (row, true)
+    }
+
+    /// Takes a node away. Its row stays for the pods that are still on it.
+    pub fn remove_node(&mut self, name: &Istr) -> Option<Arc<NodeInfo>> {
+        let row = self.row(name)?;
+        let old = self.live.node(row).cloned()?;
+        let epoch = self.bump();
+        Arc::make_mut(&mut self.live.cluster).replace_node(Some(&old), None);
+        self.write_object(row, None, epoch);
+        self.release_if_empty(row, name);
+        Some(old)
+    }
+
+    /// Counts a pod on the node of this name, known or not. Gives the row.
+    pub fn add_pod(&mut self, node: &Istr, pod: Arc<PodInfo>) -> Row {
+        let row = self.claim(node);
+        self.apply(row, &pod, 1);
+        let (chunk, at) = split(row);
+        let list = &mut Arc::make_mut(&mut self.live.chunks[chunk].pods).pods[at];
+        Arc::make_mut(list).push(pod);
+        row
+    }
+
+    /// Takes a pod off a node again; `false` if it was not there.
+    pub fn remove_pod(&mut self, node: &Istr, uid: &Uid) -> bool {
+        let Some(row) = self.row(node) else { return false };
+        let Some(index) = self.live.pods(row).iter().position(|p| p.key.uid == *uid) else { return false };
+        let (chunk, at) = split(row);
+        let list = &mut Arc::make_mut(&mut self.live.chunks[chunk].pods).pods[at];
+        let pod = Arc::make_mut(list).swap_remove(index);
+        self.apply(row, &pod, -1);
+        self.release_if_empty(row, node);
+        true
+    }
+
+    /// Changes what is known of the cluster beside its nodes; every view taken later sees it.
+    pub fn cluster_mut(&mut self) -> &mut ClusterInfo {
+        self.bump();
+        Arc::make_mut(&mut self.live.cluster)
+    }
+
+    /// Changes the nominations; every view taken later sees it.
+    pub fn nominations_mut(&mut self) -> &mut Nominations {
+        self.bump();
+        Arc::make_mut(&mut self.live.nominations)
+    }
+
+    /// Whether, since `epoch`, something changed that a function reading `groups` could have read of this row.
+    pub fn changed_since(&self, row: Row, groups: Groups, epoch: u64) -> bool {
+        let (chunk, at) = split(row);
+        let Some(chunk) = self.live.chunks.get(chunk) else { return true };
+        (groups.reads_other_rows() && self.live.epoch > epoch)
+            || (groups.reads_object() && chunk.objects.epochs[at] > epoch)
+            || (groups.reads_usage() && chunk.usage.epochs[at] > epoch)
+    }
+
+    fn bump(&mut self) -> u64 {
+        self.live.epoch += 1;
+        self.live.epoch
+    }
+
+    /// The row of this name, made if there is none.
+    fn claim(&mut self, name: &Istr) -> Row {
+        if let Some(row) = self.row(name) {
+            return row;
+        }
+        if self.free.is_empty() {
+            let first = self.live.chunks.len();
+            self.live.chunks.push(Chunk::default());
+            // Taken from the end: rows fill from the front, so that few chunks are in use.
+            self.free.extend((0..ROWS).rev().map(|at| row_of(first, at)));
+        }
+        let row = self.free.pop().unwrap_or_default();
+        self.rows.insert(name.clone(), row);
+        row
+    }
+
+    fn release_if_empty(&mut self, row: Row, name: &Istr) {
+        if self.live.node(row).is_none() && self.live.pods(row).is_empty() {
+            let (chunk, at) = split(row);
+            Arc::make_mut(&mut self.live.chunks[chunk].usage).clear_row(at);
+            self.rows.remove(name);
+            self.free.push(row);
+        }
+    }
+
+    fn write_object(&mut self, row: Row, node: Option<Arc<NodeInfo>>, epoch: u64) {
+        let (chunk, at) = split(row);
+        let columns = self.live.cluster.resource_columns.as_slice();
+        Arc::make_mut(&mut self.live.chunks[chunk].objects).set(at, node, columns, epoch);
+    }
+
+    fn apply(&mut self, row: Row, pod: &PodInfo, sign: i64) {
+        let epoch = self.bump();
+        let (chunk, at) = split(row);
+        let usage = Arc::make_mut(&mut self.live.chunks[chunk].usage);
+        usage.apply(at, pod, sign, &self.live.cluster.resource_columns);
+        usage.epochs[at] = epoch;
+    }
+
+    /// A resource was seen on a node for the first time: pods that already ask for it are counted now. Rare (a device
+    /// plugin's first appearance), so every pod may be looked at.
+    fn recount_scalars(&mut self) {
+        let columns = self.live.cluster.resource_columns.as_slice();
+        for chunk in &mut self.live.chunks {
+            let usage = Arc::make_mut(&mut chunk.usage);
+            usage.scalars.clear();
+            for (row, pods) in chunk.pods.pods.iter().enumerate() {
+                for (name, amount) in pods.iter().flat_map(|p| &p.spec.requests.used.scalars) {
+                    if let Some(at) = columns.iter().position(|c| c == name) {
+                        if usage.scalars.len() <= at {
+                            usage.scalars.resize(at + 1, [0; ROWS]);
+                        }
+                        usage.scalars[at][row] = usage.scalars[at][row].saturating_add(*amount);
+                    }
+                }
+            }
+        }
+    }
+}
