@@ -295,8 +295,10 @@ pub enum BoundScoring {
 
 /// The last step of a score.
 pub trait Normalize: Send + Sync {
-    /// The score, 0 to 100, of a raw one; `None` when raw scores are scores already.
-    fn normalize(&self, raw: i64, over: Extent) -> Option<i64>;
+    /// Whether raw scores have to be normalised; otherwise they are scores already.
+    fn is_normalized(&self) -> bool;
+    /// The score, 0 to 100, of a raw one.
+    fn normalize(&self, raw: i64, over: Extent) -> i64;
 }
 
 /// A Score plugin and what it worked out for a pod.
@@ -335,13 +337,19 @@ impl<P: Score> ScoreDyn for ScoreAdapter<P> {
 }
 
 impl<P: Score> Normalize for ScoreAdapter<P> {
-    fn normalize(&self, raw: i64, over: Extent) -> Option<i64> {
-        P::NORMALIZED.then(|| self.0.normalize(raw, over))
+    fn is_normalized(&self) -> bool {
+        P::NORMALIZED
+    }
+    fn normalize(&self, raw: i64, over: Extent) -> i64 {
+        self.0.normalize(raw, over)
     }
 }
 impl<P: Score> Normalize for Bound<P, P::State, ForScore> {
-    fn normalize(&self, raw: i64, over: Extent) -> Option<i64> {
-        P::NORMALIZED.then(|| self.plugin.normalize(raw, over))
+    fn is_normalized(&self) -> bool {
+        P::NORMALIZED
+    }
+    fn normalize(&self, raw: i64, over: Extent) -> i64 {
+        self.plugin.normalize(raw, over)
     }
 }
 
@@ -376,8 +384,11 @@ impl<P: ScoreOverFeasible> ScoreDyn for FeasibleAdapter<P> {
 }
 
 impl<P: ScoreOverFeasible> Normalize for Bound<P, P::State, ForFeasible> {
-    fn normalize(&self, raw: i64, over: Extent) -> Option<i64> {
-        Some(self.plugin.normalize(raw, over))
+    fn is_normalized(&self) -> bool {
+        true
+    }
+    fn normalize(&self, raw: i64, over: Extent) -> i64 {
+        self.plugin.normalize(raw, over)
     }
 }
 

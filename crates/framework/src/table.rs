@@ -122,7 +122,12 @@ impl Table {
     pub fn set_node(&mut self, node: Arc<NodeInfo>) -> (Row, bool) {
         let row = self.claim(&node.name);
         let old = self.live.node(row).cloned();
-        if old.as_ref().is_some_and(|old| old.same_for_scheduling(&node)) {
+        if let Some(old) = old.as_ref().filter(|old| old.same_for_scheduling(&node)) {
+            if old.conditions != node.conditions {
+                // Kept for the next comparison, at the old epoch: no answer reads it.
+                let (chunk, at) = split(row);
+                Arc::make_mut(&mut self.live.chunks[chunk].objects).nodes[at] = Some(node);
+            }
             return (row, false);
         }
         let epoch = self.bump();

@@ -1,0 +1,145 @@
+//! The cache: every pod that is known and where it stands, and the node table its pods are counted in.
+//!
+//! ```text
+//!            decided, committed              watch: assigned
+//!  Pending ---------------------> Assumed ---------------------> Assigned
+//!     ^                              |  binding failed              |  deleted or finished
+//!     +------------------------------+  (forget)                    v  gone
+//! ```
+//!
+//! An assumed pod counts on its node like any other. It never leaves because time has passed: only a watch event, the
+//! certain failure of its binding, or a read of that very pod takes it away.
+
+use std::sync::Arc;
+
+use hashbrown::HashMap;
+use plimsoll_framework::intern::Istr;
+use plimsoll_framework::pod::{PodInfo, Uid};
+use plimsoll_framework::table::Table;
+
+/// Where a pod stands.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Standing {
+    /// Ours to place: in the queue, in flight, or waiting at Permit's door after its node was given back.
+    Pending,
+    /// Ours, but cannot be scheduled as it is; reported, not queued.
+    Held,
+    /// Another scheduler's to place. Known for the node it may be nominated for.
+    Foreign,
+    /// A node was chosen and counted; the API server has not confirmed it yet.
+    Assumed(Assumed),
+    /// On a node, by the API server's word.
+    Assigned,
+}
+
+/// A pod whose node was chosen here.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Assumed {
+    /// The node.
+    pub node: Istr,
+    /// Whether the API server has accepted the binding; the watch will tell it again.
+    pub bound: bool,
+}
+
+/// A pod that is known.
+#[derive(Clone, Debug)]
+pub struct Known {
+    /// As the API server had it last.
+    pub pod: Arc<PodInfo>,
+    /// Where it stands.
+    pub standing: Standing,
+}
+
+impl Known {
+    /// The node it counts on.
+    pub fn node(&self) -> Option<&Istr> {
+        match &self.standing {
+            Standing::Assumed(assumed) => Some(&assumed.node),
+            Standing::Assigned => self.pod.node_name.as_ref(),
+            _ => None,
+        }
+    }
+}
+
+/// The cache. It has one owner.
+#[derive(Debug, Default)]
+pub struct Cache {
+    pods: HashMap<Uid, Known>,
+    table: Table,
+    assumed: usize,
+}
+
+impl Cache {
+    /// The node table.
+    pub fn table(&self) -> &Table {
+        &self.table
+    }
+
+    /// The node table, to be told of nodes and of what belongs to none.
+    pub fn table_mut(&mut self) -> &mut Table {
+        &mut self.table
+    }
+
+    /// A pod that is known.
+    pub fn get(&self, uid: &Uid) -> Option<&Known> {
+        self.pods.get(uid)
+    }
+
+    /// Every pod that is known, in no promised order.
+    pub fn iter(&self) -> impl Iterator<Item = &Known> {
+        self.pods.values()
+    }
+
+    /// How many pods count on nodes, and how many of those are only assumed.
+    pub fn pod_counts(&self) -> (usize, usize) {
+        let on_nodes = self.pods.values().filter(|k| k.node().is_some()).count();
+        (on_nodes, self.assumed)
+    }
+
+    /// Puts a pod where it stands now, moving what it takes up accordingly. Gives what was known before.
+    pub fn set(&mut self, pod: Arc<PodInfo>, standing: Standing) -> Option<Known> {
+        let known = Known { pod: Arc::clone(&pod), standing };
+        let uid = pod.key.uid.clone();
+        let old = self.pods.get(&uid).cloned();
+        // A change that takes up nothing else on the same node (a status, say) leaves the table alone.
+        let same = old.as_ref().is_some_and(|old| old.node() == known.node() && counts_alike(&old.pod, &pod));
+        if !same {
+            if let Some(node) = old.as_ref().and_then(Known::node) {
+                self.table.remove_pod(node, &uid);
+            }
+            if let Some(node) = known.node() {
+                self.table.add_pod(node, pod);
+            }
+        }
+        self.count_assumed(old.as_ref(), Some(&known));
+        self.pods.insert(uid, known);
+        old
+    }
+
+    /// Forgets a pod for good, with what it takes up.
+    pub fn remove(&mut self, uid: &Uid) -> Option<Known> {
+        let old = self.pods.remove(uid)?;
+        if let Some(node) = old.node() {
+            self.table.remove_pod(node, uid);
+        }
+        self.count_assumed(Some(&old), None);
+        Some(old)
+    }
+
+    /// Notes that the API server accepted the binding of an assumed pod.
+    pub fn mark_bound(&mut self, uid: &Uid) {
+        if let Some(Known { standing: Standing::Assumed(assumed), .. }) = self.pods.get_mut(uid) {
+            assumed.bound = true;
+        }
+    }
+
+    fn count_assumed(&mut self, old: Option<&Known>, new: Option<&Known>) {
+        let is = |k: Option<&Known>| usize::from(k.is_some_and(|k| matches!(k.standing, Standing::Assumed(_))));
+        self.assumed = self.assumed + is(new) - is(old);
+    }
+}
+
+/// Whether two versions of a pod are the same to everybody who looks at the pods of a node.
+fn counts_alike(old: &PodInfo, new: &PodInfo) -> bool {
+    Arc::ptr_eq(&old.spec, &new.spec) && Arc::ptr_eq(&old.labels, &new.labels) && old.terminating == new.terminating
+}

@@ -1,0 +1,195 @@
+//! Deciding: one pod, one view, one answer (reference section 9.2).
+//!
+//! A [`Worker`] holds nothing but scratch memory and the pods it has placed in the batch at hand, so any number of them
+//! can decide at the same time, on the same view, without a lock.
+
+mod filter;
+mod score;
+
+use std::sync::Arc;
+
+use plimsoll_framework::intern::Istr;
+use plimsoll_framework::overlay::Overlay;
+use plimsoll_framework::pod::PodInfo;
+use plimsoll_framework::table::{Row, View};
+use plimsoll_framework::time::Time;
+use plimsoll_framework::verdict::Verdict;
+
+pub use filter::NodeVerdict;
+pub(crate) use filter::{PreFiltered, Prepared};
+pub use score::NodeScores;
+
+use crate::diagnosis::Diagnosis;
+use crate::profile::Profile;
+
+/// How the best of several equally good nodes is picked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum TieBreak {
+    /// Each with the same chance, by a generator that starts from the seed.
+    #[default]
+    Random,
+    /// The one whose name comes first.
+    Name,
+}
+
+/// A popped pod, to be decided.
+#[derive(Clone, Debug)]
+pub struct Ticket {
+    /// Its place in the line: tickets are committed in this order.
+    pub seq: u64,
+    /// The pod.
+    pub pod: Arc<PodInfo>,
+    /// The profile that places it.
+    pub profile: usize,
+    /// When it was popped.
+    pub popped: Time,
+}
+
+/// What a worker says of a pod.
+#[derive(Clone, Debug)]
+pub struct Proposal {
+    /// The ticket it answers.
+    pub seq: u64,
+    /// The epoch of the view it was decided on.
+    pub epoch: u64,
+    /// The answer.
+    pub outcome: Outcome,
+}
+
+/// The answer to one pod.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// It goes on this node.
+    Node {
+        /// The node's row in the view.
+        row: Row,
+        /// The node.
+        node: Istr,
+        /// Its total score; `None` when it was the only one that fitted.
+        score: Option<i64>,
+    },
+    /// It fits nowhere.
+    Unfit(Box<Diagnosis>),
+}
+
+/// Everything that can be said of a pod and the nodes, for people.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Explanation {
+    /// What came of it.
+    pub outcome: Outcome,
+    /// Each node in the order of its name: why not, or how good.
+    pub nodes: Vec<(Istr, Result<NodeScores, NodeVerdict>)>,
+}
+
+/// Decides. Keeps its memory from one decision to the next.
+#[derive(Default)]
+pub struct Worker {
+    pub(crate) scratch: Scratch,
+    batch: Overlay,
+    tie_break: TieBreak,
+    seed: u64,
+}
+
+/// Memory that is used again.
+#[derive(Default)]
+pub(crate) struct Scratch {
+    /// By row: the number of the filter that turned the pod away, and its verdict. Valid for infeasible rows only.
+    pub(crate) rejected: Vec<(u8, Verdict)>,
+    /// By block of 64 rows.
+    pub(crate) feasible: Vec<u64>,
+    totals: Vec<i64>,
+    raw: Vec<i64>,
+    /// For passes with nominated pods.
+    nominated: Overlay,
+}
+
+impl Worker {
+    /// A worker that breaks ties like this.
+    pub fn new(tie_break: TieBreak, seed: u64) -> Self {
+        Self { tie_break, seed, ..Self::default() }
+    }
+
+    /// Decides pods in their order on one view; each sees those before it where this worker put them.
+    pub fn decide_batch(&mut self, profiles: &[Profile], view: &View, tickets: &[Ticket]) -> Vec<Proposal> {
+        let mut batch = std::mem::take(&mut self.batch);
+        batch.clear();
+        let decide = |ticket: &Ticket| {
+            let outcome = self.decide(&profiles[ticket.profile], view, &batch, &ticket.pod, ticket.seq);
+            if let Outcome::Node { row, .. } = &outcome {
+                batch.add(view, *row, Arc::clone(&ticket.pod));
+            }
+            Proposal { seq: ticket.seq, epoch: view.epoch(), outcome }
+        };
+        let proposals = tickets.iter().map(decide).collect();
+        self.batch = batch;
+        proposals
+    }
+
+    /// Decides one pod on a view, through an overlay. `draw` tells apart what would otherwise be the same draw.
+    pub fn decide(&mut self, profile: &Profile, view: &View, overlay: &Overlay, pod: &PodInfo, draw: u64) -> Outcome {
+        let unfit = |diagnosis| Outcome::Unfit(Box::new(diagnosis));
+        if view.node_count() == 0 {
+            return unfit(Diagnosis::no_nodes());
+        }
+        let prepared = match Prepared::for_pod(profile, view, pod) {
+            PreFiltered::Run(prepared) => prepared,
+            PreFiltered::Reject(diagnosis) => return unfit(*diagnosis),
+        };
+        if let Some(outcome) = self.nominated_node(&prepared, view, overlay, pod) {
+            return outcome;
+        }
+        match self.scratch.filter(&prepared, view, overlay, pod) {
+            0 => unfit(self.scratch.diagnose(&prepared, view)),
+            1 => match self.scratch.first_feasible() {
+                Some(row) => chosen(view, row, None),
+                None => unfit(Diagnosis::no_nodes()),
+            },
+            _ => {
+                self.scratch.score(profile, view, overlay, pod, None);
+                let (row, score) = self.scratch.select(view, self.tie_break, self.seed ^ draw);
+                chosen(view, row, Some(score))
+            }
+        }
+    }
+
+    /// A pod that a node is being cleared for goes there, if it fits by now, whatever the scores.
+    fn nominated_node(
+        &mut self,
+        prepared: &Prepared<'_>,
+        view: &View,
+        overlay: &Overlay,
+        pod: &PodInfo,
+    ) -> Option<Outcome> {
+        let name = pod.nominated_node_name.as_ref()?;
+        let row = view.rows().find(|row| view.node(*row).is_some_and(|n| n.name == *name))?;
+        let fits = self.scratch.rejection(prepared, view, overlay, pod, row).is_none();
+        fits.then(|| chosen(view, row, None))
+    }
+
+    /// Decides one pod and says of every node why not, or how good it is.
+    pub fn explain(&mut self, profile: &Profile, view: &View, pod: &PodInfo) -> Explanation {
+        let overlay = Overlay::default();
+        let outcome = self.decide(profile, view, &overlay, pod, 0);
+        let mut nodes = Vec::new();
+        if let PreFiltered::Run(prepared) = Prepared::for_pod(profile, view, pod) {
+            self.scratch.filter(&prepared, view, &overlay, pod);
+            let mut scores = vec![NodeScores::default(); view.row_limit()];
+            self.scratch.score(profile, view, &overlay, pod, Some(&mut scores));
+            for row in view.rows() {
+                let Some(node) = view.node(row) else { continue };
+                let verdict = match self.scratch.verdict(&prepared, view, row) {
+                    Some(verdict) => Err(verdict),
+                    None => Ok(std::mem::take(&mut scores[row as usize])),
+                };
+                nodes.push((node.name.clone(), verdict));
+            }
+        }
+        nodes.sort_by(|a, b| a.0.cmp(&b.0));
+        Explanation { outcome, nodes }
+    }
+}
+
+fn chosen(view: &View, row: Row, score: Option<i64>) -> Outcome {
+    let node = view.node(row).map(|n| n.name.clone()).unwrap_or_default();
+    Outcome::Node { row, node, score }
+}

@@ -1,0 +1,173 @@
+//! Everything the engine can ask of the world, and everything it lets be measured.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use plimsoll_framework::intern::Istr;
+use plimsoll_framework::plugin::{BindVerdict, Write};
+use plimsoll_framework::pod::{PodInfo, PodKey};
+use plimsoll_framework::time::Time;
+
+/// Something to be done outside. Effects of one pod are done in the order in which they were asked for.
+#[derive(Debug)]
+pub enum Effect {
+    /// Bind a pod; answered by [`crate::event::Event::BindFinished`].
+    Bind(Box<BindRequest>),
+    /// Write a pod's status.
+    Status(Box<StatusUpdate>),
+    /// Record a Kubernetes event about a pod.
+    Record(Box<PodEvent>),
+    /// Read one pod and say what is there: [`crate::event::Event::Pod`] or [`crate::event::Event::PodAbsent`].
+    ReadPod(PodKey),
+}
+
+/// A pod to be bound.
+#[derive(Debug)]
+pub struct BindRequest {
+    /// The pod.
+    pub pod: Arc<PodInfo>,
+    /// The node chosen for it.
+    pub node: Istr,
+    /// What is to be written first, in order.
+    pub writes: Vec<Write>,
+    /// How to bind.
+    pub by: BindVerdict,
+    /// The node's total score; `None` when it was the only one that fitted.
+    pub score: Option<i64>,
+    /// How many attempts it took.
+    pub attempts: u32,
+    /// When this attempt began.
+    pub popped: Time,
+}
+
+/// A change of a pod's status.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StatusUpdate {
+    /// Which pod.
+    pub key: PodKey,
+    /// `metadata.generation` of the pod that was looked at.
+    pub generation: i64,
+    /// Why `PodScheduled` is `False`: reason and message. `None` leaves the condition as it is.
+    pub condition: Option<(Reason, String)>,
+    /// The new `nominatedNodeName`; `None` leaves it, `Some(None)` clears it.
+    pub nominated_node_name: Option<Option<Istr>>,
+}
+
+/// Reasons of the condition `PodScheduled`. Cluster autoscalers act on `Unschedulable` alone, so nothing that another
+/// node could not help is called that.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Reason {
+    /// No node has room for the pod.
+    Unschedulable,
+    /// Something failed; it is tried again.
+    SchedulerError,
+    /// The pod's spec cannot be read.
+    Invalid,
+    /// The pod needs something that this version does not do.
+    Unsupported,
+}
+
+impl Reason {
+    /// As the condition has it.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Unschedulable => "Unschedulable",
+            Self::SchedulerError => "SchedulerError",
+            Self::Invalid => "InvalidPodSpec",
+            Self::Unsupported => "Unsupported",
+        }
+    }
+}
+
+/// A Kubernetes event about a pod.
+#[derive(Debug, Clone)]
+pub struct PodEvent {
+    /// The pod.
+    pub pod: Arc<PodInfo>,
+    /// `Warning` or `Normal`.
+    pub warning: bool,
+    /// Such as `Scheduled`.
+    pub reason: &'static str,
+    /// Such as `Binding`.
+    pub action: &'static str,
+    /// The text, as long as it is.
+    pub note: String,
+}
+
+/// How an attempt to schedule a pod ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum AttemptResult {
+    /// The pod is on a node.
+    Scheduled,
+    /// No node will do.
+    Unschedulable,
+    /// Something failed.
+    Error,
+}
+
+/// Something that happened inside and is worth counting.
+#[derive(Debug, Clone)]
+pub enum Observation {
+    /// A pod entered a part of the queue.
+    QueueIncoming {
+        /// `active`, `backoff`, `unschedulable` or `gated`.
+        queue: &'static str,
+        /// Why.
+        event: QueueReason,
+    },
+    /// An attempt ended.
+    Attempt {
+        /// How.
+        result: AttemptResult,
+        /// In which profile.
+        profile: usize,
+        /// From the pop to the end.
+        duration: Duration,
+    },
+    /// A pod was bound for good.
+    Scheduled {
+        /// How many attempts it took.
+        attempts: u32,
+        /// From the first time it could be scheduled to its binding.
+        sli: Duration,
+        /// Whether it was tried again only because it had waited long.
+        flushed: bool,
+    },
+    /// A decision was re-checked at commit.
+    Recheck {
+        /// Whether it still held.
+        held: bool,
+    },
+    /// A pod was committed whose node had changed since the scores were made.
+    StaleScore,
+    /// A pod was admitted that cannot be scheduled.
+    Held {
+        /// Why.
+        reason: Reason,
+    },
+    /// A pod waited for Permit.
+    PermitWait {
+        /// The status code it ended with.
+        result: &'static str,
+        /// How long.
+        duration: Duration,
+    },
+}
+
+/// Why a pod entered a part of the queue: a cluster event, by its label, or one of the queue's own reasons.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum QueueReason {
+    /// A change in the cluster.
+    Event(plimsoll_framework::cluster_event::ClusterEvent),
+    /// One of the queue's own reasons.
+    Own(&'static str),
+}
+
+impl std::fmt::Display for QueueReason {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Event(event) => event.fmt(f),
+            Self::Own(label) => f.write_str(label),
+        }
+    }
+}

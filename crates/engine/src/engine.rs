@@ -1,0 +1,235 @@
+//! The engine: events in, decisions, effects out. A plain state machine with one owner.
+
+mod binding;
+mod commit;
+mod failure;
+mod ingest;
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::Duration;
+
+use hashbrown::HashMap;
+use plimsoll_framework::intern::Istr;
+use plimsoll_framework::overlay::Overlay;
+use plimsoll_framework::pod::{PodInfo, Uid};
+use plimsoll_framework::table::View;
+use plimsoll_framework::time::Time;
+
+use binding::{Binding, Waiting};
+
+use crate::cache::Cache;
+use crate::decide::{Proposal, Ticket, TieBreak, Worker};
+use crate::effect::{Effect, Observation};
+use crate::event::Event;
+use crate::profile::Profile;
+use crate::queue::{Queue, QueueSettings, QueuedPodInfo};
+
+/// Says what a pod needs that cannot be done for it, if anything; such a pod is reported and not queued.
+pub type Admission = Arc<dyn Fn(&PodInfo, &Profile) -> Option<String> + Send + Sync>;
+
+/// Settings of the engine.
+#[derive(Clone)]
+pub struct EngineSettings {
+    /// Of the queue.
+    pub queue: QueueSettings,
+    /// How many pods may be popped and not yet committed. New pods of high priority wait for at most that many.
+    pub line_limit: usize,
+    /// How ties between nodes are broken.
+    pub tie_break: TieBreak,
+    /// Where randomness starts from.
+    pub seed: u64,
+    /// Which pods are not for this scheduler to place yet.
+    pub admission: Admission,
+}
+
+impl Default for EngineSettings {
+    fn default() -> Self {
+        Self {
+            queue: QueueSettings::default(),
+            line_limit: 64,
+            tie_break: TieBreak::default(),
+            seed: 0,
+            admission: Arc::new(|_, _| None),
+        }
+    }
+}
+
+/// A popped pod, waiting for its turn to be committed.
+struct InLine {
+    ticket: Ticket,
+    info: QueuedPodInfo,
+    proposal: Option<(Proposal, u64)>,
+}
+
+/// The engine.
+///
+/// [`Engine::handle`] tells it what happened. [`Engine::take_work`] gives pods to be decided by [`Worker`]s on
+/// [`Engine::view`], whose answers come back through [`Engine::propose`]; or [`Engine::decide_next`] does both at once,
+/// which is the mode in which the order of decisions is exactly that of the queue. [`Engine::poll_effect`] gives what
+/// is to be done outside. Nothing happens by itself: [`Engine::tick`] is to be called at [`Engine::next_deadline`].
+pub struct Engine {
+    profiles: Arc<[Profile]>,
+    by_name: HashMap<Istr, usize>,
+    settings: EngineSettings,
+    cache: Cache,
+    queue: Queue,
+    line: VecDeque<InLine>,
+    next_seq: u64,
+    /// The last popped pod that was not committed where its worker had put it.
+    last_miss: u64,
+    waiting: Vec<Waiting>,
+    binding: HashMap<Uid, Binding>,
+    effects: VecDeque<Effect>,
+    observations: Vec<Observation>,
+    worker: Worker,
+}
+
+impl Engine {
+    /// An engine for these profiles, of which there is at least one, each with a name of its own.
+    pub fn new(profiles: Vec<Profile>, settings: EngineSettings) -> Self {
+        let profiles: Arc<[Profile]> = profiles.into();
+        Self {
+            by_name: profiles.iter().enumerate().map(|(i, p)| (p.name.clone(), i)).collect(),
+            queue: Queue::new(Arc::clone(&profiles), settings.queue),
+            worker: Worker::new(settings.tie_break, settings.seed),
+            profiles,
+            settings,
+            cache: Cache::default(),
+            line: VecDeque::new(),
+            next_seq: 1,
+            last_miss: 0,
+            waiting: Vec::new(),
+            binding: HashMap::new(),
+            effects: VecDeque::new(),
+            observations: Vec::new(),
+        }
+    }
+
+    /// Takes in something that happened.
+    pub fn handle(&mut self, now: Time, event: Event) {
+        self.ingest(now, event);
+    }
+
+    /// Does what is due by now.
+    pub fn tick(&mut self, now: Time) {
+        self.queue.flush(now);
+        self.expire_permits(now);
+    }
+
+    /// When [`Self::tick`] next has something to do.
+    pub fn next_deadline(&self) -> Option<Time> {
+        let permits = self.waiting.iter().flat_map(|w| w.plugins.iter().map(|(_, deadline, _)| *deadline));
+        permits.chain(self.queue.next_deadline()).min()
+    }
+
+    /// Whether there is a pod to be decided.
+    pub fn has_work(&self) -> bool {
+        self.queue.is_ready() && self.line.len() < self.settings.line_limit
+    }
+
+    /// Pops at most `max` pods, as long as the line is not full. Each has to be answered by [`Self::propose`].
+    pub fn take_work(&mut self, now: Time, max: usize) -> Vec<Ticket> {
+        let mut tickets = Vec::new();
+        while tickets.len() < max && self.line.len() < self.settings.line_limit {
+            let Some(info) = self.pop(now) else { break };
+            let ticket = Ticket { seq: self.next_seq, pod: Arc::clone(&info.pod), profile: info.profile, popped: now };
+            self.next_seq += 1;
+            tickets.push(ticket.clone());
+            self.line.push_back(InLine { ticket, info, proposal: None });
+        }
+        tickets
+    }
+
+    /// The cluster as it is now, for workers to decide on.
+    pub fn view(&self) -> View {
+        self.cache.table().view().clone()
+    }
+
+    /// The profiles, for workers to decide by.
+    pub fn profiles(&self) -> Arc<[Profile]> {
+        Arc::clone(&self.profiles)
+    }
+
+    /// Takes in the answers to one batch of tickets, in their order, and commits what has its turn.
+    pub fn propose(&mut self, now: Time, batch: Vec<Proposal>) {
+        let Some(first) = batch.first().map(|p| p.seq) else { return };
+        for proposal in batch {
+            let front = self.line.front().map_or(0, |s| s.ticket.seq);
+            let at = proposal.seq.checked_sub(front).and_then(|at| usize::try_from(at).ok());
+            if let Some(slot) = at.and_then(|at| self.line.get_mut(at)) {
+                slot.proposal = Some((proposal, first));
+            }
+        }
+        while self.line.front().is_some_and(|slot| slot.proposal.is_some()) {
+            if let Some(InLine { ticket, info, proposal: Some((proposal, first)) }) = self.line.pop_front() {
+                self.commit(now, &ticket, info, proposal, first);
+            }
+        }
+    }
+
+    /// Pops one pod, decides it on the live table and commits it; `false` when there was none.
+    pub fn decide_next(&mut self, now: Time) -> bool {
+        let Some(ticket) = self.take_work(now, 1).pop() else { return false };
+        let view = self.cache.table().view();
+        let profile = &self.profiles[ticket.profile];
+        let outcome = self.worker.decide(profile, view, &Overlay::default(), &ticket.pod, ticket.seq);
+        let proposal = Proposal { seq: ticket.seq, epoch: view.epoch(), outcome };
+        self.propose(now, vec![proposal]);
+        true
+    }
+
+    /// The next thing to be done outside.
+    pub fn poll_effect(&mut self) -> Option<Effect> {
+        self.effects.pop_front()
+    }
+
+    /// What happened since the last call, to be counted.
+    pub fn take_observations(&mut self) -> Vec<Observation> {
+        self.observations.append(&mut self.queue.take_observations());
+        std::mem::take(&mut self.observations)
+    }
+
+    /// The cache, for inspection.
+    pub fn cache(&self) -> &Cache {
+        &self.cache
+    }
+
+    /// The queue, for inspection.
+    pub fn queue(&self) -> &Queue {
+        &self.queue
+    }
+
+    /// How many bindings are under way.
+    pub fn bindings_under_way(&self) -> usize {
+        self.binding.len()
+    }
+
+    /// How many pods are popped and not committed.
+    pub fn line_length(&self) -> usize {
+        self.line.len()
+    }
+
+    /// How many pods Permit plugins hold.
+    pub fn waiting_on_permit(&self) -> usize {
+        self.waiting.len()
+    }
+
+    /// The next pod that is worth a decision.
+    fn pop(&mut self, now: Time) -> Option<QueuedPodInfo> {
+        loop {
+            let info = self.queue.pop()?;
+            if !info.pod.terminating {
+                return Some(info);
+            }
+            // Reference section 9.1: it is said, and the pod is let go.
+            let note = format!("skip schedule deleting pod: {}", info.pod.key);
+            self.record(&info.pod, true, "FailedScheduling", "Scheduling", note);
+            self.queue.done(&info.pod.key.uid);
+            let _ = now;
+        }
+    }
+}
+
+/// The longest that a Permit plugin may hold a pod.
+const MAX_PERMIT_WAIT: Duration = Duration::from_secs(15 * 60);

@@ -1,0 +1,201 @@
+//! From the chosen node to the bound pod: Permit, PreBind, Bind, PostBind (reference section 9.4).
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use plimsoll_framework::intern::Istr;
+use plimsoll_framework::plugin::{BindVerdict, PermitAnswer, PermitVerdict};
+use plimsoll_framework::pod::{PodInfo, Uid};
+use plimsoll_framework::time::Time;
+use plimsoll_framework::verdict::Rejection;
+
+use super::commit::refused_by;
+use super::failure::Failure;
+use super::{Engine, MAX_PERMIT_WAIT};
+use crate::cache::Standing;
+use crate::diagnosis::Diagnosis;
+use crate::effect::{AttemptResult, BindRequest, Effect, Observation};
+use crate::event::BindResult;
+use crate::queue::QueuedPodInfo;
+
+/// A pod on its way to its node.
+#[derive(Debug)]
+pub(super) struct Binding {
+    pub(super) info: QueuedPodInfo,
+    pub(super) node: Istr,
+    pub(super) score: Option<i64>,
+    pub(super) popped: Time,
+}
+
+/// A pod that Permit plugins hold.
+#[derive(Debug)]
+pub(super) struct Waiting {
+    binding: Binding,
+    since: Time,
+    /// Who holds it, until when, and for how long that was meant to be.
+    pub(super) plugins: Vec<(&'static str, Time, Duration)>,
+}
+
+impl Engine {
+    /// Asks Permit and, unless somebody holds the pod, begins to bind it.
+    pub(super) fn permit(&mut self, now: Time, binding: Binding) {
+        let profiles = Arc::clone(&self.profiles);
+        let mut holders = Vec::new();
+        let mut answers: Vec<(&'static str, PermitAnswer)> = Vec::new();
+        for point in &profiles[binding.info.profile].permit {
+            let held: Vec<&PodInfo> = self.waiting.iter().map(|w| &*w.binding.info.pod).collect();
+            let mut answer = point.plugin.permit(&binding.info.pod, &binding.node, &held);
+            match std::mem::replace(&mut answer.verdict, PermitVerdict::Allow) {
+                PermitVerdict::Allow => {}
+                PermitVerdict::Wait(time) => {
+                    let time = time.min(MAX_PERMIT_WAIT);
+                    holders.push((point.name, now.after(time), time));
+                }
+                PermitVerdict::Refuse(refusal) => {
+                    self.give_back(now, binding, refused_by("Permit", point.name, refusal));
+                    return self.release(now, point.name, answer);
+                }
+            }
+            answers.push((point.name, answer));
+        }
+        if holders.is_empty() {
+            self.start_binding(now, binding);
+        } else {
+            self.waiting.push(Waiting { binding, since: now, plugins: holders });
+        }
+        for (plugin, answer) in answers {
+            self.release(now, plugin, answer);
+        }
+    }
+
+    /// Lets go, or turns away, pods that a plugin holds.
+    fn release(&mut self, now: Time, plugin: &'static str, answer: PermitAnswer) {
+        for uid in answer.allow {
+            let Some(at) = self.waiting_index(&uid) else { continue };
+            self.waiting[at].plugins.retain(|(name, ..)| *name != plugin);
+            if self.waiting[at].plugins.is_empty() {
+                let waiting = self.stop_waiting(now, at, "Success");
+                self.start_binding(now, waiting.binding);
+            }
+        }
+        for (uid, reason) in answer.reject {
+            if let Some(at) = self.waiting_index(&uid) {
+                self.reject_waiting(now, at, plugin, reason);
+            }
+        }
+    }
+
+    pub(super) fn expire_permits(&mut self, now: Time) {
+        while let Some(at) = self.waiting.iter().position(|w| w.plugins.iter().any(|(_, deadline, _)| *deadline <= now))
+        {
+            let first = self.waiting[at].plugins.iter().min_by_key(|(_, deadline, _)| *deadline).copied();
+            let Some((plugin, _, time)) = first else { return };
+            let reason = format!("rejected due to timeout after waiting {}s at plugin {plugin}", time.as_secs_f64());
+            self.reject_waiting(now, at, plugin, reason);
+        }
+    }
+
+    fn reject_waiting(&mut self, now: Time, at: usize, plugin: &'static str, reason: String) {
+        let waiting = self.stop_waiting(now, at, "Unschedulable");
+        let rejection = Rejection::unschedulable(reason);
+        let diagnosis = Diagnosis::rejected_at_node(plugin, rejection.code, rejection.reason);
+        self.give_back(now, waiting.binding, Failure::Unfit(Box::new(diagnosis)));
+    }
+
+    fn stop_waiting(&mut self, now: Time, at: usize, result: &'static str) -> Waiting {
+        let waiting = self.waiting.remove(at);
+        self.observations.push(Observation::PermitWait { result, duration: now.since(waiting.since) });
+        waiting
+    }
+
+    fn waiting_index(&self, uid: &Uid) -> Option<usize> {
+        self.waiting.iter().position(|w| w.binding.info.pod.key.uid == *uid)
+    }
+
+    /// A pod that waits for Permit is gone, or will be.
+    pub(super) fn leave_permit(&mut self, now: Time, uid: &Uid) {
+        if let Some(at) = self.waiting_index(uid) {
+            let waiting = self.stop_waiting(now, at, "Unschedulable");
+            self.unreserve(&waiting.binding.info, &waiting.binding.node);
+            self.queue.done(uid);
+        }
+    }
+
+    /// From here on only the binding itself can fail: what happens meanwhile no longer concerns the decision.
+    fn start_binding(&mut self, now: Time, binding: Binding) {
+        let pod = Arc::clone(&binding.info.pod);
+        self.queue.done(&pod.key.uid);
+        let profile = &self.profiles[binding.info.profile];
+        let mut writes = Vec::new();
+        for point in &profile.pre_bind {
+            match point.plugin.pre_bind(&pod, &binding.node) {
+                Ok(more) => writes.extend(more),
+                Err(e) => {
+                    let message = format!("running PreBind plugin \"{}\": {e}", point.name);
+                    return self.give_back(now, binding, Failure::Error(message));
+                }
+            }
+        }
+        let verdicts = profile.bind.iter().map(|p| p.plugin.bind(&pod, &binding.node));
+        let by = verdicts.into_iter().find(|v| *v != BindVerdict::Skip);
+        let Some(by) = by else {
+            let message = "every Bind plugin skipped the pod".to_owned();
+            return self.give_back(now, binding, Failure::Error(message));
+        };
+        self.effects.push_back(Effect::Bind(Box::new(BindRequest {
+            pod: Arc::clone(&pod),
+            node: binding.node.clone(),
+            writes,
+            by,
+            score: binding.score,
+            attempts: binding.info.attempts,
+            popped: binding.popped,
+        })));
+        self.binding.insert(pod.key.uid.clone(), binding);
+    }
+
+    /// A binding is settled.
+    pub(super) fn bind_finished(&mut self, now: Time, uid: &Uid, result: BindResult) {
+        let Some(binding) = self.binding.remove(uid) else { return };
+        let standing = self.cache.get(uid).map(|k| (k.standing.clone(), k.pod.node_name.clone()));
+        let confirmed = matches!(&standing, Some((Standing::Assigned, Some(node))) if *node == binding.node);
+        match result {
+            BindResult::Bound => self.bound(now, &binding),
+            // The watch knows better: it saw the pod on the node.
+            BindResult::Failed { .. } | BindResult::Gone if confirmed => self.bound(now, &binding),
+            BindResult::Failed { message } => {
+                let failure =
+                    Failure::Error(format!("binding {} to {}: {message}", binding.info.pod.key, binding.node));
+                self.give_back(now, binding, failure);
+            }
+            BindResult::Gone => {
+                self.unreserve(&binding.info, &binding.node);
+                let duration = now.since(binding.popped);
+                let profile = binding.info.profile;
+                self.observations.push(Observation::Attempt { result: AttemptResult::Error, profile, duration });
+                if self.is_assumed(&binding.info.pod) {
+                    // The watch will say what became of it; until then it takes up nothing here.
+                    self.forget(now, &binding.info.pod, Standing::Held);
+                }
+            }
+        }
+    }
+
+    fn bound(&mut self, now: Time, binding: &Binding) {
+        let (pod, info) = (&binding.info.pod, &binding.info);
+        self.cache.mark_bound(&pod.key.uid);
+        for point in &self.profiles[info.profile].post_bind {
+            point.plugin.post_bind(pod, &binding.node);
+        }
+        let note = format!("Successfully assigned {} to {}", pod.key, binding.node);
+        self.record(pod, false, "Scheduled", "Binding", note);
+        let result = AttemptResult::Scheduled;
+        let duration = now.since(binding.popped);
+        self.observations.push(Observation::Attempt { result, profile: info.profile, duration });
+        self.observations.push(Observation::Scheduled {
+            attempts: info.attempts,
+            sli: now.since(info.initial_attempt.unwrap_or(info.timestamp)),
+            flushed: info.flushed,
+        });
+    }
+}

@@ -1,0 +1,138 @@
+//! Commit: a proposal becomes a fact, in the order in which the pods were popped.
+//!
+//! What is checked again is whether the pod still *may* be on the node, never whether the node is still the *best*. So
+//! whatever the workers saw, no node is over-committed and no rule broken; a score may be one view old.
+
+use std::sync::Arc;
+
+use plimsoll_framework::intern::Istr;
+use plimsoll_framework::overlay::Overlay;
+use plimsoll_framework::plugin::Refusal;
+use plimsoll_framework::pod::PodInfo;
+use plimsoll_framework::table::Row;
+use plimsoll_framework::time::Time;
+
+use super::Engine;
+use crate::cache::{Assumed, Standing};
+use crate::decide::{Outcome, PreFiltered, Prepared, Proposal, Ticket};
+use crate::diagnosis::Diagnosis;
+use crate::effect::Observation;
+use crate::engine::binding::Binding;
+use crate::engine::failure::Failure;
+use crate::queue::QueuedPodInfo;
+
+impl Engine {
+    /// Commits one proposal. `first` is the first ticket of the batch it was decided in.
+    pub(super) fn commit(
+        &mut self,
+        now: Time,
+        ticket: &Ticket,
+        mut info: QueuedPodInfo,
+        proposal: Proposal,
+        first: u64,
+    ) {
+        let uid = &ticket.pod.key.uid;
+        let Some(pod) = self.cache.get(uid).filter(|k| k.standing == Standing::Pending).map(|k| Arc::clone(&k.pod))
+        else {
+            // Deleted, or put on a node by somebody else, while it was being decided.
+            self.last_miss = ticket.seq;
+            return self.queue.done(uid);
+        };
+        let same = Arc::ptr_eq(&pod.spec, &ticket.pod.spec) && pod.labels == ticket.pod.labels;
+        if let Some(profile) = self.by_name.get(&pod.scheduler_name) {
+            info.profile = *profile;
+        }
+        info.pod = Arc::clone(&pod);
+        let stands = same
+            && match &proposal.outcome {
+                Outcome::Node { row, node, .. } => self.still_fits(&info, *row, node, proposal.epoch),
+                // Turned away for lack of room that an earlier pod of the batch then did not take: nothing would tell.
+                Outcome::Unfit(_) => self.last_miss < first,
+            };
+        let outcome = if stands {
+            proposal.outcome
+        } else {
+            self.last_miss = ticket.seq;
+            let view = self.cache.table().view();
+            self.worker.decide(&self.profiles[info.profile], view, &Overlay::default(), &pod, ticket.seq)
+        };
+        match outcome {
+            Outcome::Node { node, score, .. } => self.assume(now, ticket.popped, info, node, score),
+            Outcome::Unfit(diagnosis) => self.fail(now, ticket.popped, info, Failure::Unfit(diagnosis)),
+        }
+    }
+
+    /// Whether the pod may be on the node as things are now.
+    fn still_fits(&mut self, info: &QueuedPodInfo, row: Row, node: &Istr, epoch: u64) -> bool {
+        let table = self.cache.table();
+        let view = table.view();
+        if view.epoch() == epoch {
+            return true;
+        }
+        if table.row(node) != Some(row) || view.node(row).is_none() {
+            self.observations.push(Observation::Recheck { held: false });
+            return false;
+        }
+        let profile = &self.profiles[info.profile];
+        let changed = table.changed_since(row, profile.filter_groups, epoch);
+        if changed {
+            self.observations.push(Observation::StaleScore);
+        }
+        if !changed && view.nominations().pods(node).is_empty() {
+            return true;
+        }
+        let held = match Prepared::for_pod(profile, view, &info.pod) {
+            PreFiltered::Reject(_) => false,
+            PreFiltered::Run(prepared) => {
+                self.worker.scratch.rejection(&prepared, view, &Overlay::default(), &info.pod, row).is_none()
+            }
+        };
+        self.observations.push(Observation::Recheck { held });
+        held
+    }
+
+    /// Counts the pod on its node, reserves what else it needs, and asks Permit.
+    fn assume(&mut self, now: Time, popped: Time, info: QueuedPodInfo, node: Istr, score: Option<i64>) {
+        let pod = Arc::clone(&info.pod);
+        self.set_nomination(None, &pod);
+        self.cache.set(Arc::clone(&pod), Standing::Assumed(Assumed { node: node.clone(), bound: false }));
+        let binding = Binding { info, node, score, popped };
+        let refused = self.profiles[binding.info.profile]
+            .reserve
+            .iter()
+            .find_map(|p| p.plugin.reserve(&pod, &binding.node).err().map(|refusal| (p.name, refusal)));
+        match refused {
+            Some((plugin, refusal)) => self.give_back(now, binding, refused_by("Reserve", plugin, refusal)),
+            None => self.permit(now, binding),
+        }
+    }
+
+    /// Undoes an assumed pod whose binding will not come about, and puts it back into the queue.
+    pub(super) fn give_back(&mut self, now: Time, binding: Binding, failure: Failure) {
+        self.unreserve(&binding.info, &binding.node);
+        let pod = Arc::clone(&binding.info.pod);
+        if self.is_assumed(&pod) {
+            self.forget(now, &pod, Standing::Pending);
+        }
+        self.fail(now, binding.popped, binding.info, failure);
+    }
+
+    /// Every Reserve plugin gives back what it took, in reverse order, whether it had taken anything or not.
+    pub(super) fn unreserve(&self, info: &QueuedPodInfo, node: &Istr) {
+        for point in self.profiles[info.profile].reserve.iter().rev() {
+            point.plugin.unreserve(&info.pod, node);
+        }
+    }
+
+    pub(super) fn is_assumed(&self, pod: &PodInfo) -> bool {
+        self.cache.get(&pod.key.uid).is_some_and(|k| matches!(k.standing, Standing::Assumed(_)))
+    }
+}
+
+/// What a refusal at Reserve or Permit means for the pod.
+pub(super) fn refused_by(point: &str, plugin: &'static str, refusal: Refusal) -> Failure {
+    match refusal {
+        Refusal::Rejected(r) => Failure::Unfit(Box::new(Diagnosis::rejected_at_node(plugin, r.code, r.reason))),
+        Refusal::Failed(e) => Failure::Error(format!("running {point} plugin \"{plugin}\": {e}")),
+    }
+}

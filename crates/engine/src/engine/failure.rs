@@ -1,0 +1,139 @@
+//! An attempt that failed: PostFilter, the way back into the queue, and what is said about it (reference sections 9.3
+//! and 9.5).
+
+use std::sync::Arc;
+
+use plimsoll_framework::intern::Istr;
+use plimsoll_framework::overlay::Overlay;
+use plimsoll_framework::plugin::{PostFilterContext, PostFilterVerdict};
+use plimsoll_framework::pod::PodInfo;
+use plimsoll_framework::table::Row;
+use plimsoll_framework::time::Time;
+use plimsoll_framework::verdict::Code;
+
+use super::Engine;
+use crate::cache::Standing;
+use crate::decide::{PreFiltered, Prepared, Worker};
+use crate::diagnosis::Diagnosis;
+use crate::effect::{AttemptResult, Effect, Observation, PodEvent, Reason, StatusUpdate};
+use crate::queue::{QueuedPodInfo, Rejectors};
+
+/// Why an attempt failed.
+#[derive(Debug)]
+pub(super) enum Failure {
+    /// No node will do.
+    Unfit(Box<Diagnosis>),
+    /// Something went wrong.
+    Error(String),
+}
+
+impl Engine {
+    /// Puts the pod back, if it still is there to be scheduled, and says why it was not.
+    pub(super) fn fail(&mut self, now: Time, popped: Time, info: QueuedPodInfo, failure: Failure) {
+        let profile = info.profile;
+        let (result, reason, message, rejectors, nominated) = match failure {
+            Failure::Unfit(mut diagnosis) => {
+                let nominated = self.post_filter(&info, &mut diagnosis);
+                let rejectors = diagnosis.rejectors();
+                (AttemptResult::Unschedulable, Reason::Unschedulable, diagnosis.message(), rejectors, nominated)
+            }
+            Failure::Error(message) => {
+                (AttemptResult::Error, Reason::SchedulerError, message, Rejectors::default(), Some(None))
+            }
+        };
+        self.observations.push(Observation::Attempt { result, profile, duration: now.since(popped) });
+        let uid = info.pod.key.uid.clone();
+        let Some(pod) = self.cache.get(&uid).filter(|k| k.standing == Standing::Pending).map(|k| Arc::clone(&k.pod))
+        else {
+            return self.queue.done(&uid);
+        };
+        if let Some(node) = &nominated {
+            self.set_nomination(node.clone(), &pod);
+        }
+        self.queue.add_unschedulable(now, QueuedPodInfo { pod: Arc::clone(&pod), ..info }, rejectors);
+        self.report(&pod, reason, message, nominated);
+    }
+
+    /// Asks PostFilter. Gives the new nomination: `None` leaves it as it is, `Some(None)` clears it.
+    fn post_filter(&mut self, info: &QueuedPodInfo, diagnosis: &mut Diagnosis) -> Option<Option<Istr>> {
+        let profile = &self.profiles[info.profile];
+        if diagnosis.node_count == 0 || profile.post_filter.is_empty() {
+            return Some(None);
+        }
+        let view = self.cache.table().view();
+        let mut worker = Worker::default();
+        let prepared = match Prepared::for_pod(profile, view, &info.pod) {
+            PreFiltered::Run(prepared) => {
+                worker.scratch.filter(&prepared, view, &Overlay::default(), &info.pod);
+                Some(prepared)
+            }
+            PreFiltered::Reject(_) => None,
+        };
+        // A plugin asks about nodes one at a time, through a shared reference.
+        let scratch = std::cell::RefCell::new(worker.scratch);
+        let resolvable = |row: Row| prepared.is_some() && scratch.borrow().is_resolvable(row);
+        let fits = |row: Row, overlay: &Overlay| {
+            let rejected = |p| scratch.borrow_mut().rejection(p, view, overlay, &info.pod, row);
+            prepared.as_ref().is_some_and(|p| rejected(p).is_none())
+        };
+        let context = PostFilterContext { view, resolvable: &resolvable, fits: &fits };
+        let mut said = Vec::new();
+        for point in &profile.post_filter {
+            match point.plugin.post_filter(&info.pod, &context) {
+                Ok(PostFilterVerdict::Nominate(node)) => return Some(Some(node)),
+                Ok(PostFilterVerdict::Reject(rejection)) => {
+                    said.push(rejection.reason);
+                    if rejection.code != Code::Unschedulable {
+                        break;
+                    }
+                }
+                Err(e) => {
+                    said = vec![e.to_string()];
+                    break;
+                }
+            }
+        }
+        diagnosis.post_filter_message = said.join(", ");
+        None
+    }
+
+    /// Writes the condition and records the event, each only if it says something new.
+    pub(super) fn report(
+        &mut self,
+        pod: &Arc<PodInfo>,
+        reason: Reason,
+        message: String,
+        nominated: Option<Option<Istr>>,
+    ) {
+        let attempt = matches!(reason, Reason::Unschedulable | Reason::SchedulerError);
+        let told = pod
+            .scheduled
+            .as_ref()
+            .is_some_and(|c| &*c.status == "False" && &*c.reason == reason.as_str() && *c.message == *message);
+        // A failed attempt is an event each time; a pod that is only held says so once.
+        if attempt || !told {
+            self.record(pod, true, "FailedScheduling", "Scheduling", message.clone());
+        }
+        let nominated = nominated.filter(|node| *node != pod.nominated_node_name);
+        if !told || nominated.is_some() {
+            self.effects.push_back(Effect::Status(Box::new(StatusUpdate {
+                key: pod.key.clone(),
+                generation: pod.generation,
+                condition: (!told).then_some((reason, message)),
+                nominated_node_name: nominated,
+            })));
+        }
+    }
+
+    pub(super) fn record(
+        &mut self,
+        pod: &Arc<PodInfo>,
+        warning: bool,
+        reason: &'static str,
+        action: &'static str,
+        note: String,
+    ) {
+        let event = PodEvent { pod: Arc::clone(pod), warning, reason, action, note };
+        self.effects.push_back(Effect::Record(Box::new(event)));
+    }
+}

@@ -1,0 +1,272 @@
+//! Events become changes of the cache and the queue (reference section 9.7).
+
+use std::sync::Arc;
+
+use hashbrown::HashSet;
+use plimsoll_framework::cluster_event::{Actions, ClusterEvent, EventResource};
+use plimsoll_framework::intern::Istr;
+use plimsoll_framework::node::NodeInfo;
+use plimsoll_framework::pod::{PodInfo, PodKey, Uid};
+use plimsoll_framework::time::Time;
+
+use super::Engine;
+use crate::cache::{Assumed, Known, Standing};
+use crate::changes;
+use crate::effect::{Effect, Observation, Reason};
+use crate::event::{Event, OwnedChange};
+
+const ASSIGNED_ADD: ClusterEvent = ClusterEvent::new(EventResource::AssignedPod, Actions::ADD);
+const ASSIGNED_DELETE: ClusterEvent = ClusterEvent::new(EventResource::AssignedPod, Actions::DELETE);
+
+impl Engine {
+    pub(super) fn ingest(&mut self, now: Time, event: Event) {
+        match event {
+            Event::Pod(pod) => self.pod_seen(now, Arc::from(pod)),
+            Event::PodDeleted { uid, resource_version } => self.pod_deleted(now, &uid, resource_version),
+            Event::PodsListed { present, resource_version } => self.pods_listed(now, &present, resource_version),
+            Event::Node(node) => self.node_seen(now, Arc::from(node)),
+            Event::NodeDeleted { name } => self.node_deleted(now, &name),
+            Event::NodesListed { present } => {
+                let view = self.cache.table().view();
+                let known = view.rows().filter_map(|row| view.node(row).map(|n| n.name.clone()));
+                let gone: Vec<Istr> = known.filter(|name| !present.contains(name)).collect();
+                gone.iter().for_each(|name| self.node_deleted(now, name));
+            }
+            Event::Namespace { name, labels } => self.cache.table_mut().cluster_mut().set_namespace(name, labels),
+            Event::Object { kind, key, object } => {
+                let old = self.cache.table_mut().cluster_mut().set_object(kind.id, key, object.clone());
+                let actions = match (&old, &object) {
+                    (None, Some(_)) => Actions::ADD,
+                    (_, None) => Actions::DELETE,
+                    (Some(_), Some(_)) => Actions::UPDATE,
+                };
+                let event = ClusterEvent::new(EventResource::Other(kind.event_name()), actions);
+                self.queue.move_all(now, &event, OwnedChange::Other(old, object), |_| true);
+            }
+            Event::ObjectsListed { kind, present } => {
+                let keys = self.cache.table().view().cluster().object_keys(kind.id);
+                let gone: Vec<_> = keys.filter(|key| !present.contains(*key)).cloned().collect();
+                gone.into_iter().for_each(|key| self.ingest(now, Event::Object { kind, key, object: None }));
+            }
+            Event::BindFinished { uid, result } => self.bind_finished(now, &uid, result),
+            Event::PodAbsent { key } => self.pod_absent(now, &key),
+        }
+    }
+
+    // --- pods ---
+
+    fn pod_seen(&mut self, now: Time, pod: Arc<PodInfo>) {
+        let known = self.cache.get(&pod.key.uid).cloned();
+        // Watches can be behind what another watch, or a read, has told already.
+        let newer = |known: &Known| pod.resource_version == 0 || pod.resource_version > known.pod.resource_version;
+        if known.as_ref().is_some_and(|known| !newer(known)) {
+            return;
+        }
+        if pod.finished {
+            return self.pod_deleted(now, &pod.key.uid, pod.resource_version);
+        }
+        match (known, pod.node_name.is_some()) {
+            (known, true) => self.pod_assigned(now, known, pod),
+            (None, false) => self.pod_added(now, pod),
+            (Some(known), false) => self.pod_updated(now, &known, pod),
+        }
+    }
+
+    /// A pod is on a node, whoever put it there.
+    fn pod_assigned(&mut self, now: Time, known: Option<Known>, pod: Arc<PodInfo>) {
+        let uid = pod.key.uid.clone();
+        let old = known.as_ref().map(|k| Arc::clone(&k.pod));
+        let was_assigned = known.as_ref().is_some_and(|k| k.standing == Standing::Assigned);
+        match known.map(|k| k.standing) {
+            Some(Standing::Assumed(Assumed { node, .. })) if pod.node_name.as_ref() != Some(&node) => {
+                tracing::warn!(pod = %pod.key, assumed = %node, actual = ?pod.node_name, "pod is on another node than the one chosen here");
+                self.leave_permit(now, &uid);
+            }
+            Some(Standing::Pending) => {
+                self.queue.delete(&uid);
+            }
+            _ => {}
+        }
+        self.set_nomination(None, &pod);
+        self.cache.set(Arc::clone(&pod), Standing::Assigned);
+        match old.filter(|_| was_assigned) {
+            Some(old) => {
+                for event in changes::of_pod(&old, &pod) {
+                    let change = OwnedChange::Pod(Some(Arc::clone(&old)), Some(Arc::clone(&pod)));
+                    self.queue.move_all(now, &event, change, |_| true);
+                }
+            }
+            None => self.queue.move_all(now, &ASSIGNED_ADD, OwnedChange::Pod(None, Some(pod)), |_| true),
+        }
+    }
+
+    fn pod_added(&mut self, now: Time, pod: Arc<PodInfo>) {
+        self.set_nomination(pod.nominated_node_name.clone(), &pod);
+        let Some(profile) = self.by_name.get(&pod.scheduler_name).copied() else {
+            self.cache.set(pod, Standing::Foreign);
+            return;
+        };
+        if self.hold(&pod, profile) {
+            self.cache.set(pod, Standing::Held);
+        } else {
+            self.cache.set(Arc::clone(&pod), Standing::Pending);
+            self.queue.add(now, pod, profile);
+        }
+    }
+
+    /// A pod without a node has changed.
+    fn pod_updated(&mut self, now: Time, known: &Known, pod: Arc<PodInfo>) {
+        let old = &known.pod;
+        if old.nominated_node_name.is_some() || pod.nominated_node_name.is_some() {
+            self.set_nomination(pod.nominated_node_name.clone(), &pod);
+        }
+        match &known.standing {
+            Standing::Assumed(_) => self.assumed_updated(now, known, pod),
+            // An older answer than that of the node it is on; there is no way back from a node.
+            Standing::Assigned => tracing::warn!(pod = %pod.key, "pod is on a node and now seen without one; ignored"),
+            Standing::Foreign | Standing::Held => {
+                self.cache.remove(&pod.key.uid);
+                self.pod_added(now, pod);
+            }
+            Standing::Pending => match self.by_name.get(&pod.scheduler_name).copied() {
+                Some(profile) if !self.hold(&pod, profile) => {
+                    self.cache.set(Arc::clone(&pod), Standing::Pending);
+                    self.queue.update(now, old, &pod, profile, &changes::of_pod(old, &pod));
+                    if old.nominated_node_name.is_some() && old.nominated_node_name != pod.nominated_node_name {
+                        self.nomination_left(now, old);
+                    }
+                }
+                profile => {
+                    self.queue.delete(&pod.key.uid);
+                    let standing = if profile.is_some() { Standing::Held } else { Standing::Foreign };
+                    self.cache.set(pod, standing);
+                }
+            },
+        }
+    }
+
+    /// A pod whose binding is under way has changed. Only its end matters: what it was to take up is given back, and
+    /// the binding, if it still comes about, is seen by the watch.
+    fn assumed_updated(&mut self, now: Time, known: &Known, pod: Arc<PodInfo>) {
+        if !pod.terminating {
+            self.cache.set(pod, known.standing.clone());
+            return;
+        }
+        self.leave_permit(now, &pod.key.uid);
+        self.cache.set(Arc::clone(&pod), Standing::Held);
+        self.queue.move_all(now, &ASSIGNED_DELETE, OwnedChange::Pod(Some(pod), None), |_| true);
+    }
+
+    fn pod_deleted(&mut self, now: Time, uid: &Uid, resource_version: u64) {
+        let Some(known) = self.cache.get(uid) else { return };
+        if resource_version != 0 && resource_version < known.pod.resource_version {
+            return;
+        }
+        self.leave_permit(now, uid);
+        self.queue.delete(uid);
+        let nominated = self.cache.table().view().nominations().node_of(uid).is_some();
+        let Some(known) = self.cache.remove(uid) else { return };
+        if nominated {
+            self.set_nomination(None, &known.pod);
+        }
+        if known.node().is_some() {
+            self.queue.move_all(now, &ASSIGNED_DELETE, OwnedChange::Pod(Some(known.pod), None), |_| true);
+        } else if nominated {
+            self.nomination_left(now, &known.pod);
+        }
+    }
+
+    /// What a list does not name is gone, unless it is newer than the list. An assumed pod is asked after by name
+    /// first: a list from a cache that lags must not give its place away.
+    fn pods_listed(&mut self, now: Time, present: &HashSet<Uid>, resource_version: u64) {
+        let missing = |known: &&Known| !present.contains(&known.pod.key.uid);
+        let (mut gone, mut doubtful) = (Vec::new(), Vec::new());
+        for known in self.cache.iter().filter(missing) {
+            let key = &known.pod.key;
+            if matches!(known.standing, Standing::Assumed(_)) || known.pod.resource_version > resource_version {
+                doubtful.push(key.clone());
+            } else {
+                gone.push(key.uid.clone());
+            }
+        }
+        gone.sort();
+        doubtful.sort();
+        gone.iter().for_each(|uid| self.pod_deleted(now, uid, 0));
+        self.effects.extend(doubtful.into_iter().map(Effect::ReadPod));
+    }
+
+    fn pod_absent(&mut self, now: Time, key: &PodKey) {
+        self.pod_deleted(now, &key.uid, 0);
+    }
+
+    /// Reports a pod that cannot be scheduled as it is; whether it is one.
+    fn hold(&mut self, pod: &Arc<PodInfo>, profile: usize) -> bool {
+        let (reason, message) = if let Some(faults) = &pod.faults {
+            (Reason::Invalid, format!("the pod cannot be scheduled: {faults}"))
+        } else if let Some(needs) = (self.settings.admission)(pod, &self.profiles[profile]) {
+            (Reason::Unsupported, format!("the pod cannot be scheduled: it {needs}"))
+        } else {
+            return false;
+        };
+        self.observations.push(Observation::Held { reason });
+        self.report(pod, reason, message, None);
+        true
+    }
+
+    /// Room that was kept for a nominated pod is free: those who had to respect it may try.
+    fn nomination_left(&mut self, now: Time, pod: &Arc<PodInfo>) {
+        let priority = pod.priority();
+        let change = OwnedChange::Pod(Some(Arc::clone(pod)), None);
+        self.queue.move_all(now, &ASSIGNED_DELETE, change, |p| p.priority() <= priority);
+    }
+
+    /// Notes for which node a pod is nominated, if any.
+    pub(super) fn set_nomination(&mut self, node: Option<Istr>, pod: &Arc<PodInfo>) {
+        let table = self.cache.table_mut();
+        match node {
+            Some(node) => table.nominations_mut().set(node, Arc::clone(pod)),
+            None if table.view().nominations().node_of(&pod.key.uid).is_some() => {
+                table.nominations_mut().remove(&pod.key.uid);
+            }
+            None => {}
+        }
+    }
+
+    /// Takes a pod off the node it was assumed on, which is room for others.
+    pub(super) fn forget(&mut self, now: Time, pod: &Arc<PodInfo>, standing: Standing) {
+        self.cache.set(Arc::clone(pod), standing);
+        let own = pod.key.uid.clone();
+        let change = OwnedChange::Pod(Some(Arc::clone(pod)), None);
+        self.queue.move_all(now, &ASSIGNED_DELETE, change, |p| p.key.uid != own);
+    }
+
+    // --- nodes ---
+
+    fn node_seen(&mut self, now: Time, node: Arc<NodeInfo>) {
+        let table = self.cache.table_mut();
+        let old = table.row(&node.name).and_then(|row| table.view().node(row).cloned());
+        if old.as_ref().is_some_and(|old| node.resource_version != 0 && node.resource_version <= old.resource_version) {
+            return;
+        }
+        table.set_node(Arc::clone(&node));
+        match old {
+            None => {
+                let event = ClusterEvent::new(EventResource::Node, Actions::ADD);
+                self.queue.move_all(now, &event, OwnedChange::Node(None, Some(node)), |_| true);
+            }
+            Some(old) => {
+                for event in changes::of_node(&old, &node) {
+                    let change = OwnedChange::Node(Some(Arc::clone(&old)), Some(Arc::clone(&node)));
+                    self.queue.move_all(now, &event, change, |_| true);
+                }
+            }
+        }
+    }
+
+    fn node_deleted(&mut self, now: Time, name: &Istr) {
+        if let Some(old) = self.cache.table_mut().remove_node(name) {
+            let event = ClusterEvent::new(EventResource::Node, Actions::DELETE);
+            self.queue.move_all(now, &event, OwnedChange::Node(Some(old), None), |_| true);
+        }
+    }
+}

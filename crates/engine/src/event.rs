@@ -1,0 +1,140 @@
+//! Everything that can reach the engine.
+
+use std::any::Any;
+use std::sync::Arc;
+
+use hashbrown::HashSet;
+use plimsoll_framework::cluster_event::{Change, Object};
+use plimsoll_framework::intern::Istr;
+use plimsoll_framework::labels::LabelSet;
+use plimsoll_framework::node::NodeInfo;
+use plimsoll_framework::object::{KindRef, ObjectKey};
+use plimsoll_framework::pod::{PodInfo, PodKey, Uid};
+
+/// Something that happened outside.
+#[derive(Debug)]
+pub enum Event {
+    /// A pod as the API server has it now, new or changed.
+    Pod(Box<PodInfo>),
+    /// A pod is gone, or is no longer watched because it has finished.
+    PodDeleted {
+        /// Which.
+        uid: Uid,
+        /// The version at which it went, 0 if it is not known.
+        resource_version: u64,
+    },
+    /// A complete list of pods was read: all others are gone, but for those newer than the list.
+    PodsListed {
+        /// Which pods were in the list.
+        present: HashSet<Uid>,
+        /// The greatest version seen in the list.
+        resource_version: u64,
+    },
+    /// A node as the API server has it now, new or changed.
+    Node(Box<NodeInfo>),
+    /// A node is gone.
+    NodeDeleted {
+        /// Its name.
+        name: Istr,
+    },
+    /// A complete list of nodes was read: all others are gone.
+    NodesListed {
+        /// The names in the list.
+        present: HashSet<Istr>,
+    },
+    /// A namespace's labels, or that it is gone.
+    Namespace {
+        /// Its name.
+        name: Istr,
+        /// `None`: gone.
+        labels: Option<Arc<LabelSet>>,
+    },
+    /// An object of a further kind that some plugin declared.
+    Object {
+        /// Which kind.
+        kind: KindRef,
+        /// Which object.
+        key: ObjectKey,
+        /// As the plugin decoded it; `None`: gone.
+        object: Option<AnyObject>,
+    },
+    /// A complete list of objects of a further kind was read: all others are gone.
+    ObjectsListed {
+        /// Which kind.
+        kind: KindRef,
+        /// The objects in the list.
+        present: HashSet<ObjectKey>,
+    },
+    /// A binding is settled, one way or the other.
+    BindFinished {
+        /// Of which pod.
+        uid: Uid,
+        /// How.
+        result: BindResult,
+    },
+    /// The API server was asked for one pod, by [`crate::effect::Effect::ReadPod`]: it does not exist, or not with
+    /// this UID. (If it exists, it comes as [`Event::Pod`].)
+    PodAbsent {
+        /// Which.
+        key: PodKey,
+    },
+}
+
+/// A decoded object of a further kind.
+pub type AnyObject = Arc<dyn Any + Send + Sync>;
+
+/// How a binding ended. Always certain: where an answer was lost, the pod was read before this is said.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum BindResult {
+    /// The pod is on the node.
+    Bound,
+    /// The pod is not on the node; it can be tried again.
+    Failed {
+        /// What went wrong.
+        message: String,
+    },
+    /// The pod does not exist any more, or is on another node by somebody else's hand.
+    Gone,
+}
+
+/// A change, with the objects kept alive: what an event was about, for those who are shown it later.
+#[derive(Clone)]
+pub enum OwnedChange {
+    /// Of a pod: before and after.
+    Pod(Option<Arc<PodInfo>>, Option<Arc<PodInfo>>),
+    /// Of a node: before and after.
+    Node(Option<Arc<NodeInfo>>, Option<Arc<NodeInfo>>),
+    /// Of an object of a further kind: before and after.
+    Other(Option<AnyObject>, Option<AnyObject>),
+    /// Of nothing in particular.
+    None,
+}
+
+impl std::fmt::Debug for OwnedChange {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Pod(_, new) => write!(f, "Pod({:?})", new.as_ref().map(|p| p.key.to_string())),
+            Self::Node(_, new) => write!(f, "Node({:?})", new.as_ref().map(|n| &n.name)),
+            Self::Other(..) => f.write_str("Other"),
+            Self::None => f.write_str("None"),
+        }
+    }
+}
+
+impl OwnedChange {
+    /// As hints see it.
+    pub fn as_change(&self) -> Change<'_> {
+        match self {
+            Self::Pod(old, new) => {
+                Change { old: old.as_deref().map(Object::Pod), new: new.as_deref().map(Object::Pod) }
+            }
+            Self::Node(old, new) => {
+                Change { old: old.as_deref().map(Object::Node), new: new.as_deref().map(Object::Node) }
+            }
+            Self::Other(old, new) => {
+                Change { old: old.as_deref().map(Object::Other), new: new.as_deref().map(Object::Other) }
+            }
+            Self::None => Change { old: None, new: None },
+        }
+    }
+}

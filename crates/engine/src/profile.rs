@@ -1,0 +1,252 @@
+//! A profile: which plugins are asked at each point, in which order, with which weights.
+
+use std::sync::Arc;
+
+use plimsoll_framework::cluster_event::{Actions, ClusterEvent, EventResource, Registration};
+use plimsoll_framework::extensions::*;
+use plimsoll_framework::intern::Istr;
+use plimsoll_framework::point::Point;
+use plimsoll_framework::read::Groups;
+
+/// A plugin at one point.
+pub struct At<T: ?Sized> {
+    /// Its name.
+    pub name: &'static str,
+    /// What is called.
+    pub plugin: Arc<T>,
+}
+
+impl<T: ?Sized> Clone for At<T> {
+    fn clone(&self) -> Self {
+        Self { name: self.name, plugin: Arc::clone(&self.plugin) }
+    }
+}
+
+/// A plugin at Score.
+#[derive(Clone)]
+pub struct Scorer {
+    /// Its name.
+    pub name: &'static str,
+    /// What is called.
+    pub plugin: Arc<dyn ScoreDyn>,
+    /// What its score is multiplied by, at least 1.
+    pub weight: i64,
+}
+
+/// What a plugin wants to hear of.
+#[derive(Clone)]
+pub struct Listener {
+    /// The plugin.
+    pub plugin: &'static str,
+    /// Its registration.
+    pub registration: Registration,
+    /// Whom to ask; `None` where every event leads to another attempt.
+    pub ask: Option<Arc<dyn EnqueueDyn>>,
+}
+
+/// One profile, as [`ProfileBuilder::build`] made it.
+#[allow(missing_docs, reason = "one field for each point, under its name")]
+pub struct Profile {
+    /// The `schedulerName` of its pods.
+    pub name: Istr,
+    pub pre_enqueue: Vec<At<dyn PreEnqueueDyn>>,
+    pub queue_sort: Arc<dyn QueueSortDyn>,
+    pub pre_filter: Vec<At<dyn PreFilterDyn>>,
+    pub filter: Vec<At<dyn FilterDyn>>,
+    pub post_filter: Vec<At<dyn PostFilterDyn>>,
+    pub pre_score: Vec<At<dyn PreScoreDyn>>,
+    pub score: Vec<Scorer>,
+    pub reserve: Vec<At<dyn ReserveDyn>>,
+    pub permit: Vec<At<dyn PermitDyn>>,
+    pub pre_bind: Vec<At<dyn PreBindDyn>>,
+    pub bind: Vec<At<dyn BindDyn>>,
+    pub post_bind: Vec<At<dyn PostBindDyn>>,
+    /// What its plugins want to hear of.
+    pub listeners: Vec<Listener>,
+    /// Everything its filters read of a node.
+    pub filter_groups: Groups,
+    /// Annotations its plugins read.
+    pub annotation_keys: Vec<Istr>,
+    /// Further kinds its plugins read.
+    pub kinds: Vec<plimsoll_framework::object::KindRef>,
+}
+
+/// Why plugins do not make a profile.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ProfileError {
+    /// A plugin was enabled at a point it does not extend.
+    #[error("plugin {plugin} does not extend {point}")]
+    DoesNotExtend {
+        /// The plugin.
+        plugin: &'static str,
+        /// The point.
+        point: Point,
+    },
+    /// Exactly one plugin gives the order of the queue.
+    #[error("profile {profile} needs exactly one QueueSort plugin, not {count}")]
+    QueueSort {
+        /// The profile.
+        profile: Istr,
+        /// How many there were.
+        count: usize,
+    },
+    /// Somebody has to bind.
+    #[error("profile {profile} needs at least one Bind plugin")]
+    NoBind {
+        /// The profile.
+        profile: Istr,
+    },
+}
+
+/// A profile being put together, plugin by plugin in the order of the configuration.
+pub struct ProfileBuilder {
+    profile: Profile,
+    queue_sorts: Vec<Arc<dyn QueueSortDyn>>,
+    seen: Vec<&'static str>,
+}
+
+struct Unsorted;
+impl QueueSortDyn for Unsorted {
+    fn less(&self, _: plimsoll_framework::plugin::Queued<'_>, _: plimsoll_framework::plugin::Queued<'_>) -> bool {
+        false
+    }
+}
+
+impl ProfileBuilder {
+    /// A profile of this `schedulerName`, without plugins.
+    pub fn new(name: Istr) -> Self {
+        let profile = Profile {
+            name,
+            pre_enqueue: Vec::new(),
+            queue_sort: Arc::new(Unsorted),
+            pre_filter: Vec::new(),
+            filter: Vec::new(),
+            post_filter: Vec::new(),
+            pre_score: Vec::new(),
+            score: Vec::new(),
+            reserve: Vec::new(),
+            permit: Vec::new(),
+            pre_bind: Vec::new(),
+            bind: Vec::new(),
+            post_bind: Vec::new(),
+            listeners: Vec::new(),
+            filter_groups: Groups::NONE,
+            annotation_keys: Vec::new(),
+            kinds: Vec::new(),
+        };
+        Self { profile, queue_sorts: Vec::new(), seen: Vec::new() }
+    }
+
+    /// Asks `plugin` at `point`, after those enabled there before. `weight` counts at Score; 0 means 1.
+    pub fn enable(&mut self, point: Point, plugin: &Extensions, weight: i64) -> Result<(), ProfileError> {
+        fn push<T: ?Sized>(list: &mut Vec<At<T>>, name: &'static str, plugin: &Option<Arc<T>>) -> bool {
+            if let Some(plugin) = plugin {
+                list.push(At { name, plugin: Arc::clone(plugin) });
+            }
+            plugin.is_some()
+        }
+        let (p, name) = (&mut self.profile, plugin.name);
+        let extends = match point {
+            Point::PreEnqueue => push(&mut p.pre_enqueue, name, &plugin.pre_enqueue),
+            Point::QueueSort => {
+                self.queue_sorts.extend(plugin.queue_sort.clone());
+                plugin.queue_sort.is_some()
+            }
+            Point::PreFilter => push(&mut p.pre_filter, name, &plugin.pre_filter),
+            Point::Filter => {
+                let groups = plugin.filter.as_ref().map_or(Groups::NONE, |f| f.groups());
+                p.filter_groups = p.filter_groups.union(groups);
+                push(&mut p.filter, name, &plugin.filter)
+            }
+            Point::PostFilter => push(&mut p.post_filter, name, &plugin.post_filter),
+            Point::PreScore => push(&mut p.pre_score, name, &plugin.pre_score),
+            Point::Score => {
+                let scorer = plugin.score.clone().map(|plugin| Scorer { name, plugin, weight: weight.max(1) });
+                let extends = scorer.is_some();
+                p.score.extend(scorer);
+                extends
+            }
+            Point::Reserve => push(&mut p.reserve, name, &plugin.reserve),
+            Point::Permit => push(&mut p.permit, name, &plugin.permit),
+            Point::PreBind => push(&mut p.pre_bind, name, &plugin.pre_bind),
+            Point::Bind => push(&mut p.bind, name, &plugin.bind),
+            Point::PostBind => push(&mut p.post_bind, name, &plugin.post_bind),
+            Point::PlacementGenerate | Point::PlacementScore => false,
+        };
+        if !extends {
+            return Err(ProfileError::DoesNotExtend { plugin: name, point });
+        }
+        if !self.seen.contains(&name) {
+            self.seen.push(name);
+            p.annotation_keys.extend(plugin.annotation_keys.iter().cloned());
+            p.kinds.extend(plugin.kinds.iter().copied());
+        }
+        if rejects(point) && !p.listeners.iter().any(|l| l.plugin == name) {
+            p.listeners.extend(listeners(plugin));
+        }
+        Ok(())
+    }
+
+    /// Ends the profile.
+    pub fn build(mut self) -> Result<Profile, ProfileError> {
+        let profile = self.profile.name.clone();
+        let [queue_sort] = self.queue_sorts.as_slice() else {
+            return Err(ProfileError::QueueSort { profile, count: self.queue_sorts.len() });
+        };
+        self.profile.queue_sort = Arc::clone(queue_sort);
+        if self.profile.bind.is_empty() {
+            return Err(ProfileError::NoBind { profile });
+        }
+        Ok(self.profile)
+    }
+}
+
+/// The points at which a pod can be turned away.
+fn rejects(point: Point) -> bool {
+    matches!(point, Point::PreEnqueue | Point::PreFilter | Point::Filter | Point::Reserve | Point::Permit)
+}
+
+/// What a plugin hears of (reference section 2.3).
+fn listeners(plugin: &Extensions) -> Vec<Listener> {
+    let name = plugin.name;
+    let Some(enqueue) = &plugin.enqueue else {
+        // Who does not say what could help hears of everything.
+        let others = plugin.kinds.iter().map(|k| EventResource::Other(k.event_name()));
+        return [EventResource::Pod, EventResource::Node]
+            .into_iter()
+            .chain(others)
+            .map(|resource| Listener {
+                plugin: name,
+                registration: Registration::always(resource, Actions::ALL),
+                ask: None,
+            })
+            .collect();
+    };
+    let mut registrations = enqueue.registrations();
+    let node = |r: &Registration, actions| r.resource == EventResource::Node && r.actions.intersects(actions);
+    // A node may be added tainted and only become usable when the taint goes; upstream keeps this even where the plugin
+    // does not look at taints.
+    if registrations.iter().any(|r| node(r, Actions::ADD))
+        && !registrations.iter().any(|r| node(r, Actions::UPDATE_NODE_TAINT))
+    {
+        registrations.push(Registration::always(EventResource::Node, Actions::UPDATE_NODE_TAINT));
+    }
+    let listen = |registration: Registration| {
+        let ask = registration.ask.then(|| Arc::clone(enqueue));
+        Listener { plugin: name, registration, ask }
+    };
+    registrations.into_iter().map(listen).collect()
+}
+
+impl Profile {
+    /// Whether any of its plugins wants to hear of this event.
+    pub fn hears(&self, event: &ClusterEvent) -> bool {
+        event.resource == EventResource::Wildcard
+            || self.listeners.iter().any(|l| event.heard_by(&l.registration.resource, l.registration.actions))
+    }
+
+    /// Whether the profile asks this plugin at Filter or PreFilter.
+    pub fn filters_by(&self, plugin: &str) -> bool {
+        self.filter.iter().any(|f| f.name == plugin) || self.pre_filter.iter().any(|f| f.name == plugin)
+    }
+}

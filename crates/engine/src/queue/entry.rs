@@ -1,0 +1,148 @@
+//! A pod in the queue, with its history.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use plimsoll_framework::plugin::Queued;
+use plimsoll_framework::pod::PodInfo;
+use plimsoll_framework::time::Time;
+use smallvec::SmallVec;
+
+/// Names of plugins, each once.
+#[derive(Clone, Debug, PartialEq, Eq, Default)]
+pub struct PluginSet(SmallVec<[&'static str; 2]>);
+
+impl PluginSet {
+    /// Adds a plugin.
+    pub fn insert(&mut self, name: &'static str) {
+        if !self.contains(name) {
+            self.0.push(name);
+        }
+    }
+    /// Whether the plugin is in the set.
+    pub fn contains(&self, name: &str) -> bool {
+        self.0.contains(&name)
+    }
+    /// Whether the set is empty.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+    /// The plugins, in the order in which they came.
+    pub fn iter(&self) -> impl Iterator<Item = &'static str> + '_ {
+        self.0.iter().copied()
+    }
+}
+
+impl FromIterator<&'static str> for PluginSet {
+    fn from_iter<I: IntoIterator<Item = &'static str>>(names: I) -> Self {
+        let mut set = Self::default();
+        names.into_iter().for_each(|n| set.insert(n));
+        set
+    }
+}
+
+/// A pod on its way through the queue (reference section 10.1).
+#[derive(Clone, Debug)]
+pub struct QueuedPodInfo {
+    /// The pod.
+    pub pod: Arc<PodInfo>,
+    /// The profile that is to place it.
+    pub profile: usize,
+    /// When it was last put into the queue, new or after a failed attempt.
+    pub timestamp: Time,
+    /// How often it was popped.
+    pub attempts: u32,
+    /// How many of the attempts ended with a rejection.
+    pub unschedulable_count: u32,
+    /// How many of the latest attempts ended with an error, in a row.
+    pub consecutive_errors: u32,
+    /// When it first entered the active queue: the beginning of the latency that users see.
+    pub initial_attempt: Option<Time>,
+    /// The plugins that rejected it.
+    pub unschedulable_plugins: PluginSet,
+    /// Those of them that wait for something particular.
+    pub pending_plugins: PluginSet,
+    /// The plugin that keeps it out of the queue.
+    pub gating_plugin: Option<&'static str>,
+    /// Whether it is in the queue because it had waited too long, not because something happened.
+    pub flushed: bool,
+}
+
+impl QueuedPodInfo {
+    pub(super) fn new(pod: Arc<PodInfo>, profile: usize, now: Time) -> Self {
+        Self {
+            pod,
+            profile,
+            timestamp: now,
+            attempts: 0,
+            unschedulable_count: 0,
+            consecutive_errors: 0,
+            initial_attempt: None,
+            unschedulable_plugins: PluginSet::default(),
+            pending_plugins: PluginSet::default(),
+            gating_plugin: None,
+            flushed: false,
+        }
+    }
+
+    /// As QueueSort sees it.
+    pub fn queued(&self) -> Queued<'_> {
+        Queued { pod: &self.pod, timestamp: self.timestamp, initial_attempt: self.initial_attempt }
+    }
+
+    /// Whether an error, not a rejection, put it where it is.
+    pub(super) fn failed_by_error(&self) -> bool {
+        self.unschedulable_plugins.is_empty() && self.pending_plugins.is_empty()
+    }
+
+    /// The whole second at whose end its backoff is over; `None` when it has none (reference section 10.5).
+    pub fn backoff_expiry(&self, backoff: &Backoff) -> Option<Time> {
+        let count = if self.consecutive_errors > 0 { self.consecutive_errors } else { self.unschedulable_count };
+        let duration = backoff.duration(count);
+        (!duration.is_zero()).then(|| self.timestamp.after(duration).whole_second())
+    }
+
+    pub(super) fn is_backing_off(&self, backoff: &Backoff, now: Time) -> bool {
+        self.backoff_expiry(backoff).is_some_and(|expiry| expiry >= now.whole_second())
+    }
+}
+
+/// How long a pod waits after failed attempts: doubling from `initial` to `max`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Backoff {
+    /// After the first failed attempt.
+    pub initial: Duration,
+    /// At most; nothing turns backoff off.
+    pub max: Duration,
+}
+
+impl Default for Backoff {
+    fn default() -> Self {
+        Self { initial: Duration::from_secs(1), max: Duration::from_secs(10) }
+    }
+}
+
+impl Backoff {
+    /// The wait after `count` failed attempts.
+    pub fn duration(&self, count: u32) -> Duration {
+        match count.checked_sub(1) {
+            None => Duration::ZERO,
+            Some(doublings) => {
+                self.initial.saturating_mul(1_u32.checked_shl(doublings).unwrap_or(u32::MAX)).min(self.max)
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn backoff_doubles_to_its_limit() {
+        let seconds = |count| Backoff::default().duration(count).as_secs();
+        assert_eq!([0, 1, 2, 3, 4, 5, 6, 31, 32, 33, 1_000].map(seconds), [0, 1, 2, 4, 8, 10, 10, 10, 10, 10, 10]);
+        let off = Backoff { max: Duration::ZERO, ..Backoff::default() };
+        assert_eq!(off.duration(3), Duration::ZERO);
+    }
+}
