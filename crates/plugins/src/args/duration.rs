@@ -33,6 +33,9 @@ pub struct DurationError {
 }
 
 impl GoDuration {
+    /// The name under which deserializers are asked for a duration.
+    pub const TYPE_NAME: &'static str = "GoDuration";
+
     /// So many seconds; saturates at the longest duration.
     pub const fn from_seconds(seconds: i64) -> Self {
         Self { nanoseconds: seconds.saturating_mul(1_000_000_000) }
@@ -46,6 +49,13 @@ impl GoDuration {
     /// The same as a [`Duration`]; negative ones are zero there.
     pub fn to_std(self) -> Duration {
         Duration::from_nanos(u64::try_from(self.nanoseconds).unwrap_or(0))
+    }
+}
+
+/// Saturates at the longest duration.
+impl From<Duration> for GoDuration {
+    fn from(duration: Duration) -> Self {
+        Self { nanoseconds: i64::try_from(duration.as_nanos()).unwrap_or(i64::MAX) }
     }
 }
 
@@ -173,8 +183,12 @@ impl<'de> Deserialize<'de> for GoDuration {
             fn visit_str<E: de::Error>(self, text: &str) -> Result<GoDuration, E> {
                 text.parse().map_err(E::custom)
             }
+            fn visit_newtype_struct<D: Deserializer<'de>>(self, deserializer: D) -> Result<GoDuration, D::Error> {
+                deserializer.deserialize_str(self)
+            }
         }
-        deserializer.deserialize_str(Text)
+        // By name, so that a deserializer can say "a duration" of a number without a unit.
+        deserializer.deserialize_newtype_struct(GoDuration::TYPE_NAME, Text)
     }
 }
 

@@ -1,0 +1,208 @@
+//! `plimsoll check-config`: what a configuration resolves to, or everything that is wrong with it.
+
+use std::io::{self, Write};
+use std::path::Path;
+
+use clap::ValueEnum;
+use plimsoll_plugins::catalog::Point;
+
+use crate::config::{Config, ConfigError, ConfigErrors, Defaults, ProfileConfig};
+
+/// Arguments of `check-config`.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// Configuration files; `-` is standard input.
+    #[arg(value_name = "FILE", required = true)]
+    files: Vec<String>,
+    /// Form of the result.
+    #[arg(short, long, value_enum, default_value_t = Output::Text)]
+    output: Output,
+}
+
+/// Forms of the result.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Output {
+    /// For people.
+    Text,
+    /// For machines.
+    Json,
+    /// For machines and people.
+    Yaml,
+}
+
+/// Checks the files with standard input, output and error. `supported` tells which plugins are built.
+///
+/// Returns the exit code: 0 when all files are good, 2 when one is not, 1 when the result cannot be written.
+pub fn run(args: &Args, supported: &dyn Fn(&str) -> bool) -> i32 {
+    let (mut out, mut err) = (io::stdout().lock(), io::stderr().lock());
+    check(args, supported, io::stdin().lock(), &mut out, &mut err).unwrap_or_else(|error| {
+        // The reader of the output may be gone, and then there is nobody to tell.
+        let _ = writeln!(err, "writing the result: {error}");
+        1
+    })
+}
+
+fn check(
+    args: &Args,
+    supported: &dyn Fn(&str) -> bool,
+    mut input: impl io::Read,
+    out: &mut impl Write,
+    err: &mut impl Write,
+) -> io::Result<i32> {
+    let defaults = Defaults::plimsoll();
+    let mut code = 0;
+    for (index, file) in args.files.iter().enumerate() {
+        let result = match file.as_str() {
+            "-" => Config::read("-", &mut input, &defaults),
+            path => Config::load(Path::new(path), &defaults),
+        };
+        match result {
+            Ok(config) => {
+                let report = Report::new(file, &config, supported);
+                match args.output {
+                    Output::Text if index > 0 => writeln!(out).and_then(|()| report.text(out))?,
+                    Output::Text => report.text(out)?,
+                    Output::Json => writeln!(out, "{:#}", report.value())?,
+                    Output::Yaml => write!(out, "---\n{}", yaml(&report.value())?)?,
+                }
+            }
+            Err(ConfigErrors::Invalid { errors }) => {
+                code = 2;
+                for error in errors {
+                    writeln!(err, "{error}")?;
+                }
+            }
+            Err(error @ ConfigErrors::Read { .. }) => {
+                code = 2;
+                write!(err, "{error}")?;
+                if let Some(cause) = std::error::Error::source(&error) {
+                    write!(err, ": {cause}")?;
+                }
+                writeln!(err)?;
+            }
+        }
+    }
+    out.flush()?;
+    Ok(code)
+}
+
+fn yaml(value: &serde_json::Value) -> io::Result<String> {
+    let text = serde_saphyr::to_string(value).map_err(io::Error::other)?;
+    Ok(text.trim_start_matches("---\n").to_owned())
+}
+
+/// A good configuration, and what `run` would say to it.
+struct Report<'a> {
+    file: &'a str,
+    config: &'a Config,
+    unsupported: Vec<ConfigError>,
+    refusals: Vec<ConfigError>,
+}
+
+impl<'a> Report<'a> {
+    fn new(file: &'a str, config: &'a Config, supported: &dyn Fn(&str) -> bool) -> Self {
+        Self { file, config, unsupported: config.unsupported(supported), refusals: config.refusals() }
+    }
+
+    fn value(&self) -> serde_json::Value {
+        let texts = |errors: &[ConfigError]| -> Vec<String> { errors.iter().map(ToString::to_string).collect() };
+        let mut value = self.config.to_resolved();
+        value["file"] = self.file.into();
+        value["unsupported"] = texts(&self.unsupported).into();
+        value["refused"] = texts(&self.refusals).into();
+        value
+    }
+
+    fn text(&self, out: &mut impl Write) -> io::Result<()> {
+        let config = self.config;
+        writeln!(out, "{}: valid", self.file)?;
+        self.settings(out)?;
+        for profile in &config.profiles {
+            write_profile(profile, out)?;
+        }
+        write_list(out, "Warnings", &config.warnings)?;
+        write_list(out, "Not supported yet (run refuses this)", &self.unsupported)?;
+        write_list(out, "Refused by run", &self.refusals)
+    }
+
+    fn settings(&self, out: &mut impl Write) -> io::Result<()> {
+        let (config, election, client) = (self.config, &self.config.leader_election, &self.config.client_connection);
+        let elected = if election.leader_elect {
+            format!(
+                "{}/{} (lease {}, renew within {}, retry every {})",
+                election.resource_namespace.as_deref().unwrap_or("<own namespace>"),
+                election.resource_name,
+                crate::config::show_duration(election.lease_duration),
+                crate::config::show_duration(election.renew_deadline),
+                crate::config::show_duration(election.retry_period),
+            )
+        } else {
+            "off".to_owned()
+        };
+        let looked_at = match config.percentage_of_nodes_to_score {
+            0 => "all".to_owned(),
+            percentage => format!("{percentage}%"),
+        };
+        let adaptive = || "adaptive".to_owned();
+        let tie_break = match (config.plimsoll.tie_break, config.plimsoll.seed) {
+            (crate::config::TieBreak::Name, _) => "by name".to_owned(),
+            (crate::config::TieBreak::Random, None) => "random".to_owned(),
+            (crate::config::TieBreak::Random, Some(seed)) => format!("random, seed {seed}"),
+        };
+        let workers = config.plimsoll.workers.map_or_else(|| "one a core, at most 4".to_owned(), |n| n.to_string());
+        let (qps, burst) = (client.qps, client.burst);
+        for (name, value) in [
+            ("leader election", elected),
+            (
+                "API requests",
+                format!(
+                    "{} a second, burst {}",
+                    qps.map_or_else(adaptive, |qps| qps.to_string()),
+                    burst.map_or_else(adaptive, |burst| burst.to_string())
+                ),
+            ),
+            ("kubeconfig", client.kubeconfig.clone().unwrap_or_else(|| "in-cluster".to_owned())),
+            ("nodes to score", looked_at),
+            ("backoff", format!("{}s to {}s", config.pod_initial_backoff_seconds, config.pod_max_backoff_seconds)),
+            ("extenders", config.extenders.len().to_string()),
+            ("workers", workers),
+            ("tie break", tie_break),
+        ] {
+            writeln!(out, "  {name:<16} {value}")?;
+        }
+        Ok(())
+    }
+}
+
+fn write_profile(profile: &ProfileConfig, out: &mut impl Write) -> io::Result<()> {
+    writeln!(out, "\nProfile {}", profile.scheduler_name)?;
+    if let Some(percentage) = profile.percentage_of_nodes_to_score {
+        writeln!(out, "  {:<18} {percentage}%", "nodes to score")?;
+    }
+    for point in Point::ALL {
+        let plugins = profile.plugins.at(point);
+        if plugins.is_empty() {
+            continue;
+        }
+        let names: Vec<String> = plugins
+            .iter()
+            .map(|plugin| match point.is_weighted() {
+                true => format!("{}={}", plugin.name, plugin.weight),
+                false => plugin.name.clone(),
+            })
+            .collect();
+        writeln!(out, "  {:<18} {}", point.as_config_key(), names.join(" "))?;
+    }
+    Ok(())
+}
+
+fn write_list(out: &mut impl Write, title: &str, items: &[impl std::fmt::Display]) -> io::Result<()> {
+    if items.is_empty() {
+        return Ok(());
+    }
+    writeln!(out, "\n{title}")?;
+    for item in items {
+        writeln!(out, "  {item}")?;
+    }
+    Ok(())
+}

@@ -1,0 +1,327 @@
+//! `KubeSchedulerConfiguration` of `kubescheduler.config.k8s.io/v1`, as it is written in a file.
+//!
+//! Nothing is defaulted here: an unset field is `None` or empty.
+
+use std::fmt;
+
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+use plimsoll_plugins::args::GoDuration;
+use plimsoll_plugins::catalog::Point;
+
+/// The API group.
+pub const GROUP: &str = "kubescheduler.config.k8s.io";
+/// The kind.
+pub const KIND: &str = "KubeSchedulerConfiguration";
+
+/// A whole configuration.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields, rename_all = "camelCase")]
+pub struct KubeSchedulerConfiguration {
+    /// Group and version.
+    pub api_version: String,
+    /// Kind of the document.
+    pub kind: String,
+    /// Number of threads of kube-scheduler.
+    pub parallelism: Option<i32>,
+    /// How the active scheduler is chosen.
+    pub leader_election: LeaderElection,
+    /// How the API server is reached.
+    pub client_connection: ClientConnection,
+    /// Whether profiles are served.
+    pub enable_profiling: Option<bool>,
+    /// Whether lock profiles are served.
+    pub enable_contention_profiling: Option<bool>,
+    /// How many of the nodes are looked at, in percent.
+    pub percentage_of_nodes_to_score: Option<i32>,
+    /// First wait of a pod after a failed attempt.
+    pub pod_initial_backoff_seconds: Option<i64>,
+    /// Longest such wait.
+    pub pod_max_backoff_seconds: Option<i64>,
+    /// The profiles.
+    pub profiles: Vec<Profile>,
+    /// Webhooks that take part in decisions.
+    pub extenders: Vec<Extender>,
+    /// Whether a standby keeps its cache empty.
+    pub delay_cache_until_active: bool,
+}
+
+/// How the active scheduler is chosen.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields, rename_all = "camelCase")]
+pub struct LeaderElection {
+    /// Whether there is an election.
+    pub leader_elect: Option<bool>,
+    /// How long a lease is valid.
+    pub lease_duration: Option<GoDuration>,
+    /// How long the leader tries to renew.
+    pub renew_deadline: Option<GoDuration>,
+    /// Wait between tries.
+    pub retry_period: Option<GoDuration>,
+    /// Kind of the lock object.
+    pub resource_lock: Option<String>,
+    /// Name of the Lease.
+    pub resource_name: Option<String>,
+    /// Namespace of the Lease.
+    pub resource_namespace: Option<String>,
+}
+
+/// How the API server is reached.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields, rename_all = "camelCase")]
+pub struct ClientConnection {
+    /// Path of a kubeconfig.
+    pub kubeconfig: Option<String>,
+    /// Content types that are asked for.
+    pub accept_content_types: Option<String>,
+    /// Content type that is sent.
+    pub content_type: Option<String>,
+    /// Requests a second.
+    pub qps: Option<f64>,
+    /// Requests that may come at once.
+    pub burst: Option<i32>,
+}
+
+/// A scheduler name and what it means.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields, rename_all = "camelCase")]
+pub struct Profile {
+    /// The `schedulerName` of the pods that the profile is for.
+    pub scheduler_name: Option<String>,
+    /// How many of the nodes are looked at, in percent.
+    pub percentage_of_nodes_to_score: Option<i32>,
+    /// Enabled and disabled plugins.
+    pub plugins: Plugins,
+    /// Arguments of plugins.
+    pub plugin_config: Vec<PluginConfig>,
+}
+
+/// Enabled and disabled plugins, by extension point.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields, rename_all = "camelCase")]
+#[expect(missing_docs, reason = "the fields are the extension points, described at Point")]
+pub struct Plugins {
+    #[serde(skip_serializing_if = "PluginSet::is_empty")]
+    pub pre_enqueue: PluginSet,
+    #[serde(skip_serializing_if = "PluginSet::is_empty")]
+    pub queue_sort: PluginSet,
+    #[serde(skip_serializing_if = "PluginSet::is_empty")]
+    pub pre_filter: PluginSet,
+    #[serde(skip_serializing_if = "PluginSet::is_empty")]
+    pub filter: PluginSet,
+    #[serde(skip_serializing_if = "PluginSet::is_empty")]
+    pub post_filter: PluginSet,
+    #[serde(skip_serializing_if = "PluginSet::is_empty")]
+    pub pre_score: PluginSet,
+    #[serde(skip_serializing_if = "PluginSet::is_empty")]
+    pub score: PluginSet,
+    #[serde(skip_serializing_if = "PluginSet::is_empty")]
+    pub reserve: PluginSet,
+    #[serde(skip_serializing_if = "PluginSet::is_empty")]
+    pub permit: PluginSet,
+    #[serde(skip_serializing_if = "PluginSet::is_empty")]
+    pub pre_bind: PluginSet,
+    #[serde(skip_serializing_if = "PluginSet::is_empty")]
+    pub bind: PluginSet,
+    #[serde(skip_serializing_if = "PluginSet::is_empty")]
+    pub post_bind: PluginSet,
+    #[serde(skip_serializing_if = "PluginSet::is_empty")]
+    pub multi_point: PluginSet,
+    #[serde(skip_serializing_if = "PluginSet::is_empty")]
+    pub placement_generate: PluginSet,
+    #[serde(skip_serializing_if = "PluginSet::is_empty")]
+    pub placement_score: PluginSet,
+}
+
+impl Plugins {
+    /// What is written for one point.
+    pub fn at(&self, point: Point) -> &PluginSet {
+        match point {
+            Point::PreEnqueue => &self.pre_enqueue,
+            Point::QueueSort => &self.queue_sort,
+            Point::PreFilter => &self.pre_filter,
+            Point::Filter => &self.filter,
+            Point::PostFilter => &self.post_filter,
+            Point::PreScore => &self.pre_score,
+            Point::Score => &self.score,
+            Point::Reserve => &self.reserve,
+            Point::Permit => &self.permit,
+            Point::PreBind => &self.pre_bind,
+            Point::Bind => &self.bind,
+            Point::PostBind => &self.post_bind,
+            Point::PlacementGenerate => &self.placement_generate,
+            Point::PlacementScore => &self.placement_score,
+        }
+    }
+
+    /// All sets with their keys, `multiPoint` first.
+    pub fn sets(&self) -> impl Iterator<Item = (&'static str, &PluginSet)> {
+        std::iter::once(("multiPoint", &self.multi_point))
+            .chain(Point::ALL.into_iter().map(|point| (point.as_config_key(), self.at(point))))
+    }
+}
+
+/// Plugins that are enabled and disabled at one point.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct PluginSet {
+    /// Enabled plugins, in order.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub enabled: Vec<Plugin>,
+    /// Disabled plugins; the name `*` is all of them.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub disabled: Vec<Plugin>,
+}
+
+impl PluginSet {
+    /// Whether the set disables `name` itself or everything.
+    pub fn disables(&self, name: &str) -> bool {
+        self.disabled.iter().any(|plugin| plugin.name == name || plugin.name == "*")
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.enabled.is_empty() && self.disabled.is_empty()
+    }
+}
+
+/// A plugin in a set.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Plugin {
+    /// Name of the plugin.
+    pub name: String,
+    /// Weight of its score; 0 is unset.
+    #[serde(skip_serializing_if = "is_unset")]
+    pub weight: i32,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes fields by reference")]
+fn is_unset(weight: &i32) -> bool {
+    *weight == 0
+}
+
+/// Arguments of one plugin.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct PluginConfig {
+    /// Name of the plugin.
+    pub name: String,
+    /// Its arguments, as written.
+    pub args: serde_json::Value,
+}
+
+/// A webhook that takes part in decisions.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields, rename_all = "camelCase")]
+pub struct Extender {
+    /// Address of the webhook.
+    pub url_prefix: String,
+    /// Path of its filter call, if it has one.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub filter_verb: String,
+    /// Path of its preemption call, if it has one.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub preempt_verb: String,
+    /// Path of its scoring call, if it has one.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub prioritize_verb: String,
+    /// Weight of its scores; 1 or more where it scores.
+    pub weight: i64,
+    /// Path of its binding call, if it binds.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub bind_verb: String,
+    /// Whether TLS is used.
+    #[serde(rename = "enableHTTPS")]
+    pub enable_https: bool,
+    /// How TLS is used.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tls_config: Option<TlsConfig>,
+    /// Longest wait for an answer.
+    pub http_timeout: GoDuration,
+    /// Whether it knows the nodes itself and wants names only.
+    pub node_cache_capable: bool,
+    /// Resources that it manages; with any, only pods that ask for one are sent to it.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub managed_resources: Vec<ManagedResource>,
+    /// Whether scheduling goes on without it when it fails.
+    pub ignorable: bool,
+}
+
+/// A resource that an extender manages.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields, rename_all = "camelCase")]
+pub struct ManagedResource {
+    /// Name of the resource.
+    pub name: String,
+    /// Whether NodeResourcesFit leaves it out.
+    pub ignored_by_scheduler: bool,
+}
+
+/// TLS towards an extender.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields, rename_all = "camelCase")]
+pub struct TlsConfig {
+    /// Whether the server's certificate is not checked.
+    pub insecure: bool,
+    /// Name that the certificate must carry, if not the address.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub server_name: String,
+    /// Path of the client certificate.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub cert_file: String,
+    /// Path of its key.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub key_file: String,
+    /// Path of the certificates that are trusted.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub ca_file: String,
+    /// The client certificate itself.
+    #[serde(skip_serializing_if = "SecretData::is_empty")]
+    pub cert_data: SecretData,
+    /// Its key itself.
+    #[serde(skip_serializing_if = "SecretData::is_empty")]
+    pub key_data: SecretData,
+    /// The trusted certificates themselves.
+    #[serde(skip_serializing_if = "SecretData::is_empty")]
+    pub ca_data: SecretData,
+}
+
+/// Bytes that are read, used and never shown.
+#[derive(Clone, Default, PartialEq, Eq)]
+pub struct SecretData(Vec<u8>);
+
+impl SecretData {
+    const SHOWN: &'static str = "<redacted>";
+
+    /// The bytes.
+    pub fn expose(&self) -> &[u8] {
+        &self.0
+    }
+
+    fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+}
+
+impl fmt::Debug for SecretData {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(Self::SHOWN)
+    }
+}
+
+impl Serialize for SecretData {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(Self::SHOWN)
+    }
+}
+
+impl<'de> Deserialize<'de> for SecretData {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        // The text is a secret: an error must not quote it.
+        let quoted = serde_json::Value::String(text);
+        k8s_openapi::ByteString::deserialize(quoted)
+            .map(|bytes| Self(bytes.0))
+            .map_err(|_| serde::de::Error::custom("must be base64"))
+    }
+}
