@@ -8,12 +8,16 @@
 mod check;
 mod decode;
 mod defaults;
+mod deserializer;
+mod documents;
 mod error;
 mod expand;
+mod extender;
 mod hints;
 mod load;
 mod own;
 mod profile;
+mod reader;
 mod render;
 mod resolved;
 mod scalar;

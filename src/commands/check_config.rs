@@ -206,3 +206,71 @@ fn write_list(out: &mut impl Write, title: &str, items: &[impl std::fmt::Display
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const HEAD: &str = "apiVersion: kubescheduler.config.k8s.io/v1\nkind: KubeSchedulerConfiguration\n";
+
+    /// Exit code, output and errors for one file on standard input.
+    fn check_text(text: &str, output: Output) -> (i32, String, String) {
+        let args = Args { files: vec!["-".to_owned()], output };
+        let (mut out, mut err) = (Vec::new(), Vec::new());
+        let code = check(&args, &|plugin| plugin != "VolumeZone", text.as_bytes(), &mut out, &mut err).unwrap();
+        (code, String::from_utf8(out).unwrap(), String::from_utf8(err).unwrap())
+    }
+
+    #[test]
+    fn a_good_file_is_summed_up() {
+        let text = format!(
+            "{HEAD}profiles:\n- plugins:\n    multiPoint: {{disabled: [{{name: \"*\"}}], enabled: \
+             [{{name: PrioritySort}}, {{name: DefaultBinder}}, {{name: NodeResourcesFit, weight: 5}}, {{name: VolumeZone}}]}}\n"
+        );
+        let (code, out, err) = check_text(&text, Output::Text);
+        assert_eq!((code, err.as_str()), (0, ""));
+        for line in [
+            "-: valid",
+            "  leader election  <own namespace>/plimsoll (lease 15s, renew within 10s, retry every 2s)",
+            "  API requests     adaptive a second, burst adaptive",
+            "Profile plimsoll",
+            "  filter             NodeResourcesFit VolumeZone",
+            "  score              NodeResourcesFit=5",
+            "Not supported yet (run refuses this)",
+        ] {
+            assert!(out.lines().any(|found| found == line), "{line:?} is not in\n{out}");
+        }
+    }
+
+    #[test]
+    fn machines_get_what_people_get() {
+        let (code, out, _) = check_text(HEAD, Output::Json);
+        let value: serde_json::Value = serde_json::from_str(&out).unwrap();
+        assert_eq!(code, 0);
+        assert_eq!(value["profiles"][0]["plugins"]["score"][0]["weight"], 3);
+        assert_eq!(value["kubeSchedulerConfiguration"]["parallelism"], 16);
+        let (_, out, _) = check_text(HEAD, Output::Yaml);
+        let yaml: serde_json::Value = serde_saphyr::from_str(&out).unwrap();
+        assert_eq!(yaml, value);
+    }
+
+    #[test]
+    fn a_bad_file_gives_all_errors_and_code_2() {
+        let (code, out, err) = check_text(&format!("{HEAD}parallelism: 0\nfoo: 1\n"), Output::Text);
+        assert_eq!((code, out.as_str()), (2, ""));
+        assert_eq!(err.lines().count(), 2);
+        assert!(err.starts_with("-:3:14: parallelism: must be 1 or more, not 0\n"), "{err}");
+    }
+
+    #[test]
+    fn a_missing_file_gives_its_cause() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("none.yaml").display().to_string();
+        let args = Args { files: vec![path], output: Output::Text };
+        let mut err = Vec::new();
+        let code = check(&args, &|_| true, io::empty(), &mut io::sink(), &mut err).unwrap();
+        let err = String::from_utf8(err).unwrap();
+        assert_eq!(code, 2);
+        assert!(err.contains("none.yaml: ") && err.contains("No such file"), "{err}");
+    }
+}

@@ -159,7 +159,7 @@ fn check_names(plugins: &Plugins, catalog: &Catalog, path: &str, check: &mut Che
         for (index, plugin) in set.disabled.iter().enumerate() {
             if plugin.name != "*" && catalog.get(&plugin.name).is_none() {
                 let field = format!("{path}.{key}.disabled[{index}].name");
-                check.warn(&field, &format!("nothing is disabled: {}", unknown_plugin(&plugin.name, catalog)));
+                check.warn(&field, &format!("nothing is disabled: {}", no_such_plugin(&plugin.name, catalog)));
             }
         }
     }
@@ -190,5 +190,14 @@ pub(super) fn unknown_plugin(name: &str, catalog: &Catalog) -> String {
     match hints::nearest(name, names()) {
         Some(nearest) => format!("unknown plugin {shown:?}; did you mean {nearest:?}?"),
         None => format!("unknown plugin {shown:?}; known are {}", names().collect::<Vec<_>>().join(", ")),
+    }
+}
+
+/// The same in short, where such a name is allowed.
+pub(super) fn no_such_plugin(name: &str, catalog: &Catalog) -> String {
+    let shown = hints::clip(name);
+    match hints::nearest(name, catalog.iter().map(|plugin| plugin.name.as_ref())) {
+        Some(nearest) => format!("there is no plugin {shown:?}; did you mean {nearest:?}?"),
+        None => format!("there is no plugin {shown:?}"),
     }
 }

@@ -97,8 +97,8 @@ pub(super) fn unknown_field(name: &str, allowed: &[&str]) -> String {
 
 /// The name of `names` that `name` is most likely a misspelling of, if any is near.
 pub(super) fn nearest<'a>(name: &str, names: impl Iterator<Item = &'a str>) -> Option<&'a str> {
-    // A third of the letters may be wrong: enough for typos, too little to turn one plugin into another.
-    let limit = (name.len() / 3).clamp(1, 4);
+    // A third of the letters may be wrong, at most three: enough for typos, too little to turn one plugin into another.
+    let limit = (name.len() / 3).clamp(1, 3);
     if name.len() > 64 {
         return None;
     }

@@ -10,12 +10,16 @@ use plimsoll_plugins::args::GoDuration;
 
 use super::check::Check;
 use super::decode::decode;
-use super::error::{ConfigError, ConfigErrors, Fault, Mark};
-use super::own::{self, PlimsollConfiguration};
+use super::documents::{self, Documents};
+use super::error::{ConfigError, ConfigErrors, Fault};
+use super::own::PlimsollConfiguration;
 use super::resolved::{ClientConnectionConfig, LeaderElectionConfig};
-use super::source::{self, Node};
+use super::source::Node;
 use super::v1::{self, KubeSchedulerConfiguration};
-use super::{Config, Defaults, MAX_FILE_BYTES, defaults, hints, profile, validate};
+use super::{Config, Defaults, defaults, profile, reader, validate};
+
+/// How many errors of a file are reported.
+const MAX_ERRORS: usize = 100;
 
 /// Where a configuration comes from: what later checks point into.
 #[derive(Debug, Default)]
@@ -33,40 +37,35 @@ impl Origin {
     }
 }
 
-/// The documents of a file.
-#[derive(Default)]
-struct Documents {
-    scheduler: Option<Node>,
-    plimsoll: Option<Node>,
-    /// Worth saying, though allowed.
-    warnings: Vec<Fault>,
-}
-
 pub(super) fn from_bytes(file: &str, bytes: &[u8], defaults: &Defaults) -> Result<Config, ConfigErrors> {
-    let invalid = |mut faults: Vec<Fault>| {
-        faults.sort_by_key(|fault| fault.mark);
-        let mut seen = HashSet::new();
-        let errors = faults
-            .into_iter()
-            .map(|fault| fault.in_file(file))
-            .filter(|error| seen.insert((error.field.clone(), error.message.clone())))
-            .collect();
-        ConfigErrors::Invalid { errors }
-    };
-    let text = text(bytes).map_err(|fault| invalid(vec![fault]))?;
+    let invalid = |faults| invalid(file, faults);
+    let text = documents::text(bytes).map_err(|fault| invalid(vec![fault]))?;
     let mut faults = Vec::new();
-    let nodes = match source::read(text, &mut faults) {
+    let nodes = match reader::read(text, &mut faults) {
         Ok(nodes) => nodes,
         Err(fault) => {
             faults.push(fault);
             return Err(invalid(faults));
         }
     };
-    let documents = sort(nodes, &mut faults);
+    let documents = documents::sort(nodes, &mut faults);
     match resolve(file, documents, &mut faults, defaults) {
         Some(config) if faults.is_empty() => Ok(config),
         _ => Err(invalid(faults)),
     }
+}
+
+/// The errors in the order of the file, each once, and no more than a reader can use.
+fn invalid(file: &str, mut faults: Vec<Fault>) -> ConfigErrors {
+    faults.sort_by_key(|fault| fault.mark);
+    let mut seen = HashSet::new();
+    faults.retain(|fault| seen.insert((fault.field.clone(), fault.message.clone())));
+    let more = faults.len().saturating_sub(MAX_ERRORS);
+    faults.truncate(MAX_ERRORS);
+    if more > 0 {
+        faults.push(Fault::new(None, "", &format!("{more} more errors")));
+    }
+    ConfigErrors::Invalid { errors: faults.into_iter().map(|fault| fault.in_file(file)).collect() }
 }
 
 /// The configuration that an empty document stands for.
@@ -75,87 +74,6 @@ pub(super) fn without_file(defaults: &Defaults) -> Config {
     let mut config = build(&KubeSchedulerConfiguration::default(), defaults, &mut check);
     config.plimsoll = PlimsollConfiguration::default().resolve();
     config
-}
-
-fn text(bytes: &[u8]) -> Result<&str, Fault> {
-    if bytes.len() > MAX_FILE_BYTES {
-        let message = format!("the file is larger than {} KiB; a configuration is not", MAX_FILE_BYTES / 1024);
-        return Err(Fault::new(None, "", &message));
-    }
-    str::from_utf8(bytes).map_err(|error| {
-        let before = bytes.get(..error.valid_up_to()).unwrap_or_default();
-        let line = before.iter().filter(|byte| **byte == b'\n').count() + 1;
-        let last = before.rsplit(|byte| *byte == b'\n').next().unwrap_or_default();
-        let column = String::from_utf8_lossy(last).chars().count() + 1;
-        Fault::new(Some(Mark { line, column }), "", "the file is not text in UTF-8")
-    })
-}
-
-/// Tells the documents apart by apiVersion and kind.
-fn sort(nodes: Vec<Node>, faults: &mut Vec<Fault>) -> Documents {
-    let mut documents = Documents::default();
-    if nodes.is_empty() && faults.is_empty() {
-        faults.push(Fault::new(
-            None,
-            "",
-            &format!("the file is empty; a document of kind {} or {} is expected", v1::KIND, own::KIND),
-        ));
-    }
-    for node in nodes {
-        let Some(is_own) = identify(&node, &mut documents.warnings, faults) else { continue };
-        let place = if is_own { &mut documents.plimsoll } else { &mut documents.scheduler };
-        match place {
-            Some(first) => {
-                let kind = if is_own { own::KIND } else { v1::KIND };
-                let message = format!(
-                    "a second document of kind {kind}; the first is in line {}, and one is allowed",
-                    first.mark.line
-                );
-                faults.push(Fault::new(Some(node.mark), "kind", &message));
-            }
-            None => *place = Some(node),
-        }
-    }
-    documents
-}
-
-/// Whether a document is Plimsoll's own (`true`) or a KubeSchedulerConfiguration (`false`); `None` when it is neither.
-fn identify(node: &Node, warnings: &mut Vec<Fault>, faults: &mut Vec<Fault>) -> Option<bool> {
-    let mut fail = |field: &str, message: String| {
-        faults.push(Fault::new(Some(node.locate(field)), field, &message));
-        None
-    };
-    if !matches!(node.value, source::Value::Mapping(_)) {
-        return fail("", "a document must be a mapping that begins with apiVersion and kind".to_owned());
-    }
-    let (version, kind) = (node.text("apiVersion"), node.text("kind"));
-    let v1 = format!("{}/v1", v1::GROUP);
-    match (version, kind) {
-        (Some(own::API_VERSION), Some(own::KIND)) => Some(true),
-        (Some(version), Some(v1::KIND)) if version == v1 => Some(false),
-        (Some(version), Some(v1::KIND)) if former(version) => {
-            let message = format!(
-                "{version} is read as {v1}: the default plugins and weights are those of v1; write {v1} to make this warning go"
-            );
-            warnings.push(Fault::new(Some(node.locate("apiVersion")), "apiVersion", &message));
-            Some(false)
-        }
-        (_, None) => fail("kind", format!("is required: {} or {}", v1::KIND, own::KIND)),
-        (None, Some(own::KIND)) => fail("apiVersion", format!("is required: {}", own::API_VERSION)),
-        (None, Some(v1::KIND)) => fail("apiVersion", format!("is required: {v1}")),
-        (Some(version), Some(own::KIND)) => {
-            fail("apiVersion", format!("must be {} for this kind, not {:?}", own::API_VERSION, hints::clip(version)))
-        }
-        (Some(version), Some(v1::KIND)) => {
-            fail("apiVersion", format!("must be {v1} for this kind, not {:?}", hints::clip(version)))
-        }
-        (_, Some(kind)) => fail("kind", format!("must be {} or {}, not {:?}", v1::KIND, own::KIND, hints::clip(kind))),
-    }
-}
-
-/// Versions that kube-scheduler has dropped and that say the same.
-fn former(version: &str) -> bool {
-    version.strip_prefix(v1::GROUP).is_some_and(|version| matches!(version, "/v1beta2" | "/v1beta3"))
 }
 
 fn resolve(file: &str, documents: Documents, faults: &mut Vec<Fault>, defaults: &Defaults) -> Option<Config> {
@@ -204,6 +122,14 @@ fn build(written: &KubeSchedulerConfiguration, defaults: &Defaults, check: &mut 
         extender.http_timeout = or_default(Some(extender.http_timeout), defaults::EXTENDER_TIMEOUT).into();
         extender
     });
+    for (name, value) in [
+        ("enableProfiling", written.enable_profiling),
+        ("enableContentionProfiling", written.enable_contention_profiling),
+    ] {
+        if value == Some(true) {
+            check.warn(name, "has no effect: profiles of the process are not served");
+        }
+    }
     let profiling = written.enable_profiling.unwrap_or(true);
     Config {
         parallelism: written.parallelism.unwrap_or(defaults::PARALLELISM),

@@ -6,7 +6,7 @@ use plimsoll_plugins::args::PluginArgs;
 
 use super::check::Check;
 use super::decode::decode;
-use super::expand::{EnabledPlugins, expand, merged_multi_point, unknown_plugin};
+use super::expand::{EnabledPlugins, expand, merged_multi_point, no_such_plugin};
 use super::resolved::ProfileConfig;
 use super::source::Node;
 use super::v1::{self, KubeSchedulerConfiguration, Profile};
@@ -116,7 +116,7 @@ fn arguments(
 /// Why arguments of a plugin do nothing, if so.
 fn idle(name: &str, plugins: &EnabledPlugins, defaults: &Defaults) -> Option<String> {
     let Some(info) = defaults.catalog.get(name) else {
-        return Some(format!("the arguments have no effect: {}", unknown_plugin(name, &defaults.catalog)));
+        return Some(format!("the arguments have no effect: {}", no_such_plugin(name, &defaults.catalog)));
     };
     if !plugins.contains(name) {
         return Some(format!("the arguments have no effect: plugin {name:?} is not enabled"));

@@ -46,6 +46,7 @@ impl Config {
                 }
             }
         }
+        errors.sort_by_key(|error| error.mark);
         errors
     }
 
@@ -80,6 +81,7 @@ impl Config {
             );
             fail("leaderElection.renewDeadline", &message);
         }
+        errors.sort_by_key(|error| error.mark);
         errors
     }
 

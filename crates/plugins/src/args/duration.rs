@@ -188,7 +188,7 @@ impl<'de> Deserialize<'de> for GoDuration {
             }
         }
         // By name, so that a deserializer can say "a duration" of a number without a unit.
-        deserializer.deserialize_newtype_struct(GoDuration::TYPE_NAME, Text)
+        deserializer.deserialize_newtype_struct(Self::TYPE_NAME, Text)
     }
 }
 
