@@ -1,5 +1,7 @@
 //! Configuration files against what kube-scheduler v1.36.2 makes of them, and the messages of bad ones.
 
+#![expect(clippy::unwrap_used, clippy::panic, reason = "helpers of tests fail by panicking")]
+
 use std::collections::BTreeMap;
 use std::io::Read;
 
@@ -399,6 +401,11 @@ fn defaults_of_this_scheduler() {
     assert!(config.refusals().is_empty());
     let written = Config::parse("f.yaml", HEAD, &Defaults::plimsoll()).unwrap();
     assert_eq!(written.to_v1(), config.to_v1());
+    // Written out, the default set is named plugin by plugin, which still asks for nothing by name.
+    let again = Config::parse("f.yaml", &config.to_yaml().unwrap(), &Defaults::plimsoll()).unwrap();
+    assert_eq!(again.to_v1(), config.to_v1());
+    assert_eq!(again.warnings, Vec::<String>::new());
+    assert!(again.unsupported(&|_| false).is_empty());
 }
 
 #[test]
@@ -504,4 +511,26 @@ fn aliases_and_merge_keys_are_read() {
     let config = Config::parse("f.yaml", &text, &Defaults::plimsoll()).unwrap();
     assert_eq!(config.profiles[1].scheduler_name, "b");
     assert!(config.profiles[1].plugins.at(Point::Score).is_empty());
+}
+
+#[test]
+fn damaged_files_are_refused_and_never_panic() {
+    for (index, case) in golden().into_iter().enumerate() {
+        let text = &case.config;
+        for (cut, _) in text.char_indices().skip(index % 11).step_by(11) {
+            // Cut off, with a piece missing, with a piece too many, and with a value where none belongs.
+            let (before, after) = text.split_at(cut);
+            let rest = after.char_indices().nth(5).map_or("", |(end, _)| &after[end..]);
+            for damaged in [
+                before.to_owned(),
+                format!("{before}{rest}"),
+                format!("{before}[{after}"),
+                format!("{before}: *x\n{after}"),
+            ] {
+                if let Err(error) = Config::parse("f.yaml", &damaged, &Defaults::kube_scheduler()) {
+                    assert!(!error.errors().is_empty(), "{damaged}");
+                }
+            }
+        }
+    }
 }

@@ -1,10 +1,10 @@
 //! `plimsoll check-config`: what a configuration resolves to, or everything that is wrong with it.
 
-use std::io::{self, Write};
+use std::io::{self, Read, Write};
 use std::path::Path;
 
 use clap::ValueEnum;
-use plimsoll_plugins::catalog::Point;
+use plimsoll_plugins::catalog::{Point, is_weighted};
 
 use crate::config::{Config, ConfigError, ConfigErrors, Defaults, ProfileConfig};
 
@@ -30,60 +30,70 @@ enum Output {
     Yaml,
 }
 
-/// Checks the files with standard input, output and error. `supported` tells which plugins are built.
+/// Checks the files with standard input, output and error. `supported` tells which plugins are built, `defaults` which exist
+/// and what holds where a file says nothing.
 ///
 /// Returns the exit code: 0 when all files are good, 2 when one is not, 1 when the result cannot be written.
-pub fn run(args: &Args, supported: &dyn Fn(&str) -> bool) -> i32 {
+pub fn run(args: &Args, defaults: &Defaults, supported: &dyn Fn(&str) -> bool) -> i32 {
     let (mut out, mut err) = (io::stdout().lock(), io::stderr().lock());
-    check(args, supported, io::stdin().lock(), &mut out, &mut err).unwrap_or_else(|error| {
+    let mut check = Check { defaults, supported, input: io::stdin().lock(), out: &mut out, err: &mut err };
+    check.all(args).unwrap_or_else(|error| {
         // The reader of the output may be gone, and then there is nobody to tell.
         let _ = writeln!(err, "writing the result: {error}");
         1
     })
 }
 
-fn check(
-    args: &Args,
-    supported: &dyn Fn(&str) -> bool,
-    mut input: impl io::Read,
-    out: &mut impl Write,
-    err: &mut impl Write,
-) -> io::Result<i32> {
-    let defaults = Defaults::plimsoll();
-    let mut code = 0;
-    for (index, file) in args.files.iter().enumerate() {
-        let result = match file.as_str() {
-            "-" => Config::read("-", &mut input, &defaults),
-            path => Config::load(Path::new(path), &defaults),
-        };
-        match result {
-            Ok(config) => {
-                let report = Report::new(file, &config, supported);
-                match args.output {
-                    Output::Text if index > 0 => writeln!(out).and_then(|()| report.text(out))?,
-                    Output::Text => report.text(out)?,
-                    Output::Json => writeln!(out, "{:#}", report.value())?,
-                    Output::Yaml => write!(out, "---\n{}", yaml(&report.value())?)?,
+/// A run of the command.
+struct Check<'a, I, O, E> {
+    defaults: &'a Defaults,
+    supported: &'a dyn Fn(&str) -> bool,
+    input: I,
+    out: O,
+    err: E,
+}
+
+impl<I: Read, O: Write, E: Write> Check<'_, I, O, E> {
+    fn all(&mut self, args: &Args) -> io::Result<i32> {
+        let mut code = 0;
+        for (index, file) in args.files.iter().enumerate() {
+            let result = match file.as_str() {
+                "-" => Config::read("-", &mut self.input, self.defaults),
+                path => Config::load(Path::new(path), self.defaults),
+            };
+            match result {
+                Ok(config) => {
+                    if index > 0 && args.output == Output::Text {
+                        writeln!(self.out)?;
+                    }
+                    self.good(file, &config, args.output)?;
                 }
-            }
-            Err(ConfigErrors::Invalid { errors }) => {
-                code = 2;
-                for error in errors {
-                    writeln!(err, "{error}")?;
+                Err(error) => {
+                    code = 2;
+                    self.bad(&error)?;
                 }
-            }
-            Err(error @ ConfigErrors::Read { .. }) => {
-                code = 2;
-                write!(err, "{error}")?;
-                if let Some(cause) = std::error::Error::source(&error) {
-                    write!(err, ": {cause}")?;
-                }
-                writeln!(err)?;
             }
         }
+        self.out.flush()?;
+        Ok(code)
     }
-    out.flush()?;
-    Ok(code)
+
+    fn good(&mut self, file: &str, config: &Config, output: Output) -> io::Result<()> {
+        let report = Report::new(file, config, self.supported);
+        match output {
+            Output::Text => report.text(&mut self.out),
+            Output::Json => writeln!(self.out, "{:#}", report.value()),
+            Output::Yaml => write!(self.out, "---\n{}", yaml(&report.value())?),
+        }
+    }
+
+    fn bad(&mut self, error: &ConfigErrors) -> io::Result<()> {
+        write!(self.err, "{error}")?;
+        if let Some(cause) = std::error::Error::source(error) {
+            write!(self.err, ": {cause}")?;
+        }
+        writeln!(self.err)
+    }
 }
 
 fn yaml(value: &serde_json::Value) -> io::Result<String> {
@@ -166,6 +176,7 @@ impl<'a> Report<'a> {
             ("backoff", format!("{}s to {}s", config.pod_initial_backoff_seconds, config.pod_max_backoff_seconds)),
             ("extenders", config.extenders.len().to_string()),
             ("workers", workers),
+            ("parallelism", format!("{} (of kube-scheduler; not used)", config.parallelism)),
             ("tie break", tie_break),
         ] {
             writeln!(out, "  {name:<16} {value}")?;
@@ -186,7 +197,7 @@ fn write_profile(profile: &ProfileConfig, out: &mut impl Write) -> io::Result<()
         }
         let names: Vec<String> = plugins
             .iter()
-            .map(|plugin| match point.is_weighted() {
+            .map(|plugin| match is_weighted(point) {
                 true => format!("{}={}", plugin.name, plugin.weight),
                 false => plugin.name.clone(),
             })
@@ -213,11 +224,14 @@ mod tests {
 
     const HEAD: &str = "apiVersion: kubescheduler.config.k8s.io/v1\nkind: KubeSchedulerConfiguration\n";
 
-    /// Exit code, output and errors for one file on standard input.
-    fn check_text(text: &str, output: Output) -> (i32, String, String) {
-        let args = Args { files: vec!["-".to_owned()], output };
+    /// Exit code, output and errors, with `input` as standard input.
+    fn check(file: &str, input: &str, output: Output) -> (i32, String, String) {
+        let args = Args { files: vec![file.to_owned()], output };
         let (mut out, mut err) = (Vec::new(), Vec::new());
-        let code = check(&args, &|plugin| plugin != "VolumeZone", text.as_bytes(), &mut out, &mut err).unwrap();
+        let defaults = &Defaults::plimsoll();
+        let supported = &|plugin: &str| plugin != "VolumeZone";
+        let code =
+            Check { defaults, supported, input: input.as_bytes(), out: &mut out, err: &mut err }.all(&args).unwrap();
         (code, String::from_utf8(out).unwrap(), String::from_utf8(err).unwrap())
     }
 
@@ -227,7 +241,7 @@ mod tests {
             "{HEAD}profiles:\n- plugins:\n    multiPoint: {{disabled: [{{name: \"*\"}}], enabled: \
              [{{name: PrioritySort}}, {{name: DefaultBinder}}, {{name: NodeResourcesFit, weight: 5}}, {{name: VolumeZone}}]}}\n"
         );
-        let (code, out, err) = check_text(&text, Output::Text);
+        let (code, out, err) = check("-", &text, Output::Text);
         assert_eq!((code, err.as_str()), (0, ""));
         for line in [
             "-: valid",
@@ -244,19 +258,19 @@ mod tests {
 
     #[test]
     fn machines_get_what_people_get() {
-        let (code, out, _) = check_text(HEAD, Output::Json);
+        let (code, out, _) = check("-", HEAD, Output::Json);
         let value: serde_json::Value = serde_json::from_str(&out).unwrap();
         assert_eq!(code, 0);
         assert_eq!(value["profiles"][0]["plugins"]["score"][0]["weight"], 3);
         assert_eq!(value["kubeSchedulerConfiguration"]["parallelism"], 16);
-        let (_, out, _) = check_text(HEAD, Output::Yaml);
+        let (_, out, _) = check("-", HEAD, Output::Yaml);
         let yaml: serde_json::Value = serde_saphyr::from_str(&out).unwrap();
         assert_eq!(yaml, value);
     }
 
     #[test]
     fn a_bad_file_gives_all_errors_and_code_2() {
-        let (code, out, err) = check_text(&format!("{HEAD}parallelism: 0\nfoo: 1\n"), Output::Text);
+        let (code, out, err) = check("-", &format!("{HEAD}parallelism: 0\nfoo: 1\n"), Output::Text);
         assert_eq!((code, out.as_str()), (2, ""));
         assert_eq!(err.lines().count(), 2);
         assert!(err.starts_with("-:3:14: parallelism: must be 1 or more, not 0\n"), "{err}");
@@ -266,10 +280,7 @@ mod tests {
     fn a_missing_file_gives_its_cause() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("none.yaml").display().to_string();
-        let args = Args { files: vec![path], output: Output::Text };
-        let mut err = Vec::new();
-        let code = check(&args, &|_| true, io::empty(), &mut io::sink(), &mut err).unwrap();
-        let err = String::from_utf8(err).unwrap();
+        let (code, _, err) = check(&path, "", Output::Text);
         assert_eq!(code, 2);
         assert!(err.contains("none.yaml: ") && err.contains("No such file"), "{err}");
     }

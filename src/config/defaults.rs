@@ -17,6 +17,8 @@ pub struct Defaults {
     pub qps: Option<f64>,
     /// Requests that may come at once; `None` adapts.
     pub burst: Option<i32>,
+    /// Whether profiles of the process are served.
+    pub enable_profiling: bool,
     /// Content type of requests.
     pub content_type: String,
     /// The plugins that exist.
@@ -32,6 +34,7 @@ impl Defaults {
             lease_namespace: None,
             qps: None,
             burst: None,
+            enable_profiling: false,
             content_type: "application/json".to_owned(),
             catalog: Catalog::in_tree(),
         }
@@ -45,6 +48,7 @@ impl Defaults {
             lease_namespace: Some("kube-system".to_owned()),
             qps: Some(50.0),
             burst: Some(100),
+            enable_profiling: true,
             content_type: "application/vnd.kubernetes.protobuf".to_owned(),
             catalog: Catalog::in_tree(),
         }

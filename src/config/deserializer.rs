@@ -215,7 +215,7 @@ impl<'a> MapAccess<'a> for Fields<'a> {
     type Error = Error;
 
     fn next_key_seed<K: DeserializeSeed<'a>>(&mut self, seed: K) -> Result<Option<K::Value>, Error> {
-        while let Some(entry) = self.entries.next() {
+        for entry in self.entries.by_ref() {
             if self.context.left_out.contains(&entry.value.id) {
                 continue;
             }

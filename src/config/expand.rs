@@ -5,7 +5,7 @@
 
 use std::collections::{BTreeMap, HashSet};
 
-use plimsoll_plugins::catalog::{Catalog, PluginInfo, Point};
+use plimsoll_plugins::catalog::{Catalog, PluginInfo, Point, is_weighted};
 
 use super::check::Check;
 use super::hints;
@@ -21,7 +21,8 @@ pub struct EnabledPlugin {
     pub name: String,
     /// Weight, 1 or more, at points where plugins have one; 0 elsewhere.
     pub weight: i32,
-    /// Whether the file names it, here or under `multiPoint`; otherwise it is of the default set.
+    /// Whether the file asks for it by name, here or under `multiPoint`; otherwise it is of the default set. A file that
+    /// writes out the whole default set under `multiPoint` asks for nothing by that.
     pub explicit: bool,
 }
 
@@ -43,11 +44,14 @@ impl EnabledPlugins {
     }
 }
 
-/// A plugin of the merged `multiPoint` set; `written` is its index in the file's own list.
+/// A plugin of the merged `multiPoint` set.
 struct MultiPoint<'a> {
     name: &'a str,
     weight: i32,
+    /// Its index in the file's own list.
     written: Option<usize>,
+    /// Whether the file asks for it beyond the default set.
+    explicit: bool,
 }
 
 /// Resolves the plugins of a profile whose `plugins` stand at `path`.
@@ -79,7 +83,7 @@ pub(super) fn expand(plugins: &Plugins, catalog: &Catalog, path: &str, check: &m
         };
         let mut list: Vec<EnabledPlugin> =
             named(true).map(|plugin| enabled(point, &plugin.name, plugin.weight, true)).collect();
-        list.extend(shared.iter().map(|entry| enabled(point, entry.name, entry.weight, entry.written.is_some())));
+        list.extend(shared.iter().map(|entry| enabled(point, entry.name, entry.weight, entry.explicit)));
         list.extend(named(false).map(|plugin| enabled(point, &plugin.name, plugin.weight, true)));
         points.insert(point, list);
     }
@@ -102,6 +106,7 @@ pub(super) fn merged_multi_point(custom: &PluginSet, catalog: &Catalog) -> Plugi
 fn merge<'a>(custom: &'a PluginSet, catalog: &'a Catalog) -> Vec<MultiPoint<'a>> {
     let mut merged = Vec::new();
     let mut placed = HashSet::new();
+    let spelled_out = spells_out_defaults(custom, catalog);
     for default in catalog.default_set().filter(|default| !custom.disables(&default.name)) {
         // Of several entries of one name the last takes the place; the others are found to be repeated later.
         let written = custom.enabled.iter().rposition(|plugin| plugin.name == default.name);
@@ -110,16 +115,24 @@ fn merge<'a>(custom: &'a PluginSet, catalog: &'a Catalog) -> Vec<MultiPoint<'a>>
             None => default.default_weight.unwrap_or(0),
         };
         placed.extend(written);
-        merged.push(MultiPoint { name: &default.name, weight, written });
+        let explicit = written.is_some() && !(spelled_out && weight == default.default_weight.unwrap_or(0));
+        merged.push(MultiPoint { name: &default.name, weight, written, explicit });
     }
     for (index, plugin) in custom.enabled.iter().enumerate().filter(|(index, _)| !placed.contains(index)) {
-        merged.push(MultiPoint { name: &plugin.name, weight: plugin.weight, written: Some(index) });
+        merged.push(MultiPoint { name: &plugin.name, weight: plugin.weight, written: Some(index), explicit: true });
     }
     merged
 }
 
+/// Whether the list names every plugin of the default set that it does not disable, as a configuration written out does.
+fn spells_out_defaults(custom: &PluginSet, catalog: &Catalog) -> bool {
+    let named: HashSet<&str> = custom.enabled.iter().map(|plugin| plugin.name.as_str()).collect();
+    !named.is_empty()
+        && catalog.default_set().all(|plugin| named.contains(plugin.name.as_ref()) || custom.disables(&plugin.name))
+}
+
 fn enabled(point: Point, name: &str, weight: i32, explicit: bool) -> EnabledPlugin {
-    let weight = match (point.is_weighted(), weight) {
+    let weight = match (is_weighted(point), weight) {
         (false, _) => 0,
         (true, 0) => 1,
         (true, weight) => weight,
@@ -151,7 +164,7 @@ fn check_names(plugins: &Plugins, catalog: &Catalog, path: &str, check: &mut Che
                 Some(_) if !seen.insert(&plugin.name) => {
                     check.fail(&name, &format!("plugin {:?} is enabled twice", plugin.name));
                 }
-                Some(_) => check_weight(plugin, point.is_weighted(), &field, check),
+                Some(_) => check_weight(plugin, is_weighted(point), &field, check),
             }
         }
     }

@@ -130,7 +130,7 @@ fn build(written: &KubeSchedulerConfiguration, defaults: &Defaults, check: &mut 
             check.warn(name, "has no effect: profiles of the process are not served");
         }
     }
-    let profiling = written.enable_profiling.unwrap_or(true);
+    let profiling = written.enable_profiling.unwrap_or(defaults.enable_profiling);
     Config {
         parallelism: written.parallelism.unwrap_or(defaults::PARALLELISM),
         percentage_of_nodes_to_score: written.percentage_of_nodes_to_score.unwrap_or(0),

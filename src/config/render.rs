@@ -5,7 +5,7 @@
 use serde_json::{Map, Value, json};
 
 use plimsoll_plugins::args::GoDuration;
-use plimsoll_plugins::catalog::Point;
+use plimsoll_plugins::catalog::{Point, is_weighted};
 
 use super::own::{self, PlimsollConfiguration};
 use super::v1::{self, KubeSchedulerConfiguration, PluginConfig, Profile};
@@ -13,7 +13,7 @@ use super::{Config, ProfileConfig};
 
 impl Config {
     /// The configuration as a `KubeSchedulerConfiguration` of `v1` with all defaults set. Read again it gives the same
-    /// configuration, except for redacted secrets and except that all plugins count as named by the user.
+    /// configuration, except for redacted secrets.
     pub fn to_v1(&self) -> KubeSchedulerConfiguration {
         let election = &self.leader_election;
         let client = &self.client_connection;
@@ -98,7 +98,7 @@ impl ProfileConfig {
         for point in Point::ALL {
             let list = self.plugins.at(point).iter().map(|plugin| {
                 let mut entry = json!({"name": plugin.name, "explicit": plugin.explicit});
-                if point.is_weighted() {
+                if is_weighted(point) {
                     entry["weight"] = json!(plugin.weight);
                 }
                 entry

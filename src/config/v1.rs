@@ -23,20 +23,26 @@ pub struct KubeSchedulerConfiguration {
     /// Kind of the document.
     pub kind: String,
     /// Number of threads of kube-scheduler.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub parallelism: Option<i32>,
     /// How the active scheduler is chosen.
     pub leader_election: LeaderElection,
     /// How the API server is reached.
     pub client_connection: ClientConnection,
     /// Whether profiles are served.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub enable_profiling: Option<bool>,
     /// Whether lock profiles are served.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub enable_contention_profiling: Option<bool>,
     /// How many of the nodes are looked at, in percent.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub percentage_of_nodes_to_score: Option<i32>,
     /// First wait of a pod after a failed attempt.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub pod_initial_backoff_seconds: Option<i64>,
     /// Longest such wait.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub pod_max_backoff_seconds: Option<i64>,
     /// The profiles.
     pub profiles: Vec<Profile>,
@@ -51,18 +57,25 @@ pub struct KubeSchedulerConfiguration {
 #[serde(default, deny_unknown_fields, rename_all = "camelCase")]
 pub struct LeaderElection {
     /// Whether there is an election.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub leader_elect: Option<bool>,
     /// How long a lease is valid.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub lease_duration: Option<GoDuration>,
     /// How long the leader tries to renew.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub renew_deadline: Option<GoDuration>,
     /// Wait between tries.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub retry_period: Option<GoDuration>,
     /// Kind of the lock object.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub resource_lock: Option<String>,
     /// Name of the Lease.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub resource_name: Option<String>,
     /// Namespace of the Lease.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub resource_namespace: Option<String>,
 }
 
@@ -71,14 +84,19 @@ pub struct LeaderElection {
 #[serde(default, deny_unknown_fields, rename_all = "camelCase")]
 pub struct ClientConnection {
     /// Path of a kubeconfig.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub kubeconfig: Option<String>,
     /// Content types that are asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub accept_content_types: Option<String>,
     /// Content type that is sent.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub content_type: Option<String>,
     /// Requests a second.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub qps: Option<f64>,
     /// Requests that may come at once.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub burst: Option<i32>,
 }
 
@@ -87,8 +105,10 @@ pub struct ClientConnection {
 #[serde(default, deny_unknown_fields, rename_all = "camelCase")]
 pub struct Profile {
     /// The `schedulerName` of the pods that the profile is for.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub scheduler_name: Option<String>,
     /// How many of the nodes are looked at, in percent.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub percentage_of_nodes_to_score: Option<i32>,
     /// Enabled and disabled plugins.
     pub plugins: Plugins,

@@ -145,3 +145,77 @@ impl PluginArgs {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn fields(plugin: &str, args: serde_json::Value) -> Vec<String> {
+        let args = PluginArgs::deserialize_for(plugin, args).unwrap();
+        args.validate().into_iter().map(|error| error.field).collect()
+    }
+
+    fn requirement(key: &str, operator: &str, values: &[&str]) -> serde_json::Value {
+        json!({"key": key, "operator": operator, "values": values})
+    }
+
+    #[test]
+    fn defaults_break_no_rule() {
+        for plugin in PluginArgs::PLUGINS {
+            let empty = PluginArgs::deserialize_for(plugin, json!({})).unwrap();
+            assert_eq!(Some(&empty), PluginArgs::default_for(plugin).as_ref(), "{plugin}");
+            assert_eq!(empty.validate(), [], "{plugin}");
+            let written = serde_json::to_value(&empty).unwrap();
+            assert_eq!(PluginArgs::deserialize_for(plugin, written).unwrap(), empty, "{plugin}");
+            assert!(PluginArgs::deserialize_for(plugin, json!({"noSuchField": 1})).is_err(), "{plugin}");
+        }
+        assert_eq!(PluginArgs::default_for("NodePorts"), None);
+    }
+
+    #[test]
+    fn broken_rules_name_their_field() {
+        let balanced = "NodeResourcesBalancedAllocation";
+        let twice = json!({"resources": [{"name": "cpu"}, {"name": "cpu", "weight": 2}]});
+        assert_eq!(fields(balanced, twice), ["resources[1].name", "resources[1].weight"]);
+        let timeouts = json!({"filterTimeout": "-1s", "bindingTimeout": "999ms"});
+        assert_eq!(fields("DynamicResources", timeouts), ["filterTimeout", "bindingTimeout"]);
+        let ratio = json!({"scoringStrategy": {"type": "MostAllocated", "requestedToCapacityRatio": {"shape": []}}});
+        let path = "scoringStrategy.requestedToCapacityRatio";
+        assert_eq!(fields("NodeResourcesFit", ratio), [path.to_owned(), format!("{path}.shape")]);
+        let names = json!({"ignoredResources": ["-"], "ignoredResourceGroups": ["a b"]});
+        assert_eq!(fields("NodeResourcesFit", names), ["ignoredResources[0]", "ignoredResourceGroups[0]"]);
+    }
+
+    #[test]
+    fn added_affinity() {
+        for (expression, field) in [
+            (requirement("a", "In", &["b"]), None),
+            (requirement("a", "In", &[]), Some("values")),
+            (requirement("a", "Exists", &["b"]), Some("values")),
+            (requirement("a", "Gt", &["x"]), Some("values")),
+            (requirement("a", "Lt", &["3"]), None),
+            (requirement("a", "In", &["b/c"]), Some("values[0]")),
+            (requirement("-", "Exists", &[]), Some("key")),
+        ] {
+            let terms = json!([{"matchExpressions": [expression]}]);
+            let args = json!({"addedAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": {"nodeSelectorTerms": terms}}});
+            let path =
+                "addedAffinity.requiredDuringSchedulingIgnoredDuringExecution.nodeSelectorTerms[0].matchExpressions[0]";
+            let expected: Vec<String> = field.into_iter().map(|field| format!("{path}.{field}")).collect();
+            assert_eq!(fields("NodeAffinity", args), expected);
+        }
+        for (expression, field) in [
+            (requirement("metadata.name", "In", &["n"]), None),
+            (requirement("metadata.name", "In", &["n", "m"]), Some("values")),
+            (requirement("metadata.name", "Exists", &[]), Some("operator")),
+        ] {
+            let preferred = json!([{"weight": 1, "preference": {"matchFields": [expression]}}]);
+            let args = json!({"addedAffinity": {"preferredDuringSchedulingIgnoredDuringExecution": preferred}});
+            let path = "addedAffinity.preferredDuringSchedulingIgnoredDuringExecution[0].preference.matchFields[0]";
+            let expected: Vec<String> = field.into_iter().map(|field| format!("{path}.{field}")).collect();
+            assert_eq!(fields("NodeAffinity", args), expected);
+        }
+    }
+}
