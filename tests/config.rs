@@ -460,6 +460,13 @@ fn what_is_not_built_or_not_allowed_is_named_with_its_line() {
     let allowed = format!("{text}---\n{OWN}replaceDefaultScheduler: true\n");
     let config = Config::parse("f.yaml", &allowed, &Defaults::plimsoll()).unwrap();
     assert_eq!(config.refusals().len(), 1);
+    // Flags come after the file.
+    let mut config = Config::default();
+    config.leader_election.resource_name = "kube-scheduler".to_owned();
+    config.leader_election.resource_namespace = Some("kube-system".to_owned());
+    config.leader_election.lease_duration = config.leader_election.renew_deadline;
+    let fields: Vec<String> = config.refusals().into_iter().map(|error| error.field).collect();
+    assert_eq!(fields, ["leaderElection.resourceName", "leaderElection.leaseDuration"]);
 }
 
 #[test]
@@ -517,7 +524,7 @@ fn aliases_and_merge_keys_are_read() {
 fn damaged_files_are_refused_and_never_panic() {
     for (index, case) in golden().into_iter().enumerate() {
         let text = &case.config;
-        for (cut, _) in text.char_indices().skip(index % 11).step_by(11) {
+        for (cut, _) in text.char_indices().skip(index % 23).step_by(23) {
             // Cut off, with a piece missing, with a piece too many, and with a value where none belongs.
             let (before, after) = text.split_at(cut);
             let rest = after.char_indices().nth(5).map_or("", |(end, _)| &after[end..]);

@@ -3,8 +3,9 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use plimsoll_plugins::args::PluginArgs;
+use plimsoll_plugins::args::{GoDuration, PluginArgs};
 
+use super::defaults;
 use super::expand::EnabledPlugins;
 use super::v1;
 
@@ -25,6 +26,34 @@ pub struct LeaderElectionConfig {
     pub resource_name: String,
     /// Namespace of the Lease; `None` is the namespace that the process runs in.
     pub resource_namespace: Option<String>,
+}
+
+impl LeaderElectionConfig {
+    /// The rules that an election breaks, with their fields; flags may have changed what the file said.
+    pub(super) fn problems(&self) -> Vec<(&'static str, String)> {
+        let mut problems = Vec::new();
+        if !self.leader_elect {
+            return problems;
+        }
+        for (field, duration) in [
+            ("leaderElection.leaseDuration", self.lease_duration),
+            ("leaderElection.renewDeadline", self.renew_deadline),
+            ("leaderElection.retryPeriod", self.retry_period),
+        ] {
+            if duration.is_zero() {
+                problems.push((field, "must be longer than 0s".to_owned()));
+            }
+        }
+        if self.lease_duration <= self.renew_deadline {
+            let (deadline, lease) = (GoDuration::from(self.renew_deadline), GoDuration::from(self.lease_duration));
+            let message = format!("must be longer than renewDeadline ({deadline}), not {lease}");
+            problems.push(("leaderElection.leaseDuration", message));
+        }
+        if self.resource_lock != defaults::RESOURCE_LOCK {
+            problems.push(("leaderElection.resourceLock", format!("must be \"leases\", not {:?}", self.resource_lock)));
+        }
+        problems
+    }
 }
 
 /// How the API server is reached.

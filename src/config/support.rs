@@ -52,6 +52,9 @@ impl Config {
 
     /// What `run` must not do with this configuration: take what belongs to the default scheduler without being told to, or
     /// elect a leader by numbers that cannot work.
+    ///
+    /// It looks at the fields as they are now, so flags that change them can be applied first; so should be the namespace of
+    /// the process, where `leader_election.resource_namespace` is `None`.
     pub fn refusals(&self) -> Vec<ConfigError> {
         const PERMIT: &str =
             "set replaceDefaultScheduler: true in the PlimsollConfiguration if this scheduler is to replace it";
@@ -71,6 +74,9 @@ impl Config {
                     format!("kube-system/kube-scheduler is the lease of the cluster's own scheduler; {PERMIT}");
                 fail("leaderElection.resourceName", &message);
             }
+        }
+        for (field, message) in election.problems() {
+            fail(field, &message);
         }
         // The elector spreads its tries by up to a fifth of the period; all of them must end before the deadline.
         if election.leader_elect && election.renew_deadline <= election.retry_period.mul_f64(1.2) {

@@ -57,17 +57,11 @@ pub(super) fn leader_election(
             check.fail(&format!("leaderElection.{name}"), &format!("must be longer than 0s, not {duration}"));
         }
     }
-    if !negative && resolved.lease_duration <= resolved.renew_deadline {
-        let message = format!(
-            "must be longer than renewDeadline ({}), not {}",
-            GoDuration::from(resolved.renew_deadline),
-            GoDuration::from(resolved.lease_duration)
-        );
-        check.fail("leaderElection.leaseDuration", &message);
-    }
-    if resolved.resource_lock != defaults::RESOURCE_LOCK {
-        let message = format!("must be \"leases\", not {:?}", resolved.resource_lock);
-        check.fail("leaderElection.resourceLock", &message);
+    // A negative duration is none at all in what was resolved, and would break the other rules in a misleading way.
+    if !negative {
+        for (field, message) in resolved.problems() {
+            check.fail(field, &message);
+        }
     }
 }
 
