@@ -1,1 +1,4 @@
 //! Plimsoll's in-tree scheduling policies, one file each
+
+pub mod args;
+pub mod catalog;

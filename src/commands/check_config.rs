@@ -1,0 +1,287 @@
+//! `plimsoll check-config`: what a configuration resolves to, or everything that is wrong with it.
+
+use std::io::{self, Read, Write};
+use std::path::Path;
+
+use clap::ValueEnum;
+use plimsoll_plugins::catalog::{Point, is_weighted};
+
+use crate::config::{Config, ConfigError, ConfigErrors, Defaults, ProfileConfig};
+
+/// Arguments of `check-config`.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// Configuration files; `-` is standard input.
+    #[arg(value_name = "FILE", required = true)]
+    files: Vec<String>,
+    /// Form of the result.
+    #[arg(short, long, value_enum, default_value_t = Output::Text)]
+    output: Output,
+}
+
+/// Forms of the result.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Output {
+    /// For people.
+    Text,
+    /// For machines.
+    Json,
+    /// For machines and people.
+    Yaml,
+}
+
+/// Checks the files with standard input, output and error. `supported` tells which plugins are built, `defaults` which exist
+/// and what holds where a file says nothing.
+///
+/// Returns the exit code: 0 when all files are good, 2 when one is not, 1 when the result cannot be written.
+pub fn run(args: &Args, defaults: &Defaults, supported: &dyn Fn(&str) -> bool) -> i32 {
+    let (mut out, mut err) = (io::stdout().lock(), io::stderr().lock());
+    let mut check = Check { defaults, supported, input: io::stdin().lock(), out: &mut out, err: &mut err };
+    check.all(args).unwrap_or_else(|error| {
+        // The reader of the output may be gone, and then there is nobody to tell.
+        let _ = writeln!(err, "writing the result: {error}");
+        1
+    })
+}
+
+/// A run of the command.
+struct Check<'a, I, O, E> {
+    defaults: &'a Defaults,
+    supported: &'a dyn Fn(&str) -> bool,
+    input: I,
+    out: O,
+    err: E,
+}
+
+impl<I: Read, O: Write, E: Write> Check<'_, I, O, E> {
+    fn all(&mut self, args: &Args) -> io::Result<i32> {
+        let mut code = 0;
+        for (index, file) in args.files.iter().enumerate() {
+            let result = match file.as_str() {
+                "-" => Config::read("-", &mut self.input, self.defaults),
+                path => Config::load(Path::new(path), self.defaults),
+            };
+            match result {
+                Ok(config) => {
+                    if index > 0 && args.output == Output::Text {
+                        writeln!(self.out)?;
+                    }
+                    self.good(file, &config, args.output)?;
+                }
+                Err(error) => {
+                    code = 2;
+                    self.bad(&error)?;
+                }
+            }
+        }
+        self.out.flush()?;
+        Ok(code)
+    }
+
+    fn good(&mut self, file: &str, config: &Config, output: Output) -> io::Result<()> {
+        let report = Report::new(file, config, self.supported);
+        match output {
+            Output::Text => report.text(&mut self.out),
+            Output::Json => writeln!(self.out, "{:#}", report.value()),
+            Output::Yaml => write!(self.out, "---\n{}", yaml(&report.value())?),
+        }
+    }
+
+    fn bad(&mut self, error: &ConfigErrors) -> io::Result<()> {
+        write!(self.err, "{error}")?;
+        if let Some(cause) = std::error::Error::source(error) {
+            write!(self.err, ": {cause}")?;
+        }
+        writeln!(self.err)
+    }
+}
+
+fn yaml(value: &serde_json::Value) -> io::Result<String> {
+    let text = serde_saphyr::to_string(value).map_err(io::Error::other)?;
+    Ok(text.trim_start_matches("---\n").to_owned())
+}
+
+/// A good configuration, and what `run` would say to it.
+struct Report<'a> {
+    file: &'a str,
+    config: &'a Config,
+    unsupported: Vec<ConfigError>,
+    refusals: Vec<ConfigError>,
+}
+
+impl<'a> Report<'a> {
+    fn new(file: &'a str, config: &'a Config, supported: &dyn Fn(&str) -> bool) -> Self {
+        Self { file, config, unsupported: config.unsupported(supported), refusals: config.refusals() }
+    }
+
+    fn value(&self) -> serde_json::Value {
+        let texts = |errors: &[ConfigError]| -> Vec<String> { errors.iter().map(ToString::to_string).collect() };
+        let mut value = self.config.to_resolved();
+        value["file"] = self.file.into();
+        value["unsupported"] = texts(&self.unsupported).into();
+        value["refused"] = texts(&self.refusals).into();
+        value
+    }
+
+    fn text(&self, out: &mut impl Write) -> io::Result<()> {
+        let config = self.config;
+        writeln!(out, "{}: valid", self.file)?;
+        self.settings(out)?;
+        for profile in &config.profiles {
+            write_profile(profile, out)?;
+        }
+        write_list(out, "Warnings", &config.warnings)?;
+        write_list(out, "Not supported yet (run refuses this)", &self.unsupported)?;
+        write_list(out, "Refused by run", &self.refusals)
+    }
+
+    fn settings(&self, out: &mut impl Write) -> io::Result<()> {
+        let (config, election, client) = (self.config, &self.config.leader_election, &self.config.client_connection);
+        let elected = if election.leader_elect {
+            format!(
+                "{}/{} (lease {}, renew within {}, retry every {})",
+                election.resource_namespace.as_deref().unwrap_or("<own namespace>"),
+                election.resource_name,
+                crate::config::show_duration(election.lease_duration),
+                crate::config::show_duration(election.renew_deadline),
+                crate::config::show_duration(election.retry_period),
+            )
+        } else {
+            "off".to_owned()
+        };
+        let looked_at = match config.percentage_of_nodes_to_score {
+            0 => "all".to_owned(),
+            percentage => format!("{percentage}%"),
+        };
+        let adaptive = || "adaptive".to_owned();
+        let tie_break = match (config.plimsoll.tie_break, config.plimsoll.seed) {
+            (crate::config::TieBreak::Name, _) => "by name".to_owned(),
+            (crate::config::TieBreak::Random, None) => "random".to_owned(),
+            (crate::config::TieBreak::Random, Some(seed)) => format!("random, seed {seed}"),
+        };
+        let workers = config.plimsoll.workers.map_or_else(|| "one a core, at most 4".to_owned(), |n| n.to_string());
+        let (qps, burst) = (client.qps, client.burst);
+        for (name, value) in [
+            ("leader election", elected),
+            (
+                "API requests",
+                format!(
+                    "{} a second, burst {}",
+                    qps.map_or_else(adaptive, |qps| qps.to_string()),
+                    burst.map_or_else(adaptive, |burst| burst.to_string())
+                ),
+            ),
+            ("kubeconfig", client.kubeconfig.clone().unwrap_or_else(|| "in-cluster".to_owned())),
+            ("nodes to score", looked_at),
+            ("backoff", format!("{}s to {}s", config.pod_initial_backoff_seconds, config.pod_max_backoff_seconds)),
+            ("extenders", config.extenders.len().to_string()),
+            ("workers", workers),
+            ("parallelism", format!("{} (of kube-scheduler; not used)", config.parallelism)),
+            ("tie break", tie_break),
+        ] {
+            writeln!(out, "  {name:<16} {value}")?;
+        }
+        Ok(())
+    }
+}
+
+fn write_profile(profile: &ProfileConfig, out: &mut impl Write) -> io::Result<()> {
+    writeln!(out, "\nProfile {}", profile.scheduler_name)?;
+    if let Some(percentage) = profile.percentage_of_nodes_to_score {
+        writeln!(out, "  {:<18} {percentage}%", "nodes to score")?;
+    }
+    for point in Point::ALL {
+        let plugins = profile.plugins.at(point);
+        if plugins.is_empty() {
+            continue;
+        }
+        let names: Vec<String> = plugins
+            .iter()
+            .map(|plugin| match is_weighted(point) {
+                true => format!("{}={}", plugin.name, plugin.weight),
+                false => plugin.name.clone(),
+            })
+            .collect();
+        writeln!(out, "  {:<18} {}", point.as_config_key(), names.join(" "))?;
+    }
+    Ok(())
+}
+
+fn write_list(out: &mut impl Write, title: &str, items: &[impl std::fmt::Display]) -> io::Result<()> {
+    if items.is_empty() {
+        return Ok(());
+    }
+    writeln!(out, "\n{title}")?;
+    for item in items {
+        writeln!(out, "  {item}")?;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const HEAD: &str = "apiVersion: kubescheduler.config.k8s.io/v1\nkind: KubeSchedulerConfiguration\n";
+
+    /// Exit code, output and errors, with `input` as standard input.
+    fn check(file: &str, input: &str, output: Output) -> (i32, String, String) {
+        let args = Args { files: vec![file.to_owned()], output };
+        let (mut out, mut err) = (Vec::new(), Vec::new());
+        let defaults = &Defaults::plimsoll();
+        let supported = &|plugin: &str| plugin != "VolumeZone";
+        let code =
+            Check { defaults, supported, input: input.as_bytes(), out: &mut out, err: &mut err }.all(&args).unwrap();
+        (code, String::from_utf8(out).unwrap(), String::from_utf8(err).unwrap())
+    }
+
+    #[test]
+    fn a_good_file_is_summed_up() {
+        let text = format!(
+            "{HEAD}profiles:\n- plugins:\n    multiPoint: {{disabled: [{{name: \"*\"}}], enabled: \
+             [{{name: PrioritySort}}, {{name: DefaultBinder}}, {{name: NodeResourcesFit, weight: 5}}, {{name: VolumeZone}}]}}\n"
+        );
+        let (code, out, err) = check("-", &text, Output::Text);
+        assert_eq!((code, err.as_str()), (0, ""));
+        for line in [
+            "-: valid",
+            "  leader election  <own namespace>/plimsoll (lease 15s, renew within 10s, retry every 2s)",
+            "  API requests     adaptive a second, burst adaptive",
+            "Profile plimsoll",
+            "  filter             NodeResourcesFit VolumeZone",
+            "  score              NodeResourcesFit=5",
+            "Not supported yet (run refuses this)",
+        ] {
+            assert!(out.lines().any(|found| found == line), "{line:?} is not in\n{out}");
+        }
+    }
+
+    #[test]
+    fn machines_get_what_people_get() {
+        let (code, out, _) = check("-", HEAD, Output::Json);
+        let value: serde_json::Value = serde_json::from_str(&out).unwrap();
+        assert_eq!(code, 0);
+        assert_eq!(value["profiles"][0]["plugins"]["score"][0]["weight"], 3);
+        assert_eq!(value["kubeSchedulerConfiguration"]["parallelism"], 16);
+        let (_, out, _) = check("-", HEAD, Output::Yaml);
+        let yaml: serde_json::Value = serde_saphyr::from_str(&out).unwrap();
+        assert_eq!(yaml, value);
+    }
+
+    #[test]
+    fn a_bad_file_gives_all_errors_and_code_2() {
+        let (code, out, err) = check("-", &format!("{HEAD}parallelism: 0\nfoo: 1\n"), Output::Text);
+        assert_eq!((code, out.as_str()), (2, ""));
+        assert_eq!(err.lines().count(), 2);
+        assert!(err.starts_with("-:3:14: parallelism: must be 1 or more, not 0\n"), "{err}");
+    }
+
+    #[test]
+    fn a_missing_file_gives_its_cause() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("none.yaml").display().to_string();
+        let (code, _, err) = check(&path, "", Output::Text);
+        assert_eq!(code, 2);
+        assert!(err.contains("none.yaml: ") && err.contains("No such file"), "{err}");
+    }
+}

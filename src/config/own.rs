@@ -1,0 +1,80 @@
+//! `PlimsollConfiguration`: what kube-scheduler's configuration has no word for. A second document in the same file.
+
+use serde::{Deserialize, Serialize};
+
+use super::check::Check;
+
+/// The API version.
+pub(super) const API_VERSION: &str = "config.plimsoll/v1alpha1";
+/// The kind.
+pub(super) const KIND: &str = "PlimsollConfiguration";
+
+/// More threads than this would wait for the one that commits.
+const MAX_WORKERS: u16 = 64;
+
+/// The document as it is written.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields, rename_all = "camelCase")]
+pub struct PlimsollConfiguration {
+    /// Version of the document.
+    pub api_version: String,
+    /// Kind of the document.
+    pub kind: String,
+    /// Number of threads that decide.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub workers: Option<u16>,
+    /// How one of equally good nodes is chosen.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tie_break: Option<TieBreak>,
+    /// Seed of a random choice.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub seed: Option<u64>,
+    /// Whether the default scheduler's name and lease may be taken.
+    pub replace_default_scheduler: bool,
+}
+
+/// How one of equally good nodes is chosen.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum TieBreak {
+    /// Each with the same chance.
+    #[default]
+    Random,
+    /// The first by name.
+    Name,
+}
+
+/// What is Plimsoll's own in a configuration.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct PlimsollConfig {
+    /// Number of threads that decide, 1 to 64; `None` leaves it to the program (the cores, at most 4).
+    pub workers: Option<u16>,
+    /// How one of equally good nodes is chosen.
+    pub tie_break: TieBreak,
+    /// Seed of a random choice; `None` takes a new one at every start.
+    pub seed: Option<u64>,
+    /// Whether the profile `default-scheduler` and the lease `kube-system/kube-scheduler` may be taken.
+    pub replace_default_scheduler: bool,
+}
+
+impl PlimsollConfiguration {
+    pub(super) fn validate(&self, check: &mut Check<'_>) {
+        if let Some(workers) = self.workers
+            && !(1..=MAX_WORKERS).contains(&workers)
+        {
+            check.fail("workers", &format!("must be between 1 and {MAX_WORKERS}, not {workers}"));
+        }
+        if self.seed.is_some() && self.tie_break == Some(TieBreak::Name) {
+            check.warn("seed", "has no effect with tieBreak: name");
+        }
+    }
+
+    pub(super) fn resolve(&self) -> PlimsollConfig {
+        PlimsollConfig {
+            workers: self.workers,
+            tie_break: self.tie_break.unwrap_or_default(),
+            seed: self.seed,
+            replace_default_scheduler: self.replace_default_scheduler,
+        }
+    }
+}
