@@ -1,1 +1,4 @@
 //! Plimsoll's shell: the only code that knows a cluster, a clock, a socket, a process.
+
+pub mod client;
+pub mod metrics;
