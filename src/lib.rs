@@ -1,4 +1,5 @@
 //! Plimsoll's shell: the only code that knows a cluster, a clock, a socket, a process.
 
 pub mod client;
+pub mod lease;
 pub mod metrics;

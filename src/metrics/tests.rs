@@ -67,7 +67,9 @@ fn shape(text: &str) -> Vec<String> {
         let names = labels(series[0]).into_iter().filter(|label| label != "le").collect::<Vec<_>>().join(",");
         let bounds: Vec<String> = series
             .iter()
-            .filter_map(|line| Some(line.replace("{le=", "{,le=").split_once(",le=\"")?.1.split_once('"')?.0.to_owned()))
+            .filter_map(|line| {
+                Some(line.replace("{le=", "{,le=").split_once(",le=\"")?.1.split_once('"')?.0.to_owned())
+            })
             .filter(|bound| bound != "+Inf")
             .collect();
         let buckets = match bounds.as_slice() {
