@@ -15,7 +15,7 @@ use std::fmt;
 use kube::Client;
 
 pub use config::{ClientError, Source};
-pub use raw::{CallError, MAX_RESPONSE_BYTES, RawRequest, RawResponse, send, within};
+pub use raw::{CallError, MAX_RESPONSE_BYTES, RawRequest, RawResponse, describe, send, within};
 
 use crate::metrics::RestClientMetrics;
 

@@ -1,5 +1,7 @@
 //! Plimsoll's shell: the only code that knows a cluster, a clock, a socket, a process.
 
+pub mod admin;
 pub mod client;
 pub mod lease;
+pub mod logging;
 pub mod metrics;

@@ -3,7 +3,7 @@
 //! A binding's answer is a `Status` nobody reads and an event's answer is the event itself: for these, decoding into
 //! typed objects would cost more than the call.
 
-use std::error::Error as _;
+use std::error::Error;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
@@ -117,6 +117,22 @@ pub async fn within<T, E: Into<CallError>>(
         Ok(answer) => answer.map_err(Into::into),
         Err(_) => Err(CallError::Timeout(limit)),
     }
+}
+
+/// An error and its causes in one line, for messages about connections: "calling the api server: ...: connection
+/// refused". A cause whose text the line has already is left out, as some libraries repeat theirs.
+pub fn describe(error: &dyn Error) -> String {
+    let mut line = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        let text = error.to_string();
+        if !line.contains(&text) {
+            line.push_str(": ");
+            line.push_str(&text);
+        }
+        cause = error.source();
+    }
+    line
 }
 
 async fn read(mut body: Body) -> Result<Bytes, CallError> {

@@ -166,4 +166,6 @@ async fn an_unreachable_server_surely_saw_nothing_and_a_silent_one_may_have() {
     let client = load(file.path()).await.unwrap().client().unwrap();
     let error = send(&client, request(Method::GET, "/", "")).await.unwrap_err();
     assert!(!error.outcome_unknown(), "{error:?}");
+    let said = describe(&error);
+    assert!(said.starts_with("calling the api server: ") && said.contains("refused"), "{said}");
 }

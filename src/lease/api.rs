@@ -12,7 +12,7 @@ use tokio::time::Instant;
 use super::LeaseSettings;
 use super::record::Lease;
 use super::watch::LeaseWatch;
-use crate::client::{CallError, RawRequest, RawResponse, send, within};
+use crate::client::{CallError, RawRequest, RawResponse, describe, send, within};
 
 /// The server is asked to end a watch after this long; a new one follows.
 const WATCH_SECONDS: u32 = 300;
@@ -32,12 +32,8 @@ pub(super) enum ApiError {
     #[error("the api server's answer is no lease")]
     NoLease,
     // An election's errors are shown in one line, in which the cause must not be missing.
-    #[error("{error}{}", cause(error))]
+    #[error("{}", describe(error))]
     Call { error: CallError },
-}
-
-fn cause(error: &CallError) -> String {
-    std::error::Error::source(error).map(|cause| format!(": {cause}")).unwrap_or_else(String::new)
 }
 
 impl From<CallError> for ApiError {
