@@ -1,5 +1,7 @@
 //! The admin server over real connections.
 
+#![expect(clippy::unwrap_used, reason = "in a test, a failed step is a failed test")]
+
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;

@@ -1,6 +1,8 @@
 //! Leader election against a small server in memory, in paused time: hours pass in milliseconds, and nothing depends
 //! on how fast the machine is.
 
+#![expect(clippy::unwrap_used, clippy::panic, reason = "in a test, a failed step is a failed test")]
+
 use std::collections::HashMap;
 use std::convert::Infallible;
 use std::sync::{Arc, Mutex};
