@@ -2,11 +2,10 @@
 //!
 //! It is data about plugins, not the plugins: a configuration can be read, checked and shown with it alone.
 
-mod point;
 
 use std::borrow::Cow;
 
-pub use point::Point;
+pub use plimsoll_framework::point::Point;
 
 /// What the configuration has to know of a plugin.
 #[derive(Clone, Debug, PartialEq, Eq)]

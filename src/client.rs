@@ -1,0 +1,122 @@
+//! Connections to the API server.
+//!
+//! [`Cluster::load`] reads who we are and where the server is, from a file that was named or from the pod's own
+//! account, and never from `KUBECONFIG` or `~/.kube/config`: nothing is ever bound in somebody's current cluster by
+//! accident. [`Cluster::clients`] then gives one client per purpose, each with its own connections, so that a slow or
+//! stormy class of calls cannot hold up another.
+
+mod config;
+mod observe;
+mod raw;
+mod transport;
+
+use std::fmt;
+
+use kube::Client;
+
+pub use config::{ClientError, Source};
+pub use raw::{CallError, MAX_RESPONSE_BYTES, RawRequest, RawResponse, describe, send, within};
+
+use crate::metrics::RestClientMetrics;
+
+/// What we call ourselves towards the API server.
+pub const USER_AGENT: &str = concat!("plimsoll/", env!("CARGO_PKG_VERSION"));
+
+/// A cluster to connect to: its address, and who we are to it.
+///
+/// `Debug` shows the address only; credentials are never printed.
+pub struct Cluster {
+    config: kube::Config,
+    metrics: Option<RestClientMetrics>,
+}
+
+/// One client per purpose. Cloning a client shares its connections; two purposes never share one.
+#[derive(Clone)]
+pub struct Clients {
+    /// Lists and watches, and reads of single objects.
+    pub watch: Client,
+    /// `pods/binding`.
+    pub bind: Client,
+    /// Everything else that is written about pods and volumes: status, evictions, claims.
+    pub status: Client,
+    /// Events.
+    pub events: Client,
+    /// The leader election's Lease: must get through whatever the others do.
+    pub lease: Client,
+}
+
+impl Cluster {
+    /// Reads the connection settings of `source` and everything they refer to (certificates, keys).
+    ///
+    /// # Errors
+    /// When the source is missing or cannot be used; the message names the file, or the flag that would help.
+    /// Nothing is connected yet, so an unreachable server is no error here.
+    pub async fn load(source: &Source) -> Result<Self, ClientError> {
+        transport::install_crypto_provider();
+        let mut config = config::load(source).await?;
+        // kube would repeat any refused call up to 15 times inside one await, bindings too: a call could then
+        // outlive our leadership. Whoever calls decides what may be repeated.
+        config.default_retry = false;
+        config.headers.push((http::header::USER_AGENT, http::HeaderValue::from_static(USER_AGENT)));
+        transport::connector(&config).map_err(|problem| ClientError::unusable(source, &problem))?;
+        Ok(Self { config, metrics: None })
+    }
+
+    /// Counts and times all calls of the clients that are made from now on.
+    #[must_use]
+    pub fn with_metrics(mut self, metrics: &crate::metrics::Metrics) -> Self {
+        self.metrics = Some(metrics.rest_client(&self.host()));
+        self
+    }
+
+    /// Scheme, host and port of the API server, for messages. Never contains credentials.
+    pub fn address(&self) -> String {
+        format!("{}://{}", self.config.cluster_url.scheme_str().unwrap_or("http"), self.host())
+    }
+
+    /// The namespace of our account or of the kubeconfig's context.
+    pub fn default_namespace(&self) -> &str {
+        &self.config.default_namespace
+    }
+
+    /// A new client with connections of its own. Needs a running tokio runtime.
+    ///
+    /// # Errors
+    /// When the credentials cannot be used (a token file that is not there, an exec plugin that fails).
+    pub fn client(&self) -> Result<Client, ClientError> {
+        transport::client(&self.config, self.metrics.clone())
+            .map_err(|problem| ClientError::Credentials { address: self.address(), problem: problem.to_string() })
+    }
+
+    /// One client per purpose.
+    ///
+    /// # Errors
+    /// As [`Cluster::client`].
+    pub fn clients(&self) -> Result<Clients, ClientError> {
+        Ok(Clients {
+            watch: self.client()?,
+            bind: self.client()?,
+            status: self.client()?,
+            events: self.client()?,
+            lease: self.client()?,
+        })
+    }
+
+    fn host(&self) -> String {
+        let url = &self.config.cluster_url;
+        match (url.host(), url.port_u16()) {
+            (Some(host), Some(port)) => format!("{host}:{port}"),
+            (Some(host), None) => host.to_owned(),
+            (None, _) => "unknown".to_owned(),
+        }
+    }
+}
+
+impl fmt::Debug for Cluster {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Cluster").field("address", &self.address()).finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests;

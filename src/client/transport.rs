@@ -1,0 +1,70 @@
+//! The way of a request to the wire: headers, credentials, metrics, pool, TLS, TCP.
+
+use std::time::Duration;
+
+use hyper_rustls::HttpsConnector;
+use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::rt::{TokioExecutor, TokioTimer};
+use kube::client::{Body, ClientBuilder, ConfigExt};
+use kube::{Client, Config};
+use tower::{BoxError, ServiceBuilder};
+
+use super::observe::ObserveLayer;
+use crate::metrics::RestClientMetrics;
+
+/// A server that does not even accept within this is not there.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+/// Idle connections are probed after this long, then every [`KEEPALIVE_INTERVAL`]. Some load balancers forget idle
+/// connections without a word; a watch over such a connection would stay silent for ever.
+const KEEPALIVE_AFTER: Duration = Duration::from_secs(15);
+const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(5);
+const KEEPALIVE_PROBES: u32 = 3;
+/// Data that was sent and not acknowledged for this long ends the connection.
+#[cfg(target_os = "linux")]
+const UNACKNOWLEDGED_TIMEOUT: Duration = Duration::from_secs(30);
+/// Below the idle timeouts of the API server and of common load balancers, so that we close first.
+const POOL_IDLE_TIMEOUT: Duration = Duration::from_secs(60);
+/// Connections that are kept for the next storm; beyond them, a connection is closed when its call is done.
+const POOL_MAX_IDLE: usize = 128;
+
+/// Makes `ring` the process's cryptography. Without one installed, rustls panics as soon as any dependency brings in a
+/// second provider. Does nothing when one is installed already.
+pub(super) fn install_crypto_provider() {
+    if rustls::crypto::CryptoProvider::get_default().is_none() {
+        // Fails only when another thread was faster, and then one is installed.
+        drop(rustls::crypto::ring::default_provider().install_default());
+    }
+}
+
+/// The one connector: TCP as a scheduler needs it, TLS as the config says.
+pub(super) fn connector(config: &Config) -> kube::Result<HttpsConnector<HttpConnector>> {
+    let mut http = HttpConnector::new();
+    http.enforce_http(false);
+    // Requests are small and answers awaited: Nagle's delay would add up to 40 ms to a binding.
+    http.set_nodelay(true);
+    http.set_connect_timeout(Some(CONNECT_TIMEOUT));
+    http.set_keepalive(Some(KEEPALIVE_AFTER));
+    http.set_keepalive_interval(Some(KEEPALIVE_INTERVAL));
+    http.set_keepalive_retries(Some(KEEPALIVE_PROBES));
+    #[cfg(target_os = "linux")]
+    http.set_tcp_user_timeout(Some(UNACKNOWLEDGED_TIMEOUT));
+    config.rustls_https_connector_with_connector(http)
+}
+
+/// A client with a connection pool of its own.
+pub(super) fn client(config: &Config, metrics: Option<RestClientMetrics>) -> kube::Result<Client> {
+    let hyper = hyper_util::client::legacy::Client::builder(TokioExecutor::new())
+        .timer(TokioTimer::new())
+        .pool_timer(TokioTimer::new())
+        .pool_idle_timeout(POOL_IDLE_TIMEOUT)
+        .pool_max_idle_per_host(POOL_MAX_IDLE)
+        .build::<_, Body>(connector(config)?);
+    let service = ServiceBuilder::new()
+        .layer(config.base_uri_layer())
+        .option_layer(config.auth_layer()?)
+        .layer(config.extra_headers_layer()?)
+        .map_err(BoxError::from)
+        .option_layer(metrics.map(ObserveLayer::new))
+        .service(hyper);
+    Ok(ClientBuilder::new(service, config.default_namespace.clone()).build())
+}

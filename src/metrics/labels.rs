@@ -1,0 +1,121 @@
+//! The values that labels take.
+
+use super::LabelSet;
+
+macro_rules! labels {
+    ($($(#[$about:meta])* $name:ident { $($(#[$what:meta])* $variant:ident = $text:literal,)+ })+) => {$(
+        $(#[$about])*
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        pub enum $name {
+            $($(#[$what])* #[doc = concat!("`", $text, "`")] $variant,)+
+        }
+
+        impl $name {
+            /// All values.
+            pub const ALL: &'static [Self] = &[$(Self::$variant,)+];
+
+            /// The value as it stands in the series.
+            pub fn as_str(self) -> &'static str {
+                match self { $(Self::$variant => $text,)+ }
+            }
+        }
+
+        impl LabelSet for $name {
+            const COUNT: usize = Self::ALL.len();
+            fn index(self) -> usize {
+                self as usize
+            }
+            fn values(self) -> impl Iterator<Item = &'static str> {
+                std::iter::once(self.as_str())
+            }
+        }
+    )+};
+}
+
+labels! {
+    /// How a scheduling attempt ended.
+    AttemptResult { Scheduled = "scheduled", Unschedulable = "unschedulable", Error = "error", }
+
+    /// The part of the queue a pod is in.
+    QueueName { Active = "active", Backoff = "backoff", Unschedulable = "unschedulable", Gated = "gated", }
+
+    /// What the cache holds.
+    CacheKind { AssumedPods = "assumed_pods", Pods = "pods", Nodes = "nodes", }
+
+    /// Whether something worked.
+    Outcome { Success = "success", Error = "error", }
+
+    /// A queueing hint's answer.
+    Hint { Queue = "Queue", QueueSkip = "QueueSkip", Error = "Error", }
+
+    /// The status of a plugin's call or of an extension point.
+    Status {
+        Success = "Success",
+        Error = "Error",
+        Unschedulable = "Unschedulable",
+        UnschedulableAndUnresolvable = "UnschedulableAndUnresolvable",
+        Wait = "Wait",
+        Skip = "Skip",
+        Pending = "Pending",
+    }
+
+    /// Where plugins are called.
+    ExtensionPoint {
+        PreEnqueue = "PreEnqueue",
+        PreFilter = "PreFilter",
+        PreFilterExtensionAddPod = "PreFilterExtensionAddPod",
+        PreFilterExtensionRemovePod = "PreFilterExtensionRemovePod",
+        Filter = "Filter",
+        PostFilter = "PostFilter",
+        PreScore = "PreScore",
+        Score = "Score",
+        ScoreExtensionNormalize = "ScoreExtensionNormalize",
+        Reserve = "Reserve",
+        Unreserve = "Unreserve",
+        Permit = "Permit",
+        PreBindPreFlight = "PreBindPreFlight",
+        PreBind = "PreBind",
+        Bind = "Bind",
+        PostBind = "PostBind",
+    }
+
+    /// What came of a binding that was sent.
+    BindingResult {
+        Bound = "bound",
+        /// The pod turned out to be bound already, to this or another node.
+        AlreadyBound = "already_bound",
+        /// The pod, or the node, is gone.
+        Gone = "gone",
+        /// The server refused: not allowed, or not valid.
+        Refused = "refused",
+        /// No answer in time; the pod is read again.
+        Timeout = "timeout",
+        Error = "error",
+    }
+
+    /// What the check at commit found.
+    RecheckResult {
+        /// Nothing that was read has changed: there was nothing to check.
+        Unchanged = "unchanged",
+        /// Something changed and the pod still fits.
+        Passed = "passed",
+        /// The pod no longer fits there.
+        Failed = "failed",
+    }
+
+    /// A watch event's type.
+    WatchEventType { Added = "added", Modified = "modified", Deleted = "deleted", Bookmark = "bookmark", Error = "error", }
+
+    /// Why a watch was begun again.
+    RestartReason {
+        /// The server ended it in good order.
+        Closed = "closed",
+        /// The resource version is too old: everything is listed again.
+        Expired = "expired",
+        /// Nothing came for too long.
+        Silent = "silent",
+        /// Not allowed.
+        Forbidden = "forbidden",
+        Error = "error",
+    }
+}

@@ -1,0 +1,84 @@
+//! `plimsoll_*`: what kube-scheduler has no metric for.
+
+use prometheus::{IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Registry};
+
+use super::family::Maker;
+use super::{BindingResult, Counters, Family, RecheckResult, RestartReason, WatchEventType};
+
+/// Plimsoll's own metrics.
+pub struct PlimsollMetrics {
+    /// Checks of a decision against the live state, when it is committed.
+    pub commit_rechecks: Counters<RecheckResult>,
+    /// Decisions whose scores were one view old when they were committed.
+    pub stale_scores: IntCounter,
+    /// Bindings sent, by what came of them.
+    pub binding_results: Counters<BindingResult>,
+    /// Events that were not sent because too many were waiting.
+    pub events_dropped: IntCounter,
+    invalid_pods: IntCounterVec,
+    watch_events: IntCounterVec,
+    watch_restarts: IntCounterVec,
+    missing_permissions: IntGaugeVec,
+}
+
+/// The children of one watched kind.
+pub struct WatchMetrics {
+    /// Events received.
+    pub events: Counters<WatchEventType>,
+    /// Times the watch was begun again.
+    pub restarts: Counters<RestartReason>,
+}
+
+impl PlimsollMetrics {
+    pub(super) fn new(registry: &Registry) -> Result<Self, prometheus::Error> {
+        let make = Maker { registry, prefix: "plimsoll_" };
+        let rechecks = make.counters(
+            "commit_rechecks_total",
+            &["result"],
+            "Decisions checked against the live state when they were committed.",
+        )?;
+        let bindings = make.counters("binding_results_total", &["result"], "Bindings sent, by what came of them.")?;
+        Ok(Self {
+            commit_rechecks: Family::new(&rechecks, &[]),
+            stale_scores: make
+                .counter("stale_scores_total", "Decisions whose scores were one view old when they were committed.")?,
+            binding_results: Family::new(&bindings, &[]),
+            events_dropped: make
+                .counter("events_dropped_total", "Events that were not sent because too many were waiting.")?,
+            invalid_pods: make.counters(
+                "invalid_pods_total",
+                &["reason"],
+                "Pods with a field that could not be read, by what was wrong.",
+            )?,
+            watch_events: make.counters("watch_events_total", &["type", "kind"], "Watch events received.")?,
+            watch_restarts: make.counters(
+                "watch_restarts_total",
+                &["reason", "kind"],
+                "Times a watch was begun again, by why.",
+            )?,
+            missing_permissions: make.gauges(
+                "missing_permissions",
+                &["verb", "resource"],
+                "1 while the API server refuses us a verb on a resource that we need.",
+            )?,
+        })
+    }
+
+    /// The children of a watched kind (`Pod`, `Node`, ...); resolve once and keep.
+    pub fn watch(&self, kind: &str) -> WatchMetrics {
+        WatchMetrics {
+            events: Family::new(&self.watch_events, &[kind]),
+            restarts: Family::new(&self.watch_restarts, &[kind]),
+        }
+    }
+
+    /// Pods that could not be read for `reason`, which comes from a fixed list and never from the pod.
+    pub fn invalid_pods(&self, reason: &'static str) -> IntCounter {
+        self.invalid_pods.with_label_values(&[reason])
+    }
+
+    /// 1 while `verb` on `resource` is refused to us, 0 once it was allowed again.
+    pub fn missing_permission(&self, verb: &str, resource: &str) -> IntGauge {
+        self.missing_permissions.with_label_values(&[verb, resource])
+    }
+}

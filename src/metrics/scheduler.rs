@@ -1,0 +1,250 @@
+//! `scheduler_*`: upstream's names, labels and buckets.
+
+use prometheus::{
+    Histogram, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Registry, exponential_buckets,
+};
+
+use super::family::Maker;
+use super::{
+    AttemptResult, CacheKind, Counters, ExtensionPoint, Family, Gauges, Hint, Histograms, LabelSet, Outcome, QueueName,
+    Status,
+};
+
+/// Metrics that kube-scheduler has too. All durations are observed in seconds.
+pub struct SchedulerMetrics {
+    /// Time of the scheduling algorithm, PostFilter included.
+    pub scheduling_algorithm_duration: Histogram,
+    /// Pods waiting, by part of the queue.
+    pub pending_pods: Gauges<QueueName>,
+    /// Attempts that it took to schedule a pod.
+    pub pod_scheduling_attempts: Histogram,
+    /// Pods scheduled right after the five-minute flush, that is, whose wake-up was missed by the hints.
+    pub pod_scheduled_after_flush: IntCounter,
+    /// Time between Permit's "wait" and its end, by the status it ended with.
+    pub permit_wait_duration: Histograms<Status>,
+    /// Objects in the cache.
+    pub cache_size: Gauges<CacheKind>,
+    /// Calls of DefaultPreemption's PostFilter.
+    pub preemption_attempts: IntCounter,
+    /// Victims of one preemption.
+    pub preemption_victims: Histogram,
+    /// Time to prepare and carry out one preemption.
+    pub preemption_goroutines_duration: Histograms<Outcome>,
+    /// Preemptions carried out.
+    pub preemption_goroutines_execution: Counters<Outcome>,
+    pod_scheduling_sli_duration: Histograms<Attempts>,
+    schedule_attempts: IntCounterVec,
+    scheduling_attempt_duration: HistogramVec,
+    extension_point_duration: HistogramVec,
+    plugin_execution_duration: HistogramVec,
+    plugin_evaluation: IntCounterVec,
+    unschedulable_pods: IntGaugeVec,
+    queue_incoming_pods: IntCounterVec,
+    queueing_hint_duration: HistogramVec,
+    event_handling_duration: HistogramVec,
+    inflight_events: IntGaugeVec,
+    goroutines: IntGaugeVec,
+}
+
+/// The children of one profile.
+pub struct ProfileMetrics {
+    /// Finished attempts; `Scheduled` counts after the binding.
+    pub schedule_attempts: Counters<AttemptResult>,
+    /// Time from pop until bound or handled as a failure.
+    pub scheduling_attempt_duration: Histograms<AttemptResult>,
+    /// Time of a whole extension point (Filter: of one pass over the nodes).
+    pub extension_point_duration: Histograms<(ExtensionPoint, Status)>,
+}
+
+/// The children of one plugin within one profile.
+pub struct PluginMetrics {
+    /// Calls that were not skipped: PreFilter, Filter, PreScore, Score.
+    pub evaluations: Counters<ExtensionPoint>,
+    /// Pods in the queue that this plugin rejected last.
+    pub unschedulable_pods: Gauges<()>,
+    /// Time of single calls; the same series for all profiles. Upstream observes a tenth of the cycles.
+    pub execution_duration: Histograms<(ExtensionPoint, Status)>,
+}
+
+/// The children of one plugin's hint for one event.
+pub type HintMetrics = Histograms<Hint>;
+
+/// Which attempt a pod was scheduled with: 1 to 14, then all above.
+#[derive(Clone, Copy)]
+struct Attempts(u32);
+
+impl LabelSet for Attempts {
+    const COUNT: usize = ATTEMPTS.len();
+    fn index(self) -> usize {
+        usize::try_from(self.0.max(1) - 1).map_or(Self::COUNT - 1, |at| at.min(Self::COUNT - 1))
+    }
+    fn values(self) -> impl Iterator<Item = &'static str> {
+        std::iter::once(ATTEMPTS[self.index()])
+    }
+}
+
+const ATTEMPTS: [&str; 15] = ["1", "2", "3", "4", "5", "6", "7", "8", "9", "10", "11", "12", "13", "14", "15+"];
+
+impl SchedulerMetrics {
+    pub(super) fn new(registry: &Registry) -> Result<Self, prometheus::Error> {
+        let make = Maker { registry, prefix: "scheduler_" };
+        let attempt = || exponential_buckets(0.001, 2.0, 15);
+        let point = || exponential_buckets(0.0001, 2.0, 12);
+        let call = || exponential_buckets(0.00001, 1.5, 20);
+        let life = || exponential_buckets(0.01, 2.0, 20);
+        let pending = make.gauges("pending_pods", &["queue"], "Pods waiting, by the part of the queue they are in.")?;
+        let permit = make.histograms(
+            "permit_wait_duration_seconds",
+            &["result"],
+            attempt()?,
+            "Time pods were held by Permit plugins.",
+        )?;
+        let cache = make.gauges("cache_size", &["type"], "Nodes, pods and assumed pods in the cache.")?;
+        let preemption_duration = make.histograms(
+            "preemption_goroutines_duration_seconds",
+            &["result"],
+            life()?,
+            "Time to carry out a preemption.",
+        )?;
+        let preemption_execution =
+            make.counters("preemption_goroutines_execution_total", &["result"], "Preemptions carried out.")?;
+        let sli = make.histograms(
+            "pod_scheduling_sli_duration_seconds",
+            &["attempts"],
+            life()?,
+            "Time from a pod's first entry into the queue, ungated, until it was bound.",
+        )?;
+        Ok(Self {
+            scheduling_algorithm_duration: make.histogram(
+                "scheduling_algorithm_duration_seconds",
+                attempt()?,
+                "Time of the scheduling algorithm.",
+            )?,
+            pending_pods: Family::new(&pending, &[]),
+            pod_scheduling_attempts: make.histogram(
+                "pod_scheduling_attempts",
+                exponential_buckets(1.0, 2.0, 5)?,
+                "Attempts it took to schedule a pod.",
+            )?,
+            pod_scheduled_after_flush: make.counter(
+                "pod_scheduled_after_flush_total",
+                "Pods scheduled right after they were flushed from the unschedulable pods by time.",
+            )?,
+            permit_wait_duration: Family::new(&permit, &[]),
+            cache_size: Family::new(&cache, &[]),
+            preemption_attempts: make.counter("preemption_attempts_total", "Attempts to preempt.")?,
+            preemption_victims: make.histogram(
+                "preemption_victims",
+                exponential_buckets(1.0, 2.0, 7)?,
+                "Victims of a preemption.",
+            )?,
+            preemption_goroutines_duration: Family::new(&preemption_duration, &[]),
+            preemption_goroutines_execution: Family::new(&preemption_execution, &[]),
+            pod_scheduling_sli_duration: Family::new(&sli, &[]),
+            schedule_attempts: make.counters(
+                "schedule_attempts_total",
+                &["result", "profile"],
+                "Attempts to schedule a pod, by how they ended.",
+            )?,
+            scheduling_attempt_duration: make.histograms(
+                "scheduling_attempt_duration_seconds",
+                &["result", "profile"],
+                attempt()?,
+                "Time of an attempt, from the queue until bound or given up.",
+            )?,
+            extension_point_duration: make.histograms(
+                "framework_extension_point_duration_seconds",
+                &["extension_point", "status", "profile"],
+                point()?,
+                "Time to run all plugins of an extension point.",
+            )?,
+            plugin_execution_duration: make.histograms(
+                "plugin_execution_duration_seconds",
+                &["extension_point", "status", "plugin"],
+                call()?,
+                "Time of one call of a plugin.",
+            )?,
+            plugin_evaluation: make.counters(
+                "plugin_evaluation_total",
+                &["extension_point", "plugin", "profile"],
+                "Calls of plugins that were not skipped.",
+            )?,
+            unschedulable_pods: make.gauges(
+                "unschedulable_pods",
+                &["plugin", "profile"],
+                "Pods in the queue that a plugin rejected, by that plugin.",
+            )?,
+            queue_incoming_pods: make.counters(
+                "queue_incoming_pods_total",
+                &["queue", "event"],
+                "Pods put into a part of the queue, by the event that put them there.",
+            )?,
+            queueing_hint_duration: make.histograms(
+                "queueing_hint_execution_duration_seconds",
+                &["hint", "plugin", "event"],
+                call()?,
+                "Time of one queueing hint.",
+            )?,
+            event_handling_duration: make.histograms(
+                "event_handling_duration_seconds",
+                &["event"],
+                point()?,
+                "Time to take in an event.",
+            )?,
+            inflight_events: make.gauges(
+                "inflight_events",
+                &["event"],
+                "Events kept for the pods that are being scheduled now.",
+            )?,
+            goroutines: make.gauges("goroutines", &["operation"], "Tasks running now, by what they do.")?,
+        })
+    }
+
+    /// The children of a profile; resolve once and keep.
+    pub fn profile(&self, profile: &str) -> ProfileMetrics {
+        ProfileMetrics {
+            schedule_attempts: Family::new(&self.schedule_attempts, &[profile]),
+            scheduling_attempt_duration: Family::new(&self.scheduling_attempt_duration, &[profile]),
+            extension_point_duration: Family::new(&self.extension_point_duration, &[profile]),
+        }
+    }
+
+    /// The children of a plugin within a profile; resolve once and keep.
+    pub fn plugin(&self, plugin: &str, profile: &str) -> PluginMetrics {
+        PluginMetrics {
+            evaluations: Family::new(&self.plugin_evaluation, &[plugin, profile]),
+            unschedulable_pods: Family::new(&self.unschedulable_pods, &[plugin, profile]),
+            execution_duration: Family::new(&self.plugin_execution_duration, &[plugin]),
+        }
+    }
+
+    /// The times of a plugin's hint for an event; resolve once and keep.
+    pub fn queueing_hint(&self, plugin: &str, event: &str) -> HintMetrics {
+        Family::new(&self.queueing_hint_duration, &[plugin, event])
+    }
+
+    /// Time from first queued until bound, by the number of attempts (from 1).
+    pub fn pod_scheduling_sli_duration(&self, attempts: u32) -> &Histogram {
+        self.pod_scheduling_sli_duration.at(Attempts(attempts))
+    }
+
+    /// Pods that `event` put into a part of the queue, by part; resolve once and keep.
+    pub fn queue_incoming_pods(&self, event: &str) -> Counters<QueueName> {
+        Family::new(&self.queue_incoming_pods, &[event])
+    }
+
+    /// Time to take in events of one label; resolve once and keep.
+    pub fn event_handling_duration(&self, event: &str) -> Histogram {
+        self.event_handling_duration.with_label_values(&[event])
+    }
+
+    /// Entries of one label in the list of in-flight events; resolve once and keep.
+    pub fn inflight_events(&self, event: &str) -> IntGauge {
+        self.inflight_events.with_label_values(&[event])
+    }
+
+    /// Tasks that carry out one operation (`binding`, `Filter`, ...); resolve once and keep.
+    pub fn goroutines(&self, operation: &str) -> IntGauge {
+        self.goroutines.with_label_values(&[operation])
+    }
+}
