@@ -3,19 +3,19 @@
 use super::LabelSet;
 
 macro_rules! labels {
-    ($($(#[$about:meta])* $name:ident { $($(#[$what:meta])* $variant:ident = $text:literal,)+ })+) => {$(
+    ($($(#[$about:meta])* $vis:vis $name:ident { $($(#[$what:meta])* $variant:ident = $text:literal,)+ })+) => {$(
         $(#[$about])*
         #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-        pub enum $name {
+        $vis enum $name {
             $($(#[$what])* #[doc = concat!("`", $text, "`")] $variant,)+
         }
 
         impl $name {
             /// All values.
-            pub const ALL: &'static [Self] = &[$(Self::$variant,)+];
+            $vis const ALL: &'static [Self] = &[$(Self::$variant,)+];
 
             /// The value as it stands in the series.
-            pub fn as_str(self) -> &'static str {
+            $vis fn as_str(self) -> &'static str {
                 match self { $(Self::$variant => $text,)+ }
             }
         }
@@ -34,22 +34,22 @@ macro_rules! labels {
 
 labels! {
     /// How a scheduling attempt ended.
-    AttemptResult { Scheduled = "scheduled", Unschedulable = "unschedulable", Error = "error", }
+    pub AttemptResult { Scheduled = "scheduled", Unschedulable = "unschedulable", Error = "error", }
 
     /// The part of the queue a pod is in.
-    QueueName { Active = "active", Backoff = "backoff", Unschedulable = "unschedulable", Gated = "gated", }
+    pub QueueName { Active = "active", Backoff = "backoff", Unschedulable = "unschedulable", Gated = "gated", }
 
     /// What the cache holds.
-    CacheKind { AssumedPods = "assumed_pods", Pods = "pods", Nodes = "nodes", }
+    pub CacheKind { AssumedPods = "assumed_pods", Pods = "pods", Nodes = "nodes", }
 
     /// Whether something worked.
-    Outcome { Success = "success", Error = "error", }
+    pub Outcome { Success = "success", Error = "error", }
 
     /// A queueing hint's answer.
-    Hint { Queue = "Queue", QueueSkip = "QueueSkip", Error = "Error", }
+    pub Hint { Queue = "Queue", QueueSkip = "QueueSkip", Error = "Error", }
 
     /// The status of a plugin's call or of an extension point.
-    Status {
+    pub Status {
         Success = "Success",
         Error = "Error",
         Unschedulable = "Unschedulable",
@@ -60,7 +60,7 @@ labels! {
     }
 
     /// Where plugins are called.
-    ExtensionPoint {
+    pub ExtensionPoint {
         PreEnqueue = "PreEnqueue",
         PreFilter = "PreFilter",
         PreFilterExtensionAddPod = "PreFilterExtensionAddPod",
@@ -80,7 +80,7 @@ labels! {
     }
 
     /// What came of a binding that was sent.
-    BindingResult {
+    pub BindingResult {
         Bound = "bound",
         /// The pod turned out to be bound already, to this or another node.
         AlreadyBound = "already_bound",
@@ -94,7 +94,7 @@ labels! {
     }
 
     /// What the check at commit found.
-    RecheckResult {
+    pub RecheckResult {
         /// Nothing that was read has changed: there was nothing to check.
         Unchanged = "unchanged",
         /// Something changed and the pod still fits.
@@ -104,10 +104,10 @@ labels! {
     }
 
     /// A watch event's type.
-    WatchEventType { Added = "added", Modified = "modified", Deleted = "deleted", Bookmark = "bookmark", Error = "error", }
+    pub WatchEventType { Added = "added", Modified = "modified", Deleted = "deleted", Bookmark = "bookmark", Error = "error", }
 
     /// Why a watch was begun again.
-    RestartReason {
+    pub RestartReason {
         /// The server ended it in good order.
         Closed = "closed",
         /// The resource version is too old: everything is listed again.
@@ -117,5 +117,19 @@ labels! {
         /// Not allowed.
         Forbidden = "forbidden",
         Error = "error",
+    }
+
+    /// A method of HTTP that Kubernetes uses.
+    pub(super) Verb { Get = "GET", Post = "POST", Put = "PUT", Patch = "PATCH", Delete = "DELETE", }
+
+    /// An answer that is usual enough to be counted without looking up its series.
+    pub(super) Code {
+        Ok = "200",
+        Created = "201",
+        NotFound = "404",
+        Conflict = "409",
+        TooManyRequests = "429",
+        /// client-go's word for "there was no answer".
+        NoAnswer = "<error>",
     }
 }

@@ -4,9 +4,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use http::{Method, StatusCode};
-use prometheus::{Histogram, HistogramVec, IntCounterVec, Registry};
+use prometheus::{HistogramVec, IntCounterVec, Registry};
 
 use super::family::Maker;
+use super::labels::{Code, Verb};
+use super::{Counters, Family, Histograms};
 
 /// client-go's buckets, in seconds.
 const BUCKETS: [f64; 12] = [0.005, 0.025, 0.1, 0.25, 0.5, 1.0, 2.0, 4.0, 8.0, 15.0, 30.0, 60.0];
@@ -18,10 +20,13 @@ pub(super) struct Vectors {
 
 /// Counts and times the calls to one API server. Cheap to clone.
 #[derive(Clone)]
-pub struct RestClientMetrics {
-    host: Arc<str>,
-    requests: IntCounterVec,
-    duration: HistogramVec,
+pub struct RestClientMetrics(Arc<Host>);
+
+struct Host {
+    name: String,
+    vector: IntCounterVec,
+    usual: Counters<(Code, Verb)>,
+    duration: Histograms<Verb>,
 }
 
 impl Vectors {
@@ -43,22 +48,25 @@ impl Vectors {
     }
 
     pub(super) fn for_host(&self, host: &str) -> RestClientMetrics {
-        RestClientMetrics { host: host.into(), requests: self.requests.clone(), duration: self.duration.clone() }
+        RestClientMetrics(Arc::new(Host {
+            name: host.to_owned(),
+            vector: self.requests.clone(),
+            usual: Family::new(&self.requests, &[host]),
+            duration: Family::new(&self.duration, &[host]),
+        }))
     }
 }
 
 impl RestClientMetrics {
-    /// Notes one call; `status` is none when there was no answer.
-    // A look-up under a lock: some 100 ns beside a call of at least 100 µs.
+    /// Notes one call; `status` is none when there was no answer. Methods that Kubernetes does not use are not noted.
     pub fn observe(&self, method: &Method, status: Option<StatusCode>, took: Duration) {
-        let method = method.as_str();
-        // client-go's word for "no answer".
-        let code = status.as_ref().map_or("<error>", StatusCode::as_str);
-        self.requests.with_label_values(&[code, method, &*self.host]).inc();
-        self.timer(method).observe(took.as_secs_f64());
-    }
-
-    fn timer(&self, verb: &str) -> Histogram {
-        self.duration.with_label_values(&[verb, &*self.host])
+        let host = &*self.0;
+        let Some(&verb) = Verb::ALL.iter().find(|verb| verb.as_str() == method.as_str()) else { return };
+        host.duration.at(verb).observe(took.as_secs_f64());
+        let code = status.as_ref().map_or(Code::NoAnswer.as_str(), StatusCode::as_str);
+        match Code::ALL.iter().find(|usual| usual.as_str() == code) {
+            Some(&usual) => host.usual.at((usual, verb)).inc(),
+            None => host.vector.with_label_values(&[code, verb.as_str(), &host.name]).inc(),
+        }
     }
 }

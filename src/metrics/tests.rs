@@ -42,7 +42,11 @@ fn touched() -> Metrics {
     let watch = p.watch("Pod");
     watch.events.at(WatchEventType::Bookmark).inc();
     watch.restarts.at(RestartReason::Expired).inc();
-    metrics.rest_client("api:6443").observe(&Method::POST, Some(StatusCode::CREATED), Duration::from_millis(3));
+    let client = metrics.rest_client("api:6443");
+    client.observe(&Method::POST, Some(StatusCode::CREATED), Duration::from_millis(3));
+    client.observe(&Method::PATCH, Some(StatusCode::IM_A_TEAPOT), Duration::from_millis(3));
+    client.observe(&Method::GET, None, Duration::from_millis(3));
+    client.observe(&Method::TRACE, None, Duration::from_millis(3));
     metrics.leader_election_master_status("plimsoll").set(1);
     metrics
 }
@@ -70,7 +74,7 @@ fn shape(text: &str) -> Vec<String> {
             .filter_map(|line| {
                 Some(line.replace("{le=", "{,le=").split_once(",le=\"")?.1.split_once('"')?.0.to_owned())
             })
-            .filter(|bound| bound != "+Inf")
+            .take_while(|bound| bound != "+Inf")
             .collect();
         let buckets = match bounds.as_slice() {
             [] => String::new(),
@@ -137,6 +141,9 @@ fn values_land_in_their_own_series() {
         r#"scheduler_plugin_execution_duration_seconds_count{extension_point="Score",plugin="NodeResourcesFit",status="Skip"} 1"#,
         r#"plimsoll_watch_restarts_total{kind="Pod",reason="expired"} 1"#,
         r#"rest_client_requests_total{code="201",host="api:6443",method="POST"} 1"#,
+        r#"rest_client_requests_total{code="418",host="api:6443",method="PATCH"} 1"#,
+        r#"rest_client_requests_total{code="<error>",host="api:6443",method="GET"} 1"#,
+        r#"rest_client_request_duration_seconds_count{host="api:6443",verb="GET"} 1"#,
     ] {
         assert!(text.lines().any(|found| found == line), "missing {line} in\n{text}");
     }
