@@ -105,6 +105,14 @@ impl Check {
         self.set(CheckState::Failing(reason.into()));
     }
 
+    /// Something is missing, unless all was well already: what has been reached once stays reached.
+    pub fn fail_unless_passing(&self, reason: impl Into<String>) {
+        let mut state = lock(&self.state);
+        if *state != CheckState::Passing {
+            *state = CheckState::Failing(reason.into());
+        }
+    }
+
     fn failure(&self) -> Option<String> {
         match &*lock(&self.state) {
             CheckState::Passing => None,

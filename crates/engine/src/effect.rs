@@ -49,6 +49,8 @@ pub struct StatusUpdate {
     pub generation: i64,
     /// Why `PodScheduled` is `False`: reason and message. `None` leaves the condition as it is.
     pub condition: Option<(Reason, String)>,
+    /// Whether `PodScheduled` was not `False` before, so that the time of its transition changes.
+    pub transition: bool,
     /// The new `nominatedNodeName`; `None` leaves it, `Some(None)` clears it.
     pub nominated_node_name: Option<Option<Istr>>,
 }

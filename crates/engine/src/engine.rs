@@ -151,6 +151,11 @@ impl Engine {
         Arc::clone(&self.profiles)
     }
 
+    /// A worker that decides as this engine does by itself.
+    pub fn new_worker(&self) -> Worker {
+        Worker::new(self.settings.tie_break, self.settings.seed)
+    }
+
     /// Takes in the answers to one batch of tickets, in their order, and commits what has its turn.
     pub fn propose(&mut self, now: Time, batch: Vec<Proposal>) {
         let Some(first) = batch.first().map(|p| p.seq) else { return };

@@ -2,7 +2,6 @@
 //!
 //! It is data about plugins, not the plugins: a configuration can be read, checked and shown with it alone.
 
-
 use std::borrow::Cow;
 
 pub use plimsoll_framework::point::Point;

@@ -120,6 +120,7 @@ impl Engine {
                 key: pod.key.clone(),
                 generation: pod.generation,
                 condition: (!told).then_some((reason, message)),
+                transition: pod.scheduled.as_ref().is_none_or(|c| &*c.status != "False"),
                 nominated_node_name: nominated,
             })));
         }

@@ -1,0 +1,272 @@
+//! The driver: the one thread that owns the engine, and the threads that decide for it.
+//!
+//! Everything comes in through one inbox and goes out through one outbox. With one worker, deciding and committing are
+//! done on the owner's thread, without hand-over. The inbox has no bound: events are taken in much faster than they can
+//! be decoded. Nor has the outbox: what is bounded is the number of bindings under way, by not popping more pods.
+
+mod observe;
+mod workers;
+
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::time::Duration;
+
+use plimsoll_engine::decide::Proposal;
+use plimsoll_engine::effect::Effect;
+use plimsoll_engine::engine::Engine;
+use plimsoll_engine::event::Event;
+use plimsoll_framework::time::Time;
+use tokio::sync::{mpsc, oneshot};
+use tokio::time::Instant;
+
+use crate::admin::{Check, Heartbeat};
+use crate::metrics::Metrics;
+use observe::Observer;
+use workers::Workers;
+
+/// No more pods are popped while this many bindings are under way: the API server is the bottleneck then, and a pod
+/// that is more urgent must not wait behind thousands.
+const MAX_BINDINGS: usize = 256;
+/// How many pods are decided before the inbox is looked at again.
+const TURN: usize = 16;
+/// The longest the owner sleeps, so that its heartbeat and the gauges go on.
+const IDLE: Duration = Duration::from_secs(1);
+
+/// What the owner can be told.
+enum Message {
+    Events(Vec<Event>),
+    /// Everything sent before this has been taken in: the check passes.
+    Passed(Check),
+    Proposed {
+        worker: usize,
+        proposals: Vec<Proposal>,
+        took: Duration,
+    },
+    Leading(bool),
+    Ask(Box<dyn FnOnce(&Engine) + Send>),
+    /// Pop no more, and say when no binding is under way.
+    Drain(oneshot::Sender<()>),
+    Stop,
+}
+
+/// Where the owner is told things. Cheap to clone.
+#[derive(Clone)]
+pub struct Inbox(Sender<Message>);
+
+impl Inbox {
+    fn send(&self, message: Message) {
+        // The owner is gone only when the process ends; then nobody misses the message.
+        drop(self.0.send(message));
+    }
+
+    /// Something happened.
+    pub fn event(&self, event: Event) {
+        self.send(Message::Events(vec![event]));
+    }
+
+    /// Some things happened, in this order.
+    pub fn events(&self, events: Vec<Event>) {
+        self.send(Message::Events(events));
+    }
+
+    /// Lets a check pass once everything sent so far has been taken in.
+    pub fn passed(&self, check: Check) {
+        self.send(Message::Passed(check));
+    }
+
+    /// Whether pods may be popped.
+    pub fn leading(&self, leading: bool) {
+        self.send(Message::Leading(leading));
+    }
+
+    /// Asks something of the engine as it is now; `None` when it has ended.
+    pub async fn ask<T: Send + 'static>(&self, question: impl FnOnce(&Engine) -> T + Send + 'static) -> Option<T> {
+        let (answer, wait) = oneshot::channel();
+        self.send(Message::Ask(Box::new(move |engine| drop(answer.send(question(engine))))));
+        wait.await.ok()
+    }
+
+    /// Pops no more pods; returns when no binding is under way.
+    pub async fn drain(&self) {
+        let (answer, wait) = oneshot::channel();
+        self.send(Message::Drain(answer));
+        drop(wait.await);
+    }
+
+    /// Ends the driver.
+    pub fn stop(&self) {
+        self.send(Message::Stop);
+    }
+}
+
+/// A new inbox, and the end it is read at.
+pub fn inbox() -> (Inbox, Incoming) {
+    let (send, receive) = channel();
+    (Inbox(send), Incoming(receive))
+}
+
+/// The end at which an inbox is read.
+pub struct Incoming(Receiver<Message>);
+
+/// The time, as the engine counts it: since the Unix epoch, by a clock that never goes back.
+#[derive(Clone, Copy, Debug)]
+pub struct Clock {
+    start: Instant,
+    at_start: Duration,
+}
+
+impl Clock {
+    /// A clock that agrees with the wall clock now.
+    pub fn start() -> Self {
+        let at_start = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
+        Self { start: Instant::now(), at_start }
+    }
+
+    /// The time now.
+    pub fn now(&self) -> Time {
+        Time::since_epoch(self.at_start + self.start.elapsed())
+    }
+}
+
+/// The owner of the engine.
+pub struct Driver {
+    engine: Engine,
+    incoming: Incoming,
+    outbox: mpsc::UnboundedSender<Effect>,
+    clock: Clock,
+    observer: Observer,
+    heartbeat: Heartbeat,
+    workers: Option<Workers>,
+    leading: bool,
+    draining: Option<oneshot::Sender<()>>,
+    stopping: bool,
+}
+
+impl Driver {
+    /// A driver with `workers` deciding threads; with one, the owner decides itself.
+    pub fn new(
+        engine: Engine,
+        workers: usize,
+        (inbox, incoming): (&Inbox, Incoming),
+        outbox: mpsc::UnboundedSender<Effect>,
+        clock: Clock,
+        metrics: Arc<Metrics>,
+        heartbeat: Heartbeat,
+    ) -> Self {
+        let workers = (workers > 1).then(|| Workers::start(workers, &engine, inbox));
+        let observer = Observer::new(metrics, &engine.profiles());
+        Self {
+            engine,
+            incoming,
+            outbox,
+            clock,
+            observer,
+            heartbeat,
+            workers,
+            leading: false,
+            draining: None,
+            stopping: false,
+        }
+    }
+
+    /// Turns until it is stopped, or its inbox has no sender left.
+    pub fn run(mut self) {
+        while !self.stopping {
+            self.heartbeat.beat();
+            let now = self.clock.now();
+            if self.engine.next_deadline().is_some_and(|at| at <= now) {
+                self.engine.tick(now);
+            }
+            let worked = self.work();
+            self.flush();
+            if !self.take_in(worked) {
+                return;
+            }
+        }
+        self.flush();
+    }
+
+    /// Reads the inbox; waits for something if there was nothing else to do. `false` when nobody can write any more.
+    fn take_in(&mut self, worked: bool) -> bool {
+        if !worked {
+            let now = self.clock.now();
+            let wait = self.engine.next_deadline().map_or(IDLE, |at| at.since(now).min(IDLE));
+            match self.incoming.0.recv_timeout(wait) {
+                Ok(message) => self.take(message),
+                Err(RecvTimeoutError::Timeout) => return true,
+                Err(RecvTimeoutError::Disconnected) => return false,
+            }
+        }
+        // Not for ever: effects have to go out, too.
+        for _ in 0..1_024 {
+            match self.incoming.0.try_recv() {
+                Ok(message) => self.take(message),
+                Err(_) => break,
+            }
+        }
+        true
+    }
+
+    fn take(&mut self, message: Message) {
+        match message {
+            Message::Events(events) => {
+                let now = self.clock.now();
+                for event in events {
+                    self.observer.event(&event);
+                    self.engine.handle(now, event);
+                }
+            }
+            Message::Passed(check) => check.pass(),
+            Message::Proposed { worker, proposals, took } => {
+                self.observer.decided(proposals.len(), took);
+                self.engine.propose(self.clock.now(), proposals);
+                if let Some(workers) = &mut self.workers {
+                    workers.is_idle(worker);
+                }
+            }
+            Message::Leading(leading) => self.leading = leading,
+            Message::Ask(question) => question(&self.engine),
+            Message::Drain(answer) => self.draining = Some(answer),
+            Message::Stop => self.stopping = true,
+        }
+    }
+
+    /// Decides pods, or hands them out to be decided; whether the owner itself did something.
+    fn work(&mut self) -> bool {
+        if self.draining.is_some() || !self.leading {
+            return false;
+        }
+        let mut worked = false;
+        for _ in 0..TURN {
+            if !self.engine.has_work() || self.engine.bindings_under_way() >= MAX_BINDINGS {
+                break;
+            }
+            if let Some(workers) = &mut self.workers {
+                if !workers.hand_out(&mut self.engine, self.clock.now()) {
+                    break;
+                }
+            } else {
+                let begun = Instant::now();
+                worked |= self.engine.decide_next(self.clock.now());
+                self.observer.decided(1, begun.elapsed());
+            }
+        }
+        worked
+    }
+
+    /// Sends out what is to be done, and counts what was.
+    fn flush(&mut self) {
+        while let Some(effect) = self.engine.poll_effect() {
+            // The writer ends after the driver; if it is gone, so is the process.
+            drop(self.outbox.send(effect));
+        }
+        self.observer.count(self.engine.take_observations());
+        self.observer.gauges(&self.engine, Instant::now());
+        let idle = self.engine.bindings_under_way() == 0 && self.engine.line_length() == 0;
+        if let Some(answer) = self.draining.take_if(|_| idle) {
+            let _ = answer.send(());
+            // Answered, but still draining: nothing is popped any more.
+            self.leading = false;
+        }
+    }
+}

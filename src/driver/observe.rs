@@ -1,0 +1,152 @@
+//! What the engine lets be measured, as metrics.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use hashbrown::HashMap;
+use plimsoll_engine::effect::{self, Observation};
+use plimsoll_engine::engine::Engine;
+use plimsoll_engine::event::Event;
+use plimsoll_engine::profile::Profile;
+use plimsoll_engine::queue::Place;
+use tokio::time::Instant;
+
+use crate::metrics::{
+    AttemptResult, CacheKind, Counters, Metrics, PluginMetrics, ProfileMetrics, QueueName, RecheckResult, Status,
+};
+
+/// How often gauges are brought up to date.
+const GAUGES_EVERY: Duration = Duration::from_secs(1);
+
+pub(super) struct Observer {
+    metrics: Arc<Metrics>,
+    profiles: Vec<ProfileMetrics>,
+    names: Vec<String>,
+    incoming: HashMap<effect::QueueReason, Counters<QueueName>>,
+    plugins: HashMap<(&'static str, usize), PluginMetrics>,
+    last_gauges: Option<Instant>,
+}
+
+impl Observer {
+    pub(super) fn new(metrics: Arc<Metrics>, profiles: &[Profile]) -> Self {
+        Self {
+            profiles: profiles.iter().map(|p| metrics.scheduler.profile(&p.name)).collect(),
+            names: profiles.iter().map(|p| p.name.to_string()).collect(),
+            metrics,
+            incoming: HashMap::new(),
+            plugins: HashMap::new(),
+            last_gauges: None,
+        }
+    }
+
+    pub(super) fn event(&mut self, event: &Event) {
+        if let Event::Pod(pod) = event
+            && let Some(faults) = &pod.faults
+        {
+            tracing::debug!(pod = %pod.key, %faults, "a pod has fields that cannot be read");
+        }
+    }
+
+    /// A decision, or some in a row, took this long.
+    pub(super) fn decided(&self, count: usize, took: Duration) {
+        let each = took.as_secs_f64() / f64::from(u32::try_from(count.max(1)).unwrap_or(u32::MAX));
+        for _ in 0..count {
+            self.metrics.scheduler.scheduling_algorithm_duration.observe(each);
+        }
+    }
+
+    pub(super) fn count(&mut self, observations: Vec<Observation>) {
+        for observation in observations {
+            self.count_one(observation);
+        }
+    }
+
+    fn count_one(&mut self, observation: Observation) {
+        let scheduler = &self.metrics.scheduler;
+        match observation {
+            Observation::QueueIncoming { queue, event } => {
+                let counters = self.incoming.entry(event);
+                let counters = counters.or_insert_with_key(|event| scheduler.queue_incoming_pods(&event.to_string()));
+                counters.at(queue_name(queue)).inc();
+            }
+            Observation::Attempt { result, profile, duration } => {
+                let Some(profile) = self.profiles.get(profile) else { return };
+                let result = attempt_result(result);
+                profile.schedule_attempts.at(result).inc();
+                profile.scheduling_attempt_duration.at(result).observe(duration.as_secs_f64());
+            }
+            Observation::Scheduled { attempts, sli, flushed } => {
+                scheduler.pod_scheduling_attempts.observe(f64::from(attempts));
+                scheduler.pod_scheduling_sli_duration(attempts).observe(sli.as_secs_f64());
+                if flushed {
+                    scheduler.pod_scheduled_after_flush.inc();
+                }
+            }
+            Observation::Recheck { held } => {
+                let result = if held { RecheckResult::Passed } else { RecheckResult::Failed };
+                self.metrics.plimsoll.commit_rechecks.at(result).inc();
+            }
+            Observation::StaleScore => self.metrics.plimsoll.stale_scores.inc(),
+            Observation::Held { reason } => self.metrics.plimsoll.invalid_pods(reason.as_str()).inc(),
+            Observation::PermitWait { result, duration } => {
+                let status = if result == "Success" { Status::Success } else { Status::Unschedulable };
+                scheduler.permit_wait_duration.at(status).observe(duration.as_secs_f64());
+            }
+        }
+    }
+
+    /// Sizes, once a second.
+    pub(super) fn gauges(&mut self, engine: &Engine, now: Instant) {
+        if self.last_gauges.is_some_and(|last| now.duration_since(last) < GAUGES_EVERY) {
+            return;
+        }
+        self.last_gauges = Some(now);
+        let scheduler = &self.metrics.scheduler;
+        for (queue, length) in engine.queue().lengths() {
+            scheduler.pending_pods.at(queue_name(queue)).set(signed(length));
+        }
+        let (pods, assumed) = engine.cache().pod_counts();
+        let nodes = engine.cache().table().view().node_count();
+        for (kind, size) in [(CacheKind::Pods, pods), (CacheKind::AssumedPods, assumed), (CacheKind::Nodes, nodes)] {
+            scheduler.cache_size.at(kind).set(signed(size));
+        }
+        let (popped, events) = engine.queue().in_flight();
+        scheduler.inflight_events("PodPopped").set(signed(popped));
+        scheduler.inflight_events("ClusterEvent").set(signed(events));
+        scheduler.goroutines("binding").set(signed(engine.bindings_under_way()));
+        self.rejecting_plugins(engine);
+    }
+
+    /// How many waiting pods each plugin turned away last.
+    fn rejecting_plugins(&mut self, engine: &Engine) {
+        let mut counts: HashMap<(&'static str, usize), usize> = self.plugins.keys().map(|key| (*key, 0)).collect();
+        for (info, place) in engine.queue().iter() {
+            if place != Place::Active {
+                let plugins = info.unschedulable_plugins.iter();
+                plugins.for_each(|plugin| *counts.entry((plugin, info.profile)).or_default() += 1);
+            }
+        }
+        for ((plugin, profile), count) in counts {
+            let name = self.names.get(profile).map_or("", |n| n);
+            let metrics = self.plugins.entry((plugin, profile));
+            let metrics = metrics.or_insert_with(|| self.metrics.scheduler.plugin(plugin, name));
+            metrics.unschedulable_pods.at(()).set(signed(count));
+        }
+    }
+}
+
+fn signed(n: usize) -> i64 {
+    i64::try_from(n).unwrap_or(i64::MAX)
+}
+
+fn queue_name(queue: &str) -> QueueName {
+    QueueName::ALL.iter().copied().find(|name| name.as_str() == queue).unwrap_or(QueueName::Active)
+}
+
+fn attempt_result(result: effect::AttemptResult) -> AttemptResult {
+    match result {
+        effect::AttemptResult::Scheduled => AttemptResult::Scheduled,
+        effect::AttemptResult::Unschedulable => AttemptResult::Unschedulable,
+        effect::AttemptResult::Error => AttemptResult::Error,
+    }
+}

@@ -1,0 +1,80 @@
+//! The threads that decide.
+
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, Sender, channel};
+
+use plimsoll_engine::decide::{Ticket, Worker};
+use plimsoll_engine::engine::Engine;
+use plimsoll_framework::table::View;
+use plimsoll_framework::time::Time;
+use tokio::time::Instant;
+
+use super::{Inbox, Message};
+
+/// How many pods are handed out at once: enough to make up for the hand-over, few enough that others do not wait long.
+const BATCH: usize = 16;
+
+struct Job {
+    view: View,
+    tickets: Vec<Ticket>,
+}
+
+struct Thread {
+    jobs: Sender<Job>,
+    idle: bool,
+}
+
+/// The deciding threads. They end when this is dropped.
+pub(super) struct Workers {
+    threads: Vec<Thread>,
+}
+
+impl Workers {
+    pub(super) fn start(count: usize, engine: &Engine, inbox: &Inbox) -> Self {
+        let start = |number: usize| {
+            let (jobs, incoming) = channel();
+            let (inbox, profiles, worker) = (inbox.clone(), engine.profiles(), engine.new_worker());
+            let decide = move || decide(number, worker, &profiles, &incoming, &inbox);
+            let thread = std::thread::Builder::new().name(format!("decide-{number}"));
+            // Without threads there is no process to speak of; the operating system's refusal is as fatal as any.
+            if let Err(error) = thread.spawn(decide) {
+                tracing::error!(%error, "starting a deciding thread");
+            }
+            Thread { jobs, idle: true }
+        };
+        Self { threads: (0..count).map(start).collect() }
+    }
+
+    pub(super) fn is_idle(&mut self, worker: usize) {
+        if let Some(thread) = self.threads.get_mut(worker) {
+            thread.idle = true;
+        }
+    }
+
+    /// Gives pods to a thread that has nothing to do; `false` when all are busy or there is no pod.
+    pub(super) fn hand_out(&mut self, engine: &mut Engine, now: Time) -> bool {
+        let Some(thread) = self.threads.iter_mut().find(|t| t.idle) else { return false };
+        let tickets = engine.take_work(now, BATCH);
+        if tickets.is_empty() {
+            return false;
+        }
+        thread.idle = thread.jobs.send(Job { view: engine.view(), tickets }).is_err();
+        !thread.idle
+    }
+}
+
+fn decide(
+    number: usize,
+    mut worker: Worker,
+    profiles: &Arc<[plimsoll_engine::profile::Profile]>,
+    jobs: &Receiver<Job>,
+    inbox: &Inbox,
+) {
+    while let Ok(Job { view, tickets }) = jobs.recv() {
+        let begun = Instant::now();
+        let proposals = worker.decide_batch(profiles, &view, &tickets);
+        // The owner writes in place where no view holds on to what it writes.
+        drop(view);
+        inbox.send(Message::Proposed { worker: number, proposals, took: begun.elapsed() });
+    }
+}

@@ -1,0 +1,343 @@
+//! Reflectors: list and watch, from the API server into the engine.
+//!
+//! Objects are decoded into slim structs by kube-runtime's watcher, parsed into what the engine works with, and dropped;
+//! the engine's cache is the only store. A relist sends what is there, then the set of what is there, so the engine
+//! drops what went away unseen.
+
+mod slim;
+
+use std::sync::Arc;
+
+use futures::{Stream, StreamExt as _};
+use hashbrown::HashSet;
+use kube::api::{ApiResource, DynamicObject};
+use kube::runtime::{WatchStreamExt as _, watcher};
+use kube::{Api, Client};
+use plimsoll_engine::event::Event;
+use plimsoll_framework::api;
+use plimsoll_framework::intern::Istr;
+use plimsoll_framework::node::NodeInfo;
+use plimsoll_framework::object::{KindRef, ObjectKey};
+use plimsoll_framework::pod::{PodInfo, PodParser, Uid};
+use tokio_util::sync::CancellationToken;
+
+use crate::admin::Check;
+use crate::client::describe;
+use crate::driver::Inbox;
+use crate::metrics::{Metrics, RestartReason, WatchEventType, WatchMetrics};
+use slim::Slim;
+
+/// Pods that have run to their end take up nothing: they are not even sent.
+const UNFINISHED_PODS: &str = "status.phase!=Succeeded,status.phase!=Failed";
+/// The server ends a watch after this long. Also bounds how long a connection that died in silence goes unnoticed.
+const WATCH_SECONDS: u32 = 120;
+/// How many events of a list are handed over at once.
+const BATCH: usize = 256;
+
+/// What a reflector needs to know of the world.
+pub struct Reflectors {
+    /// The client for lists and watches.
+    pub client: Client,
+    /// Where events go.
+    pub inbox: Inbox,
+    /// Where watches are counted.
+    pub metrics: Arc<Metrics>,
+    /// Annotations that plugins read.
+    pub annotation_keys: Vec<Istr>,
+}
+
+/// Takes in the objects of one kind.
+trait Sink<K>: Send {
+    /// An object, new or changed.
+    fn apply(&mut self, object: K) -> Option<Event>;
+    /// An object that is gone.
+    fn delete(&mut self, object: K) -> Option<Event>;
+    /// A list begins.
+    fn list_begins(&mut self);
+    /// A list is complete.
+    fn list_ends(&mut self) -> Event;
+}
+
+impl Reflectors {
+    /// Watches pods until `stop`. `synced` passes once the first list is in.
+    pub async fn pods(self: Arc<Self>, synced: Check, stop: CancellationToken) {
+        let config = config().fields(UNFINISHED_PODS);
+        let mut pods = Pods { parser: PodParser::new(self.annotation_keys.clone()), listed: Vec::new() };
+        // Objects are decoded straight into structs. A server that sends one that does not decode would keep the list
+        // from ever being read, so from then on each object is cut out first and decoded by itself, which takes longer.
+        let api = Api::<Slim<api::Pod, false>>::all(self.client.clone());
+        if self.reflect("Pod", api, config.clone(), &mut pods, &synced, &stop).await == Ended::Undecodable {
+            let api = Api::<Slim<api::Pod, true>>::all(self.client.clone());
+            self.reflect("Pod", api, config, &mut pods, &synced, &stop).await;
+        }
+    }
+
+    /// Watches nodes until `stop`. `synced` passes once the first list is in.
+    pub async fn nodes(self: Arc<Self>, synced: Check, stop: CancellationToken) {
+        let mut nodes = Nodes { annotation_keys: self.annotation_keys.clone(), listed: HashSet::new() };
+        let api = Api::<Slim<api::Node, false>>::all(self.client.clone());
+        if self.reflect("Node", api, config(), &mut nodes, &synced, &stop).await == Ended::Undecodable {
+            let api = Api::<Slim<api::Node, true>>::all(self.client.clone());
+            self.reflect("Node", api, config(), &mut nodes, &synced, &stop).await;
+        }
+    }
+
+    /// Watches a further kind that some plugin declared, until `stop`.
+    pub async fn objects(self: Arc<Self>, kind: KindRef, synced: Check, stop: CancellationToken) {
+        let version =
+            if kind.group.is_empty() { kind.version.to_owned() } else { format!("{}/{}", kind.group, kind.version) };
+        let resource = ApiResource {
+            group: kind.group.to_owned(),
+            version: kind.version.to_owned(),
+            api_version: version,
+            kind: String::new(),
+            plural: kind.plural.to_owned(),
+        };
+        let api = Api::<DynamicObject>::all_with(self.client.clone(), &resource);
+        let mut objects = Objects { kind, listed: HashSet::new() };
+        self.reflect(kind.plural, api, config(), &mut objects, &synced, &stop).await;
+    }
+
+    async fn reflect<K>(
+        &self,
+        name: &str,
+        api: Api<K>,
+        config: watcher::Config,
+        sink: &mut impl Sink<K>,
+        synced: &Check,
+        stop: &CancellationToken,
+    ) -> Ended
+    where
+        K: kube::Resource + Clone + serde::de::DeserializeOwned + std::fmt::Debug + Send + 'static,
+    {
+        let metrics = self.metrics.plimsoll.watch(name);
+        let stream = watcher(api, config).default_backoff();
+        tokio::select! {
+            ended = self.follow(name, stream, sink, synced, &metrics) => ended,
+            () = stop.cancelled() => Ended::Stopped,
+        }
+    }
+
+    /// Hands over what a watch says, until it ends or says what cannot be decoded.
+    async fn follow<K>(
+        &self,
+        name: &str,
+        stream: impl Stream<Item = watcher::Result<watcher::Event<K>>>,
+        sink: &mut impl Sink<K>,
+        synced: &Check,
+        metrics: &WatchMetrics,
+    ) -> Ended {
+        let mut stream = std::pin::pin!(stream);
+        let mut batch = Vec::new();
+        while let Some(event) = stream.next().await {
+            match event {
+                Ok(watcher::Event::Init) => {
+                    batch.clear();
+                    sink.list_begins();
+                }
+                Ok(watcher::Event::InitApply(object)) => {
+                    metrics.events.at(WatchEventType::Added).inc();
+                    batch.extend(sink.apply(object));
+                    if batch.len() >= BATCH {
+                        self.inbox.events(std::mem::take(&mut batch));
+                    }
+                }
+                Ok(watcher::Event::InitDone) => {
+                    batch.push(sink.list_ends());
+                    self.inbox.events(std::mem::take(&mut batch));
+                    self.inbox.passed(synced.clone());
+                }
+                Ok(watcher::Event::Apply(object)) => {
+                    metrics.events.at(WatchEventType::Modified).inc();
+                    sink.apply(object).into_iter().for_each(|event| self.inbox.event(event));
+                }
+                Ok(watcher::Event::Delete(object)) => {
+                    metrics.events.at(WatchEventType::Deleted).inc();
+                    sink.delete(object).into_iter().for_each(|event| self.inbox.event(event));
+                }
+                Err(error) => {
+                    if undecodable(&error) {
+                        tracing::warn!(kind = name, error = %describe(&error), "an object cannot be decoded; decoding each by itself from now on");
+                        metrics.restarts.at(RestartReason::Error).inc();
+                        return Ended::Undecodable;
+                    }
+                    self.trouble(name, &error, synced, metrics);
+                }
+            }
+        }
+        Ended::Stopped
+    }
+
+    /// The watch failed; the watcher begins again by itself, after a while.
+    fn trouble(&self, name: &str, error: &watcher::Error, synced: &Check, metrics: &WatchMetrics) {
+        let (reason, text) = (restart_reason(error), describe(error));
+        metrics.restarts.at(reason).inc();
+        synced.fail_unless_passing(format!("listing {name}s: {text}; retrying"));
+        if reason == RestartReason::Forbidden {
+            let resource = format!("{}s", name.to_lowercase());
+            let gauge = self.metrics.plimsoll.missing_permission("list", &resource);
+            // Said once, when it begins; the metric tells that it still is so.
+            if gauge.get() == 0 {
+                tracing::error!(kind = name, error = %text, "listing or watching is not permitted: the role lacks verbs list and watch on {resource}");
+            }
+            gauge.set(1);
+        } else if reason == RestartReason::Expired {
+            tracing::info!(kind = name, "the watch was too far behind; listing again");
+        } else {
+            tracing::warn!(kind = name, error = %text, "watching failed; retrying");
+        }
+    }
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Ended {
+    Stopped,
+    Undecodable,
+}
+
+/// One list, unpaged and from the server's cache: pages of a large list expire faster than they are read.
+fn config() -> watcher::Config {
+    watcher::Config { page_size: None, timeout: Some(WATCH_SECONDS), ..watcher::Config::default().any_semantic() }
+}
+
+fn kube_error(error: &watcher::Error) -> Option<&kube::Error> {
+    match error {
+        watcher::Error::InitialListFailed(e) | watcher::Error::WatchStartFailed(e) | watcher::Error::WatchFailed(e) => {
+            Some(e)
+        }
+        watcher::Error::WatchError(_) | watcher::Error::NoResourceVersion => None,
+    }
+}
+
+fn undecodable(error: &watcher::Error) -> bool {
+    matches!(kube_error(error), Some(kube::Error::SerdeError(_)))
+}
+
+fn restart_reason(error: &watcher::Error) -> RestartReason {
+    let code = match (error, kube_error(error)) {
+        (watcher::Error::WatchError(status), _) => status.code,
+        (_, Some(kube::Error::Api(status))) => status.code,
+        _ => 0,
+    };
+    match code {
+        403 => RestartReason::Forbidden,
+        410 => RestartReason::Expired,
+        _ => RestartReason::Error,
+    }
+}
+
+struct Pods {
+    parser: PodParser,
+    listed: Vec<(Uid, u64)>,
+}
+
+impl Pods {
+    fn parse(&mut self, pod: &Result<api::Pod, Box<slim::Undecoded<api::Pod>>>) -> PodInfo {
+        match pod {
+            Ok(pod) => self.parser.parse(pod),
+            Err(undecoded) => {
+                let mut pod = self.parser.parse(&undecoded.skeleton);
+                pod.faults = Some(Box::new(plimsoll_framework::pod::Faults::one("pod", &undecoded.error)));
+                pod
+            }
+        }
+    }
+}
+
+impl<const TOLERANT: bool> Sink<Slim<api::Pod, TOLERANT>> for Pods {
+    fn apply(&mut self, object: Slim<api::Pod, TOLERANT>) -> Option<Event> {
+        let pod = self.parse(&object.object);
+        self.listed.push((pod.key.uid.clone(), pod.resource_version));
+        Some(Event::Pod(Box::new(pod)))
+    }
+    fn delete(&mut self, object: Slim<api::Pod, TOLERANT>) -> Option<Event> {
+        let meta = object.metadata();
+        let resource_version = meta.resource_version.parse().unwrap_or(0);
+        Some(Event::PodDeleted { uid: Uid::new(&meta.uid), resource_version })
+    }
+    fn list_begins(&mut self) {
+        self.listed.clear();
+    }
+    fn list_ends(&mut self) -> Event {
+        let listed = std::mem::take(&mut self.listed);
+        let resource_version = listed.iter().map(|(_, rv)| *rv).max().unwrap_or(u64::MAX);
+        Event::PodsListed { present: listed.into_iter().map(|(uid, _)| uid).collect(), resource_version }
+    }
+}
+
+struct Nodes {
+    annotation_keys: Vec<Istr>,
+    listed: HashSet<Istr>,
+}
+
+impl<const TOLERANT: bool> Sink<Slim<api::Node, TOLERANT>> for Nodes {
+    fn apply(&mut self, object: Slim<api::Node, TOLERANT>) -> Option<Event> {
+        self.listed.insert(object.metadata().name.clone());
+        match &object.object {
+            Ok(node) => {
+                let (info, faults) = NodeInfo::parse(node, &self.annotation_keys);
+                if !faults.is_empty() {
+                    tracing::warn!(node = %info.name, %faults, "a node has fields that cannot be read; they count as nothing");
+                }
+                Some(Event::Node(Box::new(info)))
+            }
+            // What it can give is not known, so it gives nothing.
+            Err(undecoded) => {
+                tracing::warn!(node = %undecoded.skeleton.metadata.name, error = %undecoded.error, "a node cannot be read; it takes no pods");
+                Some(Event::Node(Box::new(NodeInfo::parse(&undecoded.skeleton, &self.annotation_keys).0)))
+            }
+        }
+    }
+    fn delete(&mut self, object: Slim<api::Node, TOLERANT>) -> Option<Event> {
+        Some(Event::NodeDeleted { name: object.metadata().name.clone() })
+    }
+    fn list_begins(&mut self) {
+        self.listed.clear();
+    }
+    fn list_ends(&mut self) -> Event {
+        Event::NodesListed { present: std::mem::take(&mut self.listed) }
+    }
+}
+
+struct Objects {
+    kind: KindRef,
+    listed: HashSet<ObjectKey>,
+}
+
+impl Objects {
+    fn key(object: &DynamicObject) -> ObjectKey {
+        let text = |s: &Option<String>| Istr::new(s.as_deref().unwrap_or_default());
+        ObjectKey { namespace: text(&object.metadata.namespace), name: text(&object.metadata.name) }
+    }
+}
+
+impl Sink<DynamicObject> for Objects {
+    fn apply(&mut self, object: DynamicObject) -> Option<Event> {
+        let key = Self::key(&object);
+        self.listed.insert(key.clone());
+        let decoded =
+            serde_json::to_value(&object).map_err(|e| e.to_string()).and_then(|json| (self.kind.decode)(&json));
+        let object = decoded
+            .inspect_err(|error| tracing::warn!(kind = ?self.kind, object = ?key, %error, "an object cannot be read; it counts as absent"))
+            .ok();
+        Some(Event::Object { kind: self.kind, key, object })
+    }
+    fn delete(&mut self, object: DynamicObject) -> Option<Event> {
+        Some(Event::Object { kind: self.kind, key: Self::key(&object), object: None })
+    }
+    fn list_begins(&mut self) {
+        self.listed.clear();
+    }
+    fn list_ends(&mut self) -> Event {
+        Event::ObjectsListed { kind: self.kind, present: std::mem::take(&mut self.listed) }
+    }
+}
+
+/// Parses a pod that was read by itself.
+pub(crate) fn parse_pod(json: &[u8], annotation_keys: &[Istr]) -> Option<PodInfo> {
+    let object: Slim<api::Pod, true> = serde_json::from_slice(json).ok()?;
+    Some(Pods { parser: PodParser::new(annotation_keys.to_vec()), listed: Vec::new() }.parse(&object.object))
+}
+
+#[cfg(test)]
+mod tests;

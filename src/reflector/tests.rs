@@ -1,0 +1,50 @@
+use kube::api::ObjectList;
+
+use super::*;
+
+type Tolerant = Slim<api::Pod, true>;
+type Strict = Slim<api::Pod, false>;
+
+const GOOD: &str =
+    r#"{"metadata":{"name":"good","uid":"1","resourceVersion":"7"},"spec":{"containers":[{"name":"c"}]}}"#;
+const BAD: &str = r#"{"metadata":{"name":"bad","namespace":"ns","uid":"2","resourceVersion":"8"},"spec":{"schedulerName":"plimsoll","containers":"none"}}"#;
+
+fn list(items: &[&str]) -> String {
+    format!(
+        r#"{{"kind":"PodList","apiVersion":"v1","metadata":{{"resourceVersion":"9"}},"items":[{}]}}"#,
+        items.join(",")
+    )
+}
+
+#[test]
+fn one_bad_object_does_not_keep_a_list_from_being_read() {
+    let text = list(&[GOOD, BAD]);
+    assert!(serde_json::from_str::<ObjectList<Strict>>(&text).is_err());
+    let read: ObjectList<Tolerant> = serde_json::from_str(&text).unwrap();
+    let mut pods = Pods { parser: PodParser::default(), listed: Vec::new() };
+    let parsed: Vec<PodInfo> = read.items.iter().map(|o| pods.parse(&o.object)).collect();
+    assert!(parsed[0].faults.is_none());
+    assert_eq!(parsed[1].key.to_string(), "ns/bad");
+    assert_eq!(&*parsed[1].scheduler_name, "plimsoll");
+    let faults = parsed[1].faults.as_ref().unwrap().to_string();
+    assert!(faults.starts_with("pod: invalid type: string \"none\", expected a sequence"), "{faults}");
+}
+
+#[test]
+fn both_ways_of_decoding_agree() {
+    let strict: Strict = serde_json::from_str(GOOD).unwrap();
+    let tolerant: Tolerant = serde_json::from_str(GOOD).unwrap();
+    let mut pods = Pods { parser: PodParser::default(), listed: Vec::new() };
+    assert_eq!(pods.parse(&strict.object), pods.parse(&tolerant.object));
+    assert_eq!(kube::ResourceExt::resource_version(&strict), Some("7".to_owned()));
+}
+
+#[test]
+fn watch_events_decode() {
+    for (text, expect) in [(GOOD, true), (BAD, false)] {
+        let line = format!(r#"{{"type":"ADDED","object":{text}}}"#);
+        let event: kube::core::WatchEvent<Tolerant> = serde_json::from_str(&line).unwrap();
+        let kube::core::WatchEvent::Added(pod) = event else { panic!("{line}") };
+        assert_eq!(pod.object.is_ok(), expect);
+    }
+}

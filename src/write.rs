@@ -1,0 +1,292 @@
+//! The writer: effects become API calls.
+//!
+//! Bindings, status writes and events have lanes of their own, each with its own number of calls at a time, so a storm
+//! in one does not starve the others. What is asked about one pod is done in the order in which it was asked: a
+//! condition that is still on its way is finished, or given up, before the pod's binding is sent.
+
+mod bind;
+mod events;
+mod status;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use hashbrown::HashMap;
+use http::{Method, StatusCode};
+use plimsoll_engine::effect::{BindRequest, Effect, PodEvent, StatusUpdate};
+use plimsoll_engine::event::Event;
+use plimsoll_framework::intern::Istr;
+use plimsoll_framework::pod::{PodKey, Uid};
+use tokio::sync::{Semaphore, mpsc};
+use tokio::time::sleep;
+use tokio_util::task::TaskTracker;
+
+use crate::client::{CallError, Clients, RawRequest, RawResponse, describe, send};
+use crate::driver::{Clock, Inbox};
+use crate::lease::Fence;
+use crate::metrics::Metrics;
+use crate::reflector::parse_pod;
+
+/// Bindings at a time. More would only wait inside the API server.
+const BIND_LANE: usize = 64;
+/// Status writes at a time.
+const STATUS_LANE: usize = 16;
+/// Reads of single pods and writes before bindings at a time.
+const OTHER_LANE: usize = 16;
+/// How long a call may take.
+const CALL_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// What the writer works with.
+pub struct WriterSettings {
+    /// The clients of the lanes.
+    pub clients: Clients,
+    /// Where results go.
+    pub inbox: Inbox,
+    /// Whether bindings may be sent.
+    pub fence: Fence,
+    /// How long a binding may take, so that none outlives the lease.
+    pub bind_timeout: Duration,
+    /// The time.
+    pub clock: Clock,
+    /// Where calls are counted.
+    pub metrics: Arc<Metrics>,
+    /// Annotations that plugins read, for pods that are read by themselves.
+    pub annotation_keys: Vec<Istr>,
+    /// Who records events: the part of `reportingInstance` behind the scheduler's name.
+    pub instance: String,
+}
+
+/// The lanes, shared by all calls under way.
+struct Lanes {
+    settings: WriterSettings,
+    bind: Semaphore,
+    status: Semaphore,
+    other: Semaphore,
+    /// Tells the writer that a pod's status write has ended.
+    status_done: mpsc::UnboundedSender<Uid>,
+}
+
+/// The writer. One task; the calls it begins are tasks of their own.
+pub struct Writer {
+    lanes: Arc<Lanes>,
+    outbox: mpsc::UnboundedReceiver<Effect>,
+    status_done: mpsc::UnboundedReceiver<Uid>,
+    /// Pods whose status is being written, and what has to wait for that.
+    writing: HashMap<Uid, Behind>,
+    events: events::Recorder,
+    calls: TaskTracker,
+}
+
+/// What waits for a status write.
+#[derive(Default)]
+struct Behind {
+    status: Option<StatusUpdate>,
+    bind: Option<Box<BindRequest>>,
+}
+
+impl Writer {
+    /// A writer that reads effects from `outbox`.
+    pub fn new(settings: WriterSettings, outbox: mpsc::UnboundedReceiver<Effect>) -> Self {
+        let (status_done, done) = mpsc::unbounded_channel();
+        let calls = TaskTracker::new();
+        let events = events::Recorder::start(&settings, &calls);
+        let lanes = Lanes {
+            settings,
+            bind: Semaphore::new(BIND_LANE),
+            status: Semaphore::new(STATUS_LANE),
+            other: Semaphore::new(OTHER_LANE),
+            status_done,
+        };
+        Self { lanes: Arc::new(lanes), outbox, status_done: done, writing: HashMap::new(), events, calls }
+    }
+
+    /// Writes until the driver has ended and everything it asked for is done.
+    pub async fn run(mut self) {
+        loop {
+            tokio::select! {
+                biased;
+                Some(uid) = self.status_done.recv() => self.status_written(&uid),
+                effect = self.outbox.recv() => match effect {
+                    Some(effect) => self.take(effect),
+                    None => break,
+                },
+            }
+        }
+        while !self.writing.is_empty() {
+            let Some(uid) = self.status_done.recv().await else { break };
+            self.status_written(&uid);
+        }
+        self.events.close();
+        self.calls.close();
+        self.calls.wait().await;
+    }
+
+    fn take(&mut self, effect: Effect) {
+        match effect {
+            Effect::Bind(request) => match self.writing.get_mut(&request.pod.key.uid) {
+                // The condition is out of date: the pod has a node now. One on its way is waited for, since it would
+                // otherwise overwrite what the binding sets.
+                Some(behind) => *behind = Behind { status: None, bind: Some(request) },
+                None => self.bind(request),
+            },
+            Effect::Status(update) => match self.writing.get_mut(&update.key.uid) {
+                Some(behind) => behind.status = Some(status::merge(behind.status.take(), *update)),
+                None => self.write_status(*update),
+            },
+            Effect::Record(event) => self.record(*event),
+            Effect::ReadPod(key) => {
+                let lanes = Arc::clone(&self.lanes);
+                self.calls.spawn(async move { lanes.read_pod_for_engine(&key).await });
+            }
+        }
+    }
+
+    fn bind(&self, request: Box<BindRequest>) {
+        let lanes = Arc::clone(&self.lanes);
+        self.calls.spawn(async move { lanes.bind(*request).await });
+    }
+
+    fn write_status(&mut self, update: StatusUpdate) {
+        self.writing.insert(update.key.uid.clone(), Behind::default());
+        let lanes = Arc::clone(&self.lanes);
+        self.calls.spawn(async move {
+            lanes.write_status(&update).await;
+            drop(lanes.status_done.send(update.key.uid));
+        });
+    }
+
+    fn status_written(&mut self, uid: &Uid) {
+        match self.writing.remove(uid) {
+            Some(Behind { bind: Some(request), .. }) => self.bind(request),
+            Some(Behind { status: Some(update), .. }) => self.write_status(update),
+            _ => {}
+        }
+    }
+
+    fn record(&mut self, event: PodEvent) {
+        if event.warning && event.reason == "FailedScheduling" {
+            tracing::info!(pod = %event.pod.key, uid = %event.pod.key.uid, reason = %event.note, "pod is not scheduled");
+        }
+        self.events.record(event, self.lanes.settings.clock.now());
+    }
+}
+
+/// What a read of one pod gave.
+enum PodRead {
+    /// It is there.
+    Found(Box<plimsoll_framework::pod::PodInfo>),
+    /// There is no such pod, or another one under its name.
+    Absent,
+}
+
+impl Lanes {
+    /// Reads a pod, however often it takes.
+    async fn read_pod(&self, key: &PodKey) -> PodRead {
+        let path = pod_path(key, "");
+        for attempt in 0_u32.. {
+            let request = RawRequest {
+                method: Method::GET,
+                path: &path,
+                content_type: "",
+                body: bytes::Bytes::new(),
+                timeout: CALL_TIMEOUT,
+            };
+            match send(&self.settings.clients.watch, request).await {
+                Ok(answer) if answer.status == StatusCode::NOT_FOUND => return PodRead::Absent,
+                Ok(answer) if answer.status.is_success() => {
+                    match parse_pod(&answer.body, &self.settings.annotation_keys) {
+                        Some(pod) if pod.key.uid == key.uid => return PodRead::Found(Box::new(pod)),
+                        Some(_) => return PodRead::Absent,
+                        None => tracing::warn!(pod = %key, "reading a pod: the answer is none"),
+                    }
+                }
+                Ok(answer) => {
+                    self.permission("get", "pods", answer.status);
+                    tracing::warn!(pod = %key, status = %answer.status, "reading a pod");
+                }
+                Err(error) => tracing::warn!(pod = %key, error = %describe(&error), "reading a pod"),
+            }
+            sleep(backoff(attempt)).await;
+        }
+        PodRead::Absent
+    }
+
+    async fn read_pod_for_engine(&self, key: &PodKey) {
+        let Ok(_place) = self.other.acquire().await else { return };
+        self.settings.inbox.event(match self.read_pod(key).await {
+            PodRead::Found(pod) => Event::Pod(pod),
+            PodRead::Absent => Event::PodAbsent { key: key.clone() },
+        });
+    }
+
+    /// Notes whether a verb is missing from our role. Said once, when it begins.
+    fn permission(&self, verb: &str, resource: &str, status: StatusCode) {
+        let gauge = self.settings.metrics.plimsoll.missing_permission(verb, resource);
+        if status == StatusCode::FORBIDDEN {
+            if gauge.get() == 0 {
+                tracing::error!("not permitted to {verb} {resource}: the role lacks the verb {verb} on {resource}");
+            }
+            gauge.set(1);
+        } else if gauge.get() != 0 {
+            gauge.set(0);
+        }
+    }
+}
+
+/// The wait before the next try: 100 ms, doubling to 5 s.
+fn backoff(attempt: u32) -> Duration {
+    Duration::from_millis(100_u64.saturating_mul(1 << attempt.min(10))).min(Duration::from_secs(5))
+}
+
+/// The path of a pod, or of a subresource of it.
+fn pod_path(key: &PodKey, subresource: &str) -> String {
+    let slash = if subresource.is_empty() { "" } else { "/" };
+    let (namespace, name) = (segment(&key.namespace), segment(&key.name));
+    format!("/api/v1/namespaces/{namespace}/pods/{name}{slash}{subresource}")
+}
+
+/// A name as a path segment. Kubernetes' names need no escaping; what is none must not become another path.
+fn segment(text: &str) -> String {
+    let plain = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'.' | b'_');
+    let mut out = String::with_capacity(text.len());
+    for byte in text.bytes() {
+        if plain(byte) { out.push(char::from(byte)) } else { out.push_str(&format!("%{byte:02X}")) }
+    }
+    out
+}
+
+/// What a refusal says, for messages: the text of the server's Status, or what else it sent, shortened.
+fn refusal(answer: &RawResponse) -> String {
+    let status: Option<serde_json::Value> = serde_json::from_slice(&answer.body).ok();
+    let message = status.as_ref().and_then(|s| s.get("message")).and_then(|m| m.as_str());
+    let text = message.map_or_else(|| String::from_utf8_lossy(&answer.body).into_owned(), str::to_owned);
+    let text: String = text.chars().take(300).collect();
+    format!("{} ({})", text.trim(), answer.status.as_u16())
+}
+
+/// Whether a call that ended like this may be tried again at once: the server was busy, or lost a race with itself.
+fn is_transient(result: &Result<RawResponse, CallError>) -> bool {
+    match result {
+        Ok(answer) => {
+            answer.status.is_server_error()
+                || matches!(answer.status, StatusCode::CONFLICT | StatusCode::TOO_MANY_REQUESTS)
+        }
+        Err(_) => true,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_cannot_leave_their_path_segment() {
+        let key = PodKey { namespace: "a/b".into(), name: "../x?y".into(), uid: Uid::new("u") };
+        assert_eq!(pod_path(&key, "binding"), "/api/v1/namespaces/a%2Fb/pods/..%2Fx%3Fy/binding");
+    }
+
+    #[test]
+    fn backoff_grows_to_its_limit() {
+        assert_eq!([0, 1, 5, 6, 40].map(|n| backoff(n).as_millis()), [100, 200, 3_200, 5_000, 5_000]);
+    }
+}

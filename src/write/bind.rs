@@ -1,0 +1,210 @@
+//! Bindings.
+//!
+//! A binding carries the pod's UID, so the server binds this pod and no other, once. Where the answer is lost or says
+//! that something is in the way, the pod is read before anything else is done: only then is it certain what happened.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{Method, StatusCode};
+use plimsoll_engine::effect::BindRequest;
+use plimsoll_engine::event::{BindResult, Event};
+use plimsoll_framework::plugin::{BindVerdict, Write};
+use serde::Serialize;
+use tokio::time::{Instant, sleep};
+
+use super::{Lanes, PodRead, pod_path, refusal, segment};
+use crate::client::{CallError, RawRequest, RawResponse, describe, send};
+use crate::metrics::BindingResult;
+
+/// How often a server that is busy (429) is asked again.
+const BUSY_TRIES: u32 = 5;
+/// The longest wait that a busy server can ask for.
+const LONGEST_WAIT: Duration = Duration::from_secs(10);
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Binding<'a> {
+    api_version: &'static str,
+    kind: &'static str,
+    metadata: Metadata<'a>,
+    target: Target<'a>,
+}
+#[derive(Serialize)]
+struct Metadata<'a> {
+    name: &'a str,
+    namespace: &'a str,
+    uid: &'a str,
+}
+#[derive(Serialize)]
+struct Target<'a> {
+    kind: &'static str,
+    name: &'a str,
+}
+
+/// What is known after a call.
+enum Said {
+    Bound,
+    Failed(String),
+    /// It has to be read from the pod. The text says what went wrong.
+    Unclear(String),
+}
+
+impl Lanes {
+    /// Binds a pod and tells the engine how that ended.
+    pub(super) async fn bind(&self, request: BindRequest) {
+        let Ok(_place) = self.bind.acquire().await else { return };
+        let uid = request.pod.key.uid.clone();
+        let result = self.settle(&request).await;
+        if result == BindResult::Bound {
+            let took = self.settings.clock.now().since(request.popped);
+            tracing::info!(
+                pod = %request.pod.key,
+                uid = %uid,
+                node = %request.node,
+                score = request.score,
+                attempts = request.attempts,
+                ms = took.as_secs_f64() * 1e3,
+                "pod is bound"
+            );
+        }
+        self.settings.inbox.event(Event::BindFinished { uid, result });
+    }
+
+    async fn settle(&self, request: &BindRequest) -> BindResult {
+        let results = &self.settings.metrics.plimsoll.binding_results;
+        for write in &request.writes {
+            if let Err(message) = self.write_object(write).await {
+                results.at(BindingResult::Error).inc();
+                return BindResult::Failed { message };
+            }
+        }
+        let said = match &request.by {
+            BindVerdict::Write(write) => match self.write_object(write).await {
+                Ok(()) => Said::Bound,
+                Err(message) => Said::Unclear(message),
+            },
+            BindVerdict::Binding | BindVerdict::Skip => self.post_binding(request).await,
+        };
+        match said {
+            Said::Bound => {
+                results.at(BindingResult::Bound).inc();
+                BindResult::Bound
+            }
+            Said::Failed(message) => {
+                results.at(BindingResult::Refused).inc();
+                BindResult::Failed { message }
+            }
+            Said::Unclear(message) => self.look(request, message).await,
+        }
+    }
+
+    /// Asks the pod itself.
+    async fn look(&self, request: &BindRequest, message: String) -> BindResult {
+        let results = &self.settings.metrics.plimsoll.binding_results;
+        match self.read_pod(&request.pod.key).await {
+            PodRead::Absent => {
+                results.at(BindingResult::Gone).inc();
+                BindResult::Gone
+            }
+            PodRead::Found(pod) => match &pod.node_name {
+                None => {
+                    results.at(BindingResult::Error).inc();
+                    BindResult::Failed { message }
+                }
+                Some(node) => {
+                    results.at(BindingResult::AlreadyBound).inc();
+                    let ours = *node == request.node;
+                    self.settings.inbox.event(Event::Pod(pod));
+                    if ours { BindResult::Bound } else { BindResult::Gone }
+                }
+            },
+        }
+    }
+
+    async fn post_binding(&self, request: &BindRequest) -> Said {
+        let key = &request.pod.key;
+        let binding = Binding {
+            api_version: "v1",
+            kind: "Binding",
+            metadata: Metadata { name: &key.name, namespace: &key.namespace, uid: key.uid.as_str() },
+            target: Target { kind: "Node", name: &request.node },
+        };
+        let Ok(body) = serde_json::to_vec(&binding).map(Bytes::from) else {
+            return Said::Failed("the binding cannot be written as JSON".to_owned());
+        };
+        let path = pod_path(key, "binding");
+        for attempt in 0_u32.. {
+            // Asked as late as can be: from here to the server there is nothing to wait for but the server.
+            if !self.settings.fence.may_bind(Instant::now()) {
+                return Said::Failed("this replica does not lead any more".to_owned());
+            }
+            let request = RawRequest {
+                method: Method::POST,
+                path: &path,
+                content_type: "application/json",
+                body: body.clone(),
+                timeout: self.settings.bind_timeout,
+            };
+            let answer = send(&self.settings.clients.bind, request).await;
+            match &answer {
+                Ok(a) if a.status == StatusCode::TOO_MANY_REQUESTS && attempt < BUSY_TRIES => {
+                    sleep(a.retry_after.unwrap_or(Duration::from_secs(1)).min(LONGEST_WAIT)).await;
+                }
+                _ => return self.read_answer(answer),
+            }
+        }
+        Said::Failed("the API server is busy".to_owned())
+    }
+
+    fn read_answer(&self, answer: Result<RawResponse, CallError>) -> Said {
+        match answer {
+            Ok(answer) if answer.status.is_success() => {
+                self.permission("create", "pods/binding", answer.status);
+                Said::Bound
+            }
+            Ok(answer) => {
+                self.permission("create", "pods/binding", answer.status);
+                let unclear = answer.status.is_server_error()
+                    || matches!(answer.status, StatusCode::CONFLICT | StatusCode::NOT_FOUND);
+                if unclear { Said::Unclear(refusal(&answer)) } else { Said::Failed(refusal(&answer)) }
+            }
+            Err(error) => {
+                if matches!(error, CallError::Timeout(_)) {
+                    self.settings.metrics.plimsoll.binding_results.at(BindingResult::Timeout).inc();
+                }
+                let text = describe(&error);
+                if error.outcome_unknown() { Said::Unclear(text) } else { Said::Failed(text) }
+            }
+        }
+    }
+
+    /// Carries out a write that a plugin asked for.
+    async fn write_object(&self, write: &Write) -> Result<(), String> {
+        let act = format!("patching {} {}/{}", write.plural, write.namespace, write.name);
+        if !self.settings.fence.may_bind(Instant::now()) {
+            return Err(format!("{act}: this replica does not lead any more"));
+        }
+        let root = if write.group.is_empty() { "api".to_owned() } else { format!("apis/{}", segment(&write.group)) };
+        let mut path = format!("/{root}/{}", segment(&write.version));
+        if !write.namespace.is_empty() {
+            path.push_str(&format!("/namespaces/{}", segment(&write.namespace)));
+        }
+        path.push_str(&format!("/{}/{}", segment(&write.plural), segment(&write.name)));
+        if let Some(subresource) = &write.subresource {
+            path.push_str(&format!("/{}", segment(subresource)));
+        }
+        let body = serde_json::to_vec(&write.merge_patch).map_err(|e| format!("{act}: {e}"))?;
+        let request = RawRequest {
+            method: Method::PATCH,
+            path: &path,
+            content_type: "application/merge-patch+json",
+            body: body.into(),
+            timeout: self.settings.bind_timeout,
+        };
+        let answer =
+            send(&self.settings.clients.status, request).await.map_err(|e| format!("{act}: {}", describe(&e)))?;
+        self.permission("patch", &write.plural, answer.status);
+        if answer.status.is_success() { Ok(()) } else { Err(format!("{act}: {}", refusal(&answer))) }
+    }
+}

@@ -1,0 +1,129 @@
+//! Pod status: the condition `PodScheduled` and the nominated node.
+
+use std::time::Duration;
+
+use http::{Method, StatusCode};
+use jiff::Timestamp;
+use plimsoll_engine::effect::StatusUpdate;
+use serde_json::{Map, Value, json};
+use tokio::time::sleep;
+
+use super::{CALL_TIMEOUT, Lanes, is_transient, pod_path, refusal};
+use crate::client::{RawRequest, describe, send};
+
+/// How often a status write is tried.
+const TRIES: u32 = 4;
+
+/// The later of two updates of one pod, with what only the earlier one says.
+pub(super) fn merge(earlier: Option<StatusUpdate>, later: StatusUpdate) -> StatusUpdate {
+    let Some(earlier) = earlier else { return later };
+    StatusUpdate {
+        transition: earlier.transition || later.transition,
+        condition: later.condition.or(earlier.condition),
+        nominated_node_name: later.nominated_node_name.or(earlier.nominated_node_name),
+        ..later
+    }
+}
+
+/// The strategic merge patch. The UID makes it a patch of this pod and no other.
+pub(super) fn patch(update: &StatusUpdate, now: Timestamp) -> Value {
+    let mut status = Map::new();
+    if let Some((reason, message)) = &update.condition {
+        let mut condition = json!({
+            "type": "PodScheduled",
+            "status": "False",
+            "reason": reason.as_str(),
+            "message": message,
+            "observedGeneration": update.generation,
+        });
+        if update.transition {
+            condition["lastTransitionTime"] = json!(now.strftime("%Y-%m-%dT%H:%M:%SZ").to_string());
+        }
+        status.insert("conditions".to_owned(), json!([condition]));
+    }
+    if let Some(node) = &update.nominated_node_name {
+        status.insert("nominatedNodeName".to_owned(), node.as_ref().map_or(Value::Null, |n| json!(n.as_str())));
+    }
+    json!({ "metadata": { "uid": update.key.uid.as_str() }, "status": status })
+}
+
+impl Lanes {
+    /// Writes a pod's status. When that fails for good it is said in the log; the next attempt writes it again.
+    pub(super) async fn write_status(&self, update: &StatusUpdate) {
+        let Ok(_place) = self.status.acquire().await else { return };
+        let body = bytes::Bytes::from(patch(update, Timestamp::now()).to_string());
+        let path = pod_path(&update.key, "status");
+        for attempt in 1..=TRIES {
+            let request = RawRequest {
+                method: Method::PATCH,
+                path: &path,
+                content_type: "application/strategic-merge-patch+json",
+                body: body.clone(),
+                timeout: CALL_TIMEOUT,
+            };
+            let result = send(&self.settings.clients.status, request).await;
+            if is_transient(&result) && attempt < TRIES {
+                sleep(Duration::from_millis(10 * 5_u64.pow(attempt - 1))).await;
+                continue;
+            }
+            match result {
+                Ok(answer) => {
+                    self.permission("patch", "pods/status", answer.status);
+                    // A pod that is gone needs no condition.
+                    if !answer.status.is_success() && answer.status != StatusCode::NOT_FOUND {
+                        tracing::warn!(pod = %update.key, error = %refusal(&answer), "writing a pod's status");
+                    }
+                }
+                Err(error) => tracing::warn!(pod = %update.key, error = %describe(&error), "writing a pod's status"),
+            }
+            return;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use plimsoll_engine::effect::Reason;
+    use plimsoll_framework::pod::{PodKey, Uid};
+
+    use super::*;
+
+    fn update() -> StatusUpdate {
+        StatusUpdate {
+            key: PodKey { namespace: "default".into(), name: "p".into(), uid: Uid::new("u") },
+            generation: 3,
+            condition: Some((Reason::Unschedulable, "0/1 nodes are available: 1 Too many pods.".to_owned())),
+            transition: true,
+            nominated_node_name: Some(None),
+        }
+    }
+
+    #[test]
+    fn the_patch_names_the_pod_and_says_only_what_changes() {
+        let now = Timestamp::from_second(1_700_000_000).unwrap();
+        assert_eq!(
+            patch(&update(), now),
+            json!({
+                "metadata": { "uid": "u" },
+                "status": {
+                    "conditions": [{
+                        "type": "PodScheduled", "status": "False", "reason": "Unschedulable",
+                        "message": "0/1 nodes are available: 1 Too many pods.", "observedGeneration": 3,
+                        "lastTransitionTime": "2023-11-14T22:13:20Z",
+                    }],
+                    "nominatedNodeName": null,
+                }
+            })
+        );
+        let later = StatusUpdate { condition: None, nominated_node_name: None, transition: false, ..update() };
+        assert_eq!(patch(&later, now), json!({ "metadata": { "uid": "u" }, "status": {} }));
+    }
+
+    #[test]
+    fn a_later_update_takes_the_place_of_an_earlier_one() {
+        let later = StatusUpdate { condition: None, nominated_node_name: Some(Some("n".into())), ..update() };
+        let merged = merge(Some(update()), later.clone());
+        assert_eq!(merged.condition, update().condition);
+        assert_eq!(merged.nominated_node_name, later.nominated_node_name);
+    }
+}
