@@ -357,8 +357,13 @@ impl<'a, R: Read> Block<'a, R> {
     }
 
     /// Calls `f` with the lane and what the plugin declared, for every row that is asked about.
-    pub fn each(&self, mut f: impl FnMut(usize, R::Item<'a>)) {
-        for lane in bits(self.raw.lanes) {
+    pub fn each(&self, f: impl FnMut(usize, R::Item<'a>)) {
+        self.each_of(u64::MAX, f);
+    }
+
+    /// As [`Block::each`], for those of the rows that are set in `lanes`.
+    pub fn each_of(&self, lanes: u64, mut f: impl FnMut(usize, R::Item<'a>)) {
+        for lane in bits(self.raw.lanes & lanes) {
             let at = self.base + lane as usize;
             let chunk = self.chunk;
             let row = self.raw.first + lane;
