@@ -6,7 +6,8 @@ use plimsoll_framework::intern::Istr;
 use plimsoll_framework::node::NodeImage;
 use plimsoll_framework::plugin::{MAX_NODE_SCORE, Plugin, Score};
 use plimsoll_framework::pod::PodSpecInfo;
-use plimsoll_framework::read::{ClusterImages, ImageIndex, Images, Spec};
+use plimsoll_framework::read::{Block, ClusterImages, ImageIndex, Images, Spec};
+use plimsoll_framework::table::bits;
 
 const MIB: i64 = 1024 * 1024;
 /// Up to this sum a node is as good as one without any of the images.
@@ -31,9 +32,11 @@ impl Wanted {
     /// The score of a node with `sum` scaled bytes of the images.
     fn score(&self, sum: i64) -> i64 {
         let max = MAX_CONTAINER_THRESHOLD_BYTES * self.container_count;
-        let within = if sum < MIN_THRESHOLD_BYTES { MIN_THRESHOLD_BYTES } else { sum.min(max) };
+        if sum < MIN_THRESHOLD_BYTES {
+            return 0;
+        }
         // No number of containers makes the divisor 0.
-        MAX_NODE_SCORE.saturating_mul(within - MIN_THRESHOLD_BYTES) / (max - MIN_THRESHOLD_BYTES)
+        MAX_NODE_SCORE.saturating_mul(sum.min(max) - MIN_THRESHOLD_BYTES) / (max - MIN_THRESHOLD_BYTES)
     }
 }
 
@@ -58,6 +61,20 @@ impl Score for ImageLocality {
         let has = |name: &Istr| images.iter().any(|image| image.name == *name);
         let here = wanted.scaled_bytes.iter().filter(|(name, _)| has(name));
         wanted.score(here.fold(0, |sum: i64, (_, bytes)| sum.saturating_add(*bytes)))
+    }
+
+    fn score_block(&self, wanted: &Wanted, block: &Block<'_, Images>, out: &mut [i64; 64]) {
+        let images = block.cols();
+        out.fill(0);
+        for (name, bytes) in &wanted.scaled_bytes {
+            for lane in bits(images.with(name)) {
+                let sum = &mut out[lane as usize];
+                *sum = sum.saturating_add(*bytes);
+            }
+        }
+        for score in out {
+            *score = wanted.score(*score);
+        }
     }
 }
 

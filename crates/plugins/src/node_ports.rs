@@ -4,12 +4,13 @@ use plimsoll_framework::cluster_event::{Actions, Change, ClusterEvent, EventReso
 use plimsoll_framework::plugin::{EnqueueExtensions, Filter, Plugin, PreFilter, PreFilterVerdict};
 use plimsoll_framework::pod::{PodInfo, PodSpecInfo};
 use plimsoll_framework::ports::HostPort;
-use plimsoll_framework::read::{Ports, Spec, UsedPorts};
+use plimsoll_framework::read::{Block, Ports, Spec, UsedPorts};
 use plimsoll_framework::verdict::Verdict;
 
 use crate::hints::{holds_a_place, queue_if};
 
 const REASON: &str = "node(s) didn't have free ports for the requested pod ports";
+const TAKEN: Verdict = Verdict::unschedulable(1);
 
 /// Keeps a pod away from nodes where a host port it asks for is taken.
 #[derive(Clone, Copy, Debug, Default)]
@@ -55,7 +56,16 @@ impl Filter for NodePorts {
 
     fn filter(&self, wanted: &Box<[HostPort]>, used: UsedPorts<'_>) -> Verdict {
         let taken = used.iter().any(|port| wanted.iter().any(|w| w.conflicts(port)));
-        if taken { Verdict::unschedulable(1) } else { Verdict::FITS }
+        if taken { TAKEN } else { Verdict::FITS }
+    }
+
+    fn filter_block(&self, wanted: &Box<[HostPort]>, block: &Block<'_, Ports>, out: &mut [Verdict; 64]) {
+        out.fill(Verdict::FITS);
+        for (lane, port) in block.cols().iter() {
+            if wanted.iter().any(|w| w.conflicts(port)) {
+                out[lane] = TAKEN;
+            }
+        }
     }
 
     fn reasons(&self, _: &Box<[HostPort]>, _: u32) -> Vec<String> {
