@@ -6,6 +6,8 @@
 
 use std::sync::Arc;
 
+use hashbrown::HashMap;
+
 use crate::intern::Istr;
 use crate::node::NodeInfo;
 use crate::pod::PodInfo;
@@ -38,6 +40,9 @@ pub(crate) struct ObjectChunk {
     /// Nodes with a taint that makes them less liked.
     pub(crate) soft_taints: RowBits,
     pub(crate) nodes: Vec<Option<Arc<NodeInfo>>>,
+    /// Which rows have an image, for every image that some row has. Shared by itself: images are many, and most changes
+    /// of a node are to something else.
+    pub(crate) images: Arc<HashMap<Istr, RowBits>>,
     pub(crate) milli_cpu: Column,
     pub(crate) memory_bytes: Column,
     pub(crate) ephemeral_storage_bytes: Column,
@@ -87,6 +92,7 @@ impl Default for Chunk {
                 hard_taints: [0; 4],
                 soft_taints: [0; 4],
                 nodes: vec![None; ROWS],
+                images: Arc::default(),
                 milli_cpu: [0; ROWS],
                 memory_bytes: [0; ROWS],
                 ephemeral_storage_bytes: [0; ROWS],
@@ -122,8 +128,27 @@ impl ObjectChunk {
                 column_mut(&mut self.scalars, at)[row] = *amount;
             }
         }
+        if self.nodes[row].as_ref().map(|n| &n.images) != read.map(|n| &n.images) {
+            self.set_images(row, read);
+        }
         self.nodes[row] = node;
         self.epochs[row] = epoch;
+    }
+
+    /// Takes the row from the images it had, and gives it to those it has.
+    fn set_images(&mut self, row: usize, node: Option<&NodeInfo>) {
+        let images = Arc::make_mut(&mut self.images);
+        for image in self.nodes[row].iter().flat_map(|n| &n.images) {
+            if let Some(rows) = images.get_mut(&image.name) {
+                set_bit(rows, row, false);
+                if *rows == RowBits::default() {
+                    images.remove(&image.name);
+                }
+            }
+        }
+        for image in node.iter().flat_map(|n| &n.images) {
+            set_bit(images.entry(image.name.clone()).or_default(), row, true);
+        }
     }
 }
 

@@ -18,7 +18,7 @@
 use std::marker::PhantomData;
 use std::sync::Arc;
 
-use crate::chunk::{Chunk, LANES, ROWS, UsageChunk};
+use crate::chunk::{Chunk, LANES, ROWS, RowBits, UsageChunk};
 use crate::intern::Istr;
 use crate::labels::LabelSet;
 use crate::node::{NodeImage, NodeInfo};
@@ -357,8 +357,13 @@ impl<'a, R: Read> Block<'a, R> {
     }
 
     /// Calls `f` with the lane and what the plugin declared, for every row that is asked about.
-    pub fn each(&self, mut f: impl FnMut(usize, R::Item<'a>)) {
-        for lane in bits(self.raw.lanes) {
+    pub fn each(&self, f: impl FnMut(usize, R::Item<'a>)) {
+        self.each_of(u64::MAX, f);
+    }
+
+    /// As [`Block::each`], for those of the rows that are set in `lanes`.
+    pub fn each_of(&self, lanes: u64, mut f: impl FnMut(usize, R::Item<'a>)) {
+        for lane in bits(self.raw.lanes & lanes) {
             let at = self.base + lane as usize;
             let chunk = self.chunk;
             let row = self.raw.first + lane;
@@ -473,6 +478,50 @@ impl ReadCols for Taints {
     type Cols<'a> = (u64, u64);
     fn cols(chunk: &Chunk, base: usize) -> (u64, u64) {
         (chunk.objects.hard_taints[base / LANES], chunk.objects.soft_taints[base / LANES])
+    }
+}
+
+/// The images of 64 nodes.
+#[derive(Clone, Copy)]
+pub struct ImageCols<'a> {
+    images: &'a hashbrown::HashMap<Istr, RowBits>,
+    block: usize,
+}
+
+impl ImageCols<'_> {
+    /// The rows that have an image of this name.
+    pub fn with(&self, name: &Istr) -> u64 {
+        self.images.get(name).map_or(0, |rows| rows[self.block])
+    }
+}
+
+impl ReadCols for Images {
+    type Cols<'a> = ImageCols<'a>;
+    fn cols<'a>(chunk: &'a Chunk, base: usize) -> ImageCols<'a> {
+        ImageCols { images: &chunk.objects.images, block: base / LANES }
+    }
+}
+
+/// The host ports in use on 64 nodes.
+#[derive(Clone, Copy)]
+pub struct PortCols<'a> {
+    ports: &'a [(u8, HostPort)],
+    block: usize,
+}
+
+impl<'a> PortCols<'a> {
+    /// The ports with the lane of their node, in no promised order.
+    pub fn iter(&self) -> impl Iterator<Item = (usize, &'a HostPort)> {
+        let block = self.block;
+        let ports = self.ports.iter().map(|(row, port)| (usize::from(*row), port));
+        ports.filter(move |(row, _)| row / LANES == block).map(|(row, port)| (row % LANES, port))
+    }
+}
+
+impl ReadCols for Ports {
+    type Cols<'a> = PortCols<'a>;
+    fn cols<'a>(chunk: &'a Chunk, base: usize) -> PortCols<'a> {
+        PortCols { ports: &chunk.usage.ports, block: base / LANES }
     }
 }
 

@@ -1,4 +1,83 @@
-//! Plimsoll's in-tree scheduling policies, one file each
+//! Plimsoll's in-tree scheduling policies, one file each, and the registry that makes them by name.
+//!
+//! Each plugin does what kube-scheduler 1.36's plugin of the same name does, reasons and integers included. A plugin
+//! is registered by one line in [`IN_TREE`].
+
+mod columns;
+mod decode;
+mod hints;
+#[cfg(test)]
+mod testing;
+mod unsupported;
 
 pub mod args;
 pub mod catalog;
+pub mod default_binder;
+pub mod image_locality;
+pub mod node_affinity;
+pub mod node_name;
+pub mod node_ports;
+pub mod node_resources_balanced_allocation;
+pub mod node_resources_fit;
+pub mod node_unschedulable;
+pub mod priority_sort;
+pub mod scheduling_gates;
+pub mod taint_toleration;
+
+use plimsoll_framework::extensions::Extensions;
+
+pub use decode::{ArgsError, RawArgs};
+pub use unsupported::unsupported;
+
+/// A plugin that can be made.
+#[derive(Clone, Copy, Debug)]
+pub struct Entry {
+    /// Its name in configurations, messages and metrics.
+    pub name: &'static str,
+    /// What its score counts unless the configuration says otherwise; 0 for plugins without a score.
+    pub default_weight: i64,
+    /// Makes it from its arguments. Fails when they cannot be read.
+    pub build: fn(RawArgs<'_>) -> Result<Extensions, ArgsError>,
+}
+
+/// The plugins there are, in the order in which the default configuration enables them.
+pub static IN_TREE: &[Entry] = &[
+    entry("SchedulingGates", 0, |_| {
+        Ok(Extensions::of(scheduling_gates::SchedulingGates).enqueue().pre_enqueue().done())
+    }),
+    entry("PrioritySort", 0, |_| Ok(Extensions::of(priority_sort::PrioritySort).queue_sort().done())),
+    entry("NodeUnschedulable", 0, |_| {
+        Ok(Extensions::of(node_unschedulable::NodeUnschedulable::default()).enqueue().filter().done())
+    }),
+    entry("NodeName", 0, |_| Ok(Extensions::of(node_name::NodeName).enqueue().filter().done())),
+    entry("TaintToleration", 3, |_| {
+        Ok(Extensions::of(taint_toleration::TaintToleration).enqueue().filter().pre_score().score().done())
+    }),
+    entry("NodeAffinity", 2, |args| {
+        let plugin = decode::node_affinity(args)?;
+        Ok(Extensions::of(plugin).enqueue().pre_filter().filter().pre_score().score().done())
+    }),
+    entry("NodePorts", 0, |_| Ok(Extensions::of(node_ports::NodePorts).enqueue().pre_filter().filter().done())),
+    entry("NodeResourcesFit", 1, |args| {
+        let plugin = decode::node_resources_fit(args)?;
+        Ok(Extensions::of(plugin).enqueue().pre_filter().filter().pre_score().score().done())
+    }),
+    entry("NodeResourcesBalancedAllocation", 1, |args| {
+        Ok(Extensions::of(decode::balanced_allocation(args)?).pre_score().score().done())
+    }),
+    entry("ImageLocality", 1, |_| Ok(Extensions::of(image_locality::ImageLocality).score().done())),
+    entry("DefaultBinder", 0, |_| Ok(Extensions::of(default_binder::DefaultBinder).bind().done())),
+];
+
+const fn entry(
+    name: &'static str,
+    default_weight: i64,
+    build: fn(RawArgs<'_>) -> Result<Extensions, ArgsError>,
+) -> Entry {
+    Entry { name, default_weight, build }
+}
+
+/// The plugin of this name, if it is one of [`IN_TREE`].
+pub fn lookup(name: &str) -> Option<&'static Entry> {
+    IN_TREE.iter().find(|entry| entry.name == name)
+}

@@ -1,0 +1,188 @@
+//! NodeResourcesBalancedAllocation (PreScore, Score): prefers nodes of which the pod makes the resources used more
+//! evenly. Reference section 4.7.
+
+use plimsoll_framework::intern::Istr;
+use plimsoll_framework::plugin::{Plugin, PreScore, Score};
+use plimsoll_framework::pod::PodSpecInfo;
+use plimsoll_framework::read::{Allocatable, Amounts, Block, Requested, ResourceColumns, ResourceNumbers, Spec};
+use plimsoll_framework::resources::is_scalar;
+
+use crate::columns::Column;
+
+/// Prefers nodes that the pod brings into balance.
+#[derive(Clone, Debug)]
+pub struct NodeResourcesBalancedAllocation {
+    resources: Vec<Istr>,
+}
+
+impl Default for NodeResourcesBalancedAllocation {
+    fn default() -> Self {
+        Self::new(vec!["cpu".into(), "memory".into()])
+    }
+}
+
+impl NodeResourcesBalancedAllocation {
+    /// The plugin, looking at these resources.
+    pub fn new(resources: Vec<Istr>) -> Self {
+        Self { resources }
+    }
+
+    fn asks_for_none(&self, pod: &PodSpecInfo) -> bool {
+        self.resources.iter().all(|name| pod.requests.used.get(name) == 0)
+    }
+}
+
+impl Plugin for NodeResourcesBalancedAllocation {
+    const NAME: &'static str = "NodeResourcesBalancedAllocation";
+}
+
+impl PreScore for NodeResourcesBalancedAllocation {
+    type Pod = Spec;
+    type Cluster = ();
+
+    fn pre_score(&self, pod: &PodSpecInfo, (): ()) -> bool {
+        !self.asks_for_none(pod)
+    }
+}
+
+/// What a pod asks for of the resources that are compared.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Shares(Box<[(Column, i64)]>);
+
+impl Score for NodeResourcesBalancedAllocation {
+    type Pod = Spec;
+    type Cluster = ResourceColumns;
+    type Node = (Allocatable, Requested);
+    type State = Shares;
+
+    fn prepare(&self, pod: &PodSpecInfo, numbers: ResourceNumbers<'_>) -> Option<Shares> {
+        let asked = self.resources.iter().map(|name| (name, pod.requests.used.get(name)));
+        let shares = asked
+            .filter(|(name, amount)| *amount != 0 || !is_scalar(name))
+            .filter_map(|(name, amount)| Some((Column::of(name, numbers)?, amount)));
+        (!self.asks_for_none(pod)).then(|| Shares(shares.collect()))
+    }
+
+    fn score(&self, shares: &Shares, (allocatable, requested): (Amounts<'_>, Amounts<'_>)) -> i64 {
+        let fractions = |with_pod: bool| {
+            shares.0.iter().filter_map(move |(column, amount)| {
+                let capacity = column.amount(&allocatable);
+                let used = column.amount(&requested).saturating_add(if with_pod { *amount } else { 0 });
+                (capacity > 0).then(|| fraction(used, capacity))
+            })
+        };
+        score(balance(deviation(fractions(true))), balance(deviation(fractions(false))))
+    }
+
+    fn score_block(&self, shares: &Shares, block: &Block<'_, Self::Node>, out: &mut [i64; 64]) {
+        // Two resources are what nearly everybody compares. With more, each node's own set of resources decides how
+        // the deviation is taken.
+        let [(first, first_amount), (second, second_amount)] = &*shares.0 else {
+            return block.each(|lane, node| out[lane] = self.score(shares, node));
+        };
+        let (allocatable, requested) = block.cols();
+        let (capacity, used) = (first.lanes(&allocatable), first.lanes(&requested));
+        let (other_capacity, other_used) = (second.lanes(&allocatable), second.lanes(&requested));
+        for lane in 0..64 {
+            let both = (capacity[lane] > 0) & (other_capacity[lane] > 0);
+            let balance_with = |amount: i64, other_amount: i64| {
+                let a = fraction(used[lane].saturating_add(amount), capacity[lane]);
+                let b = fraction(other_used[lane].saturating_add(other_amount), other_capacity[lane]);
+                balance(if both { ((a - b) / 2.0).abs() } else { 0.0 })
+            };
+            out[lane] = score(balance_with(*first_amount, *second_amount), balance_with(0, 0));
+        }
+    }
+}
+
+/// How much of a resource is in use, at most 1.
+fn fraction(used: i64, capacity: i64) -> f64 {
+    (used as f64 / capacity as f64).min(1.0)
+}
+
+/// The standard deviation of the fractions, in the order of operations that upstream has: the last bit counts.
+fn deviation(fractions: impl Iterator<Item = f64> + Clone) -> f64 {
+    let mut count = 0;
+    let mut total = 0.0;
+    for fraction in fractions.clone() {
+        count += 1;
+        total += fraction;
+    }
+    let mut fractions = fractions;
+    match count {
+        0 | 1 => 0.0,
+        2 => match (fractions.next(), fractions.next()) {
+            (Some(a), Some(b)) => ((a - b) / 2.0).abs(),
+            _ => 0.0,
+        },
+        _ => {
+            let mean = total / f64::from(count);
+            let squares = fractions.fold(0.0, |sum, fraction| sum + (fraction - mean) * (fraction - mean));
+            (squares / f64::from(count)).sqrt()
+        }
+    }
+}
+
+/// How even the use of a node is, 0 to 100, given how far its fractions deviate.
+#[expect(
+    clippy::cast_possible_truncation,
+    reason = "cut to an integer as upstream does; by way of 32 bits, which is done for several numbers at once"
+)]
+fn balance(deviation: f64) -> i64 {
+    i64::from(((1.0 - deviation) * 100.0) as i32)
+}
+
+/// The score of a node whose balance the pod changes. A pod that changes nothing gets 75.
+fn score(with: i64, without: i64) -> i64 {
+    50 + (50 + with - without) / 2
+}
+
+#[cfg(test)]
+mod tests {
+    use plimsoll_framework::extensions::Extensions;
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::testing::{pod, score_one};
+
+    fn asking(cpu: &str, memory: &str, gpus: &str) -> Value {
+        let requests = json!({"cpu": cpu, "memory": memory, "example.com/gpu": gpus});
+        json!({"spec": {"containers": [{"resources": {"requests": requests}}]}})
+    }
+
+    #[test]
+    fn a_pod_that_evens_things_out_is_welcome() {
+        let node = json!({"metadata": {"name": "n"},
+                          "status": {"allocatable": {"cpu": "10", "memory": "10", "example.com/gpu": "4"}}});
+        let by_three = vec!["cpu".into(), "memory".into(), "example.com/gpu".into()];
+        let two = NodeResourcesBalancedAllocation::default;
+        let three = || NodeResourcesBalancedAllocation::new(by_three.clone());
+        let rows = [
+            // Fractions .5 and .5 of an empty node: balanced before and after.
+            (two(), asking("5", "5", "0"), vec![], 75),
+            // .8 and .2: 70 after, 100 before.
+            (two(), asking("8", "2", "0"), vec![], 60),
+            // .8 and .2 on the node, the pod brings .0 and .6: 100 after, 70 before.
+            (two(), asking("0", "6", "0"), vec![asking("8", "2", "0")], 90),
+            // More than there is counts as all of it.
+            (two(), asking("20", "10", "0"), vec![], 75),
+            // Without a GPU in the pod, two resources are left of three.
+            (three(), asking("8", "2", "0"), vec![], 60),
+            // 1, .5, .25: mean .583, deviation .3118; 68 after.
+            (three(), asking("10", "5", "1"), vec![], 59),
+        ];
+        for (plugin, asked, running, expect) in rows {
+            let answer = score_one(&Extensions::of(plugin).score().done(), &asked, &node, &running);
+            assert_eq!(answer, Some(expect), "{asked} {running:?}");
+        }
+    }
+
+    #[test]
+    fn a_pod_that_asks_for_none_of_the_resources_has_no_score() {
+        let plugin = NodeResourcesBalancedAllocation::default();
+        assert!(!plugin.pre_score(&pod(asking("0", "0", "1")).spec, ()));
+        assert!(plugin.pre_score(&pod(asking("0", "1", "0")).spec, ()));
+        let node = json!({"metadata": {"name": "n"}});
+        assert_eq!(score_one(&Extensions::of(plugin).score().done(), &asking("0", "0", "0"), &node, &[]), None);
+    }
+}

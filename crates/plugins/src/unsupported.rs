@@ -1,0 +1,100 @@
+//! Pods that need a plugin which is not built yet. They wait, and say what for: to place them without that plugin would
+//! break a rule they ask for.
+
+use plimsoll_framework::pod::{PodInfo, PodSpecInfo, VolumeUse};
+
+/// A rule of the pod, the plugin that would see to it, and where the rule is written.
+struct Need {
+    plugin: &'static str,
+    field: &'static str,
+    applies: fn(&PodSpecInfo) -> bool,
+}
+
+static NEEDS: [Need; 7] = [
+    Need {
+        plugin: "VolumeRestrictions",
+        field: "spec.volumes",
+        applies: |spec| spec.volumes.iter().any(|v| matches!(v, VolumeUse::Disk(_))),
+    },
+    Need {
+        plugin: "VolumeBinding",
+        field: "spec.volumes",
+        applies: |spec| spec.volumes.iter().any(|v| matches!(v, VolumeUse::Claim { .. } | VolumeUse::Ephemeral(_))),
+    },
+    Need {
+        plugin: "PodTopologySpread",
+        field: "spec.topologySpreadConstraints",
+        applies: |spec| spec.spread.iter().any(|constraint| constraint.hard),
+    },
+    Need {
+        plugin: "InterPodAffinity",
+        field: "spec.affinity.podAffinity",
+        applies: |spec| !spec.pod_affinity.required.is_empty(),
+    },
+    Need {
+        plugin: "InterPodAffinity",
+        field: "spec.affinity.podAntiAffinity",
+        applies: |spec| !spec.pod_affinity.anti_required.is_empty(),
+    },
+    Need { plugin: "DynamicResources", field: "spec.resourceClaims", applies: |spec| !spec.resource_claims.is_empty() },
+    Need { plugin: "NodeDeclaredFeatures", field: "spec", applies: |spec| !spec.required_features.is_empty() },
+];
+
+/// Why `pod` cannot be placed by this version, if it cannot: it asks for something that only a plugin not yet built
+/// sees to. `is_disabled` says which plugins the profile has switched off; nobody sees to those anywhere.
+///
+/// Only rules count. What is merely preferred (`ScheduleAnyway`, `preferredDuringScheduling...`) shifts scores and
+/// holds no pod back.
+pub fn unsupported(pod: &PodInfo, is_disabled: &dyn Fn(&str) -> bool) -> Option<String> {
+    let need = NEEDS.iter().find(|need| (need.applies)(&pod.spec) && !is_disabled(need.plugin))?;
+    Some(format!("needs {} ({}), which this version does not support yet", need.plugin, need.field))
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::testing::pod;
+
+    #[test]
+    fn rules_nobody_sees_to_hold_a_pod_back() {
+        let term = json!([{"topologyKey": "zone", "labelSelector": {}}]);
+        let weighted = json!([{"weight": 1, "podAffinityTerm": term[0]}]);
+        let spread = |when: &str| {
+            json!({"topologySpreadConstraints": [
+            {"maxSkew": 1, "topologyKey": "zone", "whenUnsatisfiable": when}]})
+        };
+        let rows = [
+            (json!({}), None),
+            (json!({"volumes": [{"name": "v", "emptyDir": {}}]}), None),
+            (
+                json!({"affinity": {"podAntiAffinity": {"preferredDuringSchedulingIgnoredDuringExecution": weighted}}}),
+                None,
+            ),
+            (spread("ScheduleAnyway"), None),
+            (spread("DoNotSchedule"), Some(("PodTopologySpread", "spec.topologySpreadConstraints"))),
+            (
+                json!({"affinity": {"podAntiAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": term}}}),
+                Some(("InterPodAffinity", "spec.affinity.podAntiAffinity")),
+            ),
+            (
+                json!({"affinity": {"podAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": term}}}),
+                Some(("InterPodAffinity", "spec.affinity.podAffinity")),
+            ),
+            (
+                json!({"volumes": [{"name": "v", "persistentVolumeClaim": {"claimName": "c"}}]}),
+                Some(("VolumeBinding", "spec.volumes")),
+            ),
+            (json!({"volumes": [{"name": "v", "rbd": {}}]}), Some(("VolumeRestrictions", "spec.volumes"))),
+            (json!({"resourceClaims": [{"name": "c"}]}), Some(("DynamicResources", "spec.resourceClaims"))),
+            (json!({"hostNetwork": true, "hostUsers": false}), Some(("NodeDeclaredFeatures", "spec"))),
+        ];
+        for (spec, expect) in rows {
+            let pod = pod(json!({"spec": spec}));
+            let text = |(plugin, field)| format!("needs {plugin} ({field}), which this version does not support yet");
+            assert_eq!(unsupported(&pod, &|_| false), expect.map(text), "{spec}");
+            assert_eq!(unsupported(&pod, &|_| true), None, "{spec}");
+        }
+    }
+}
