@@ -6,6 +6,7 @@
 //! stormy class of calls cannot hold up another.
 
 mod config;
+mod limit;
 mod observe;
 mod raw;
 mod transport;
@@ -15,6 +16,7 @@ use std::fmt;
 use kube::Client;
 
 pub use config::{ClientError, Source};
+pub use limit::RateLimit;
 pub use raw::{CallError, MAX_RESPONSE_BYTES, RawRequest, RawResponse, describe, send, within};
 
 use crate::metrics::RestClientMetrics;
@@ -43,6 +45,19 @@ pub struct Clients {
     pub events: Client,
     /// The leader election's Lease: must get through whatever the others do.
     pub lease: Client,
+}
+
+impl Clients {
+    /// The same client for every purpose: simple, but one purpose can hold up another.
+    pub fn from_one(client: Client) -> Self {
+        Self {
+            watch: client.clone(),
+            bind: client.clone(),
+            status: client.clone(),
+            events: client.clone(),
+            lease: client,
+        }
+    }
 }
 
 impl Cluster {

@@ -11,6 +11,7 @@ use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::time::Duration;
 
+use hashbrown::HashSet;
 use plimsoll_engine::decide::Proposal;
 use plimsoll_engine::effect::Effect;
 use plimsoll_engine::engine::Engine;
@@ -35,8 +36,8 @@ const IDLE: Duration = Duration::from_secs(1);
 /// What the owner can be told.
 enum Message {
     Events(Vec<Event>),
-    /// Everything sent before this has been taken in: the check passes.
-    Passed(Check),
+    /// Everything sent before this has been taken in: the list of this number is complete.
+    Synced(usize, Check),
     Proposed {
         worker: usize,
         proposals: Vec<Proposal>,
@@ -69,9 +70,9 @@ impl Inbox {
         self.send(Message::Events(events));
     }
 
-    /// Lets a check pass once everything sent so far has been taken in.
-    pub fn passed(&self, check: Check) {
-        self.send(Message::Passed(check));
+    /// A list is complete: its check passes once everything sent so far has been taken in.
+    pub fn synced(&self, list: usize, check: Check) {
+        self.send(Message::Synced(list, check));
     }
 
     /// Whether pods may be popped.
@@ -138,15 +139,21 @@ pub struct Driver {
     heartbeat: Heartbeat,
     workers: Option<Workers>,
     leading: bool,
+    /// The lists that have not been read yet. Before all are, nothing is decided: what is not known to be there
+    /// would be given away.
+    unlisted: HashSet<usize>,
     draining: Option<oneshot::Sender<()>>,
     stopping: bool,
 }
 
 impl Driver {
-    /// A driver with `workers` deciding threads; with one, the owner decides itself.
+    /// A driver with `workers` deciding threads; with one, the owner decides itself. It begins when `lists` lists have
+    /// been read.
+    #[expect(clippy::too_many_arguments, reason = "each is another thing, and there is one caller")]
     pub fn new(
         engine: Engine,
         workers: usize,
+        lists: usize,
         (inbox, incoming): (&Inbox, Incoming),
         outbox: mpsc::UnboundedSender<Effect>,
         clock: Clock,
@@ -164,6 +171,7 @@ impl Driver {
             heartbeat,
             workers,
             leading: false,
+            unlisted: (0..lists).collect(),
             draining: None,
             stopping: false,
         }
@@ -216,7 +224,10 @@ impl Driver {
                     self.engine.handle(now, event);
                 }
             }
-            Message::Passed(check) => check.pass(),
+            Message::Synced(list, check) => {
+                self.unlisted.remove(&list);
+                check.pass();
+            }
             Message::Proposed { worker, proposals, took } => {
                 self.observer.decided(proposals.len(), took);
                 self.engine.propose(self.clock.now(), proposals);
@@ -233,7 +244,7 @@ impl Driver {
 
     /// Decides pods, or hands them out to be decided; whether the owner itself did something.
     fn work(&mut self) -> bool {
-        if self.draining.is_some() || !self.leading {
+        if self.draining.is_some() || !self.leading || !self.unlisted.is_empty() {
             return false;
         }
         let mut worked = false;

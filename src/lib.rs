@@ -9,4 +9,6 @@ pub mod lease;
 pub mod logging;
 pub mod metrics;
 pub mod reflector;
+pub mod registry;
+pub mod scheduler;
 pub mod write;

@@ -59,31 +59,31 @@ trait Sink<K>: Send {
 }
 
 impl Reflectors {
-    /// Watches pods until `stop`. `synced` passes once the first list is in.
-    pub async fn pods(self: Arc<Self>, synced: Check, stop: CancellationToken) {
+    /// Watches pods until `stop`. `synced` passes once the first list, which the driver knows as number `list`, is in.
+    pub async fn pods(self: Arc<Self>, list: usize, synced: Check, stop: CancellationToken) {
         let config = config().fields(UNFINISHED_PODS);
         let mut pods = Pods { parser: PodParser::new(self.annotation_keys.clone()), listed: Vec::new() };
         // Objects are decoded straight into structs. A server that sends one that does not decode would keep the list
         // from ever being read, so from then on each object is cut out first and decoded by itself, which takes longer.
         let api = Api::<Slim<api::Pod, false>>::all(self.client.clone());
-        if self.reflect("Pod", api, config.clone(), &mut pods, &synced, &stop).await == Ended::Undecodable {
+        if self.reflect("Pod", api, config.clone(), &mut pods, (list, &synced), &stop).await == Ended::Undecodable {
             let api = Api::<Slim<api::Pod, true>>::all(self.client.clone());
-            self.reflect("Pod", api, config, &mut pods, &synced, &stop).await;
+            self.reflect("Pod", api, config, &mut pods, (list, &synced), &stop).await;
         }
     }
 
     /// Watches nodes until `stop`. `synced` passes once the first list is in.
-    pub async fn nodes(self: Arc<Self>, synced: Check, stop: CancellationToken) {
+    pub async fn nodes(self: Arc<Self>, list: usize, synced: Check, stop: CancellationToken) {
         let mut nodes = Nodes { annotation_keys: self.annotation_keys.clone(), listed: HashSet::new() };
         let api = Api::<Slim<api::Node, false>>::all(self.client.clone());
-        if self.reflect("Node", api, config(), &mut nodes, &synced, &stop).await == Ended::Undecodable {
+        if self.reflect("Node", api, config(), &mut nodes, (list, &synced), &stop).await == Ended::Undecodable {
             let api = Api::<Slim<api::Node, true>>::all(self.client.clone());
-            self.reflect("Node", api, config(), &mut nodes, &synced, &stop).await;
+            self.reflect("Node", api, config(), &mut nodes, (list, &synced), &stop).await;
         }
     }
 
     /// Watches a further kind that some plugin declared, until `stop`.
-    pub async fn objects(self: Arc<Self>, kind: KindRef, synced: Check, stop: CancellationToken) {
+    pub async fn objects(self: Arc<Self>, list: usize, kind: KindRef, synced: Check, stop: CancellationToken) {
         let version =
             if kind.group.is_empty() { kind.version.to_owned() } else { format!("{}/{}", kind.group, kind.version) };
         let resource = ApiResource {
@@ -95,7 +95,7 @@ impl Reflectors {
         };
         let api = Api::<DynamicObject>::all_with(self.client.clone(), &resource);
         let mut objects = Objects { kind, listed: HashSet::new() };
-        self.reflect(kind.plural, api, config(), &mut objects, &synced, &stop).await;
+        self.reflect(kind.plural, api, config(), &mut objects, (list, &synced), &stop).await;
     }
 
     async fn reflect<K>(
@@ -104,7 +104,7 @@ impl Reflectors {
         api: Api<K>,
         config: watcher::Config,
         sink: &mut impl Sink<K>,
-        synced: &Check,
+        synced: (usize, &Check),
         stop: &CancellationToken,
     ) -> Ended
     where
@@ -124,7 +124,7 @@ impl Reflectors {
         name: &str,
         stream: impl Stream<Item = watcher::Result<watcher::Event<K>>>,
         sink: &mut impl Sink<K>,
-        synced: &Check,
+        (list, synced): (usize, &Check),
         metrics: &WatchMetrics,
     ) -> Ended {
         let mut stream = std::pin::pin!(stream);
@@ -145,7 +145,7 @@ impl Reflectors {
                 Ok(watcher::Event::InitDone) => {
                     batch.push(sink.list_ends());
                     self.inbox.events(std::mem::take(&mut batch));
-                    self.inbox.passed(synced.clone());
+                    self.inbox.synced(list, synced.clone());
                 }
                 Ok(watcher::Event::Apply(object)) => {
                     metrics.events.at(WatchEventType::Modified).inc();

@@ -21,7 +21,7 @@ use tokio::sync::{Semaphore, mpsc};
 use tokio::time::sleep;
 use tokio_util::task::TaskTracker;
 
-use crate::client::{CallError, Clients, RawRequest, RawResponse, describe, send};
+use crate::client::{CallError, Clients, RateLimit, RawRequest, RawResponse, describe, send};
 use crate::driver::{Clock, Inbox};
 use crate::lease::Fence;
 use crate::metrics::Metrics;
@@ -54,6 +54,8 @@ pub struct WriterSettings {
     pub annotation_keys: Vec<Istr>,
     /// Who records events: the part of `reportingInstance` behind the scheduler's name.
     pub instance: String,
+    /// Calls a second and at once for each of the lanes; `None` leaves it to the server to say when it is too much.
+    pub limit: Option<(f64, u32)>,
 }
 
 /// The lanes, shared by all calls under way.
@@ -62,6 +64,8 @@ struct Lanes {
     bind: Semaphore,
     status: Semaphore,
     other: Semaphore,
+    bind_limit: Option<RateLimit>,
+    status_limit: Option<RateLimit>,
     /// Tells the writer that a pod's status write has ended.
     status_done: mpsc::UnboundedSender<Uid>,
 }
@@ -90,7 +94,10 @@ impl Writer {
         let (status_done, done) = mpsc::unbounded_channel();
         let calls = TaskTracker::new();
         let events = events::Recorder::start(&settings, &calls);
+        let limit = || settings.limit.and_then(|(qps, burst)| RateLimit::new(qps, burst));
         let lanes = Lanes {
+            bind_limit: limit(),
+            status_limit: limit(),
             settings,
             bind: Semaphore::new(BIND_LANE),
             status: Semaphore::new(STATUS_LANE),
@@ -230,6 +237,13 @@ impl Lanes {
         } else if gauge.get() != 0 {
             gauge.set(0);
         }
+    }
+}
+
+/// Waits for a lane's turn, where there is a limit.
+async fn turn(limit: Option<&RateLimit>) {
+    if let Some(limit) = limit {
+        limit.wait().await;
     }
 }
 

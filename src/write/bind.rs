@@ -13,7 +13,7 @@ use plimsoll_framework::plugin::{BindVerdict, Write};
 use serde::Serialize;
 use tokio::time::{Instant, sleep};
 
-use super::{Lanes, PodRead, pod_path, refusal, segment};
+use super::{Lanes, PodRead, pod_path, refusal, segment, turn};
 use crate::client::{CallError, RawRequest, RawResponse, describe, send};
 use crate::metrics::BindingResult;
 
@@ -135,6 +135,7 @@ impl Lanes {
         };
         let path = pod_path(key, "binding");
         for attempt in 0_u32.. {
+            turn(self.bind_limit.as_ref()).await;
             // Asked as late as can be: from here to the server there is nothing to wait for but the server.
             if !self.settings.fence.may_bind(Instant::now()) {
                 return Said::Failed("this replica does not lead any more".to_owned());

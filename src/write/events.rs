@@ -18,8 +18,8 @@ use serde_json::json;
 use tokio::sync::mpsc;
 use tokio_util::task::TaskTracker;
 
-use super::{CALL_TIMEOUT, WriterSettings, refusal, segment};
-use crate::client::{RawRequest, describe, send};
+use super::{CALL_TIMEOUT, WriterSettings, refusal, segment, turn};
+use crate::client::{RateLimit, RawRequest, describe, send};
 
 /// Events that may wait to be written.
 const WAITING: usize = 1_000;
@@ -67,14 +67,16 @@ pub(super) struct Recorder {
 impl Recorder {
     pub(super) fn start(settings: &WriterSettings, tasks: &TaskTracker) -> Self {
         let (calls, incoming) = mpsc::channel::<Call>(WAITING);
+        let limit = settings.limit.and_then(|(qps, burst)| RateLimit::new(qps, burst)).map(Arc::new);
         let incoming = Arc::new(tokio::sync::Mutex::new(incoming));
         for _ in 0..LANE {
-            let (incoming, client, metrics) =
-                (Arc::clone(&incoming), settings.clients.events.clone(), Arc::clone(&settings.metrics));
+            let (incoming, limit) = (Arc::clone(&incoming), limit.clone());
+            let (client, metrics) = (settings.clients.events.clone(), Arc::clone(&settings.metrics));
             tasks.spawn(async move {
                 loop {
                     let call = incoming.lock().await.recv().await;
                     let Some(call) = call else { return };
+                    turn(limit.as_deref()).await;
                     write(&client, &metrics, call).await;
                 }
             });

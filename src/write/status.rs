@@ -8,7 +8,7 @@ use plimsoll_engine::effect::StatusUpdate;
 use serde_json::{Map, Value, json};
 use tokio::time::sleep;
 
-use super::{CALL_TIMEOUT, Lanes, is_transient, pod_path, refusal};
+use super::{CALL_TIMEOUT, Lanes, is_transient, pod_path, refusal, turn};
 use crate::client::{RawRequest, describe, send};
 
 /// How often a status write is tried.
@@ -54,6 +54,7 @@ impl Lanes {
         let body = bytes::Bytes::from(patch(update, Timestamp::now()).to_string());
         let path = pod_path(&update.key, "status");
         for attempt in 1..=TRIES {
+            turn(self.status_limit.as_ref()).await;
             let request = RawRequest {
                 method: Method::PATCH,
                 path: &path,

@@ -1,0 +1,157 @@
+//! The plugins there are, and the profiles made of them.
+
+use std::sync::Arc;
+
+use anyhow::Context as _;
+use hashbrown::{HashMap, HashSet};
+use plimsoll_engine::engine::Admission;
+use plimsoll_engine::profile::{Profile, ProfileBuilder};
+use plimsoll_framework::extensions::Extensions;
+use plimsoll_framework::point::Point;
+use plimsoll_plugins::{Entry, IN_TREE};
+
+use crate::config::{Config, ProfileConfig};
+
+/// The plugins that a scheduler can be made of: the in-tree ones, and those that are added.
+#[derive(Clone, Debug)]
+pub struct Registry {
+    entries: Vec<Entry>,
+}
+
+impl Default for Registry {
+    fn default() -> Self {
+        Self { entries: IN_TREE.to_vec() }
+    }
+}
+
+impl Registry {
+    /// Adds a plugin; one of the same name is replaced.
+    pub fn add(&mut self, entry: Entry) {
+        self.entries.retain(|e| e.name != entry.name);
+        self.entries.push(entry);
+    }
+
+    /// Whether there is a plugin of this name.
+    pub fn contains(&self, name: &str) -> bool {
+        self.get(name).is_some()
+    }
+
+    fn get(&self, name: &str) -> Option<&Entry> {
+        self.entries.iter().find(|e| e.name == name)
+    }
+
+    /// Makes the profiles of a configuration. Plugins that it enables by default and that are not built are left out.
+    ///
+    /// # Errors
+    /// When a plugin refuses its arguments, or a profile lacks what every profile needs.
+    pub fn profiles(&self, config: &Config) -> anyhow::Result<Vec<Profile>> {
+        config
+            .profiles
+            .iter()
+            .map(|p| self.profile(p).with_context(|| format!("making profile {:?}", p.scheduler_name)))
+            .collect()
+    }
+
+    fn profile(&self, config: &ProfileConfig) -> anyhow::Result<Profile> {
+        let mut builder = ProfileBuilder::new(config.scheduler_name.as_str().into());
+        let mut made: HashMap<&'static str, Extensions> = HashMap::new();
+        for point in Point::ALL {
+            for enabled in config.plugins.at(point) {
+                let Some(entry) = self.get(&enabled.name) else { continue };
+                let plugin = match made.entry(entry.name) {
+                    hashbrown::hash_map::Entry::Occupied(made) => made.into_mut(),
+                    hashbrown::hash_map::Entry::Vacant(place) => {
+                        let args = config.args.get(entry.name).map(serde_json::to_value).transpose();
+                        let args = args.with_context(|| format!("reading the arguments of {}", entry.name))?;
+                        place.insert((entry.build)(args.as_ref())?)
+                    }
+                };
+                builder.enable(point, plugin, i64::from(enabled.weight))?;
+            }
+        }
+        Ok(builder.build()?)
+    }
+
+    /// The plugins that a configuration enables by default and that are not built, each once.
+    pub fn left_out(&self, config: &Config) -> Vec<String> {
+        let enabled = config.profiles.iter().flat_map(|p| Point::ALL.into_iter().flat_map(|point| p.plugins.at(point)));
+        let mut names: Vec<String> = enabled.map(|e| e.name.clone()).filter(|name| !self.contains(name)).collect();
+        names.sort();
+        names.dedup();
+        names
+    }
+
+    /// Holds back pods whose rules only a plugin that is not built would see to. Whoever switched such a plugin off in
+    /// a profile does not want the rule.
+    pub fn admission(&self, config: &Config) -> Admission {
+        let wanted: HashMap<String, HashSet<String>> = config
+            .profiles
+            .iter()
+            .map(|p| {
+                let names = Point::ALL.into_iter().flat_map(|point| p.plugins.at(point)).map(|e| e.name.clone());
+                (p.scheduler_name.clone(), names.collect())
+            })
+            .collect();
+        let built: HashSet<&'static str> = self.entries.iter().map(|e| e.name).collect();
+        Arc::new(move |pod, profile| {
+            let wanted = wanted.get(profile.name.as_str())?;
+            let not_missed = |plugin: &str| built.contains(plugin) || !wanted.contains(plugin);
+            plimsoll_plugins::unsupported(pod, &not_missed)
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use plimsoll_plugins::catalog::Catalog;
+
+    use super::*;
+
+    #[test]
+    fn the_default_profile_is_made_of_what_is_built() {
+        let profiles = Registry::default().profiles(&Config::default()).unwrap();
+        let filters: Vec<&str> = profiles[0].filter.iter().map(|f| f.name).collect();
+        assert_eq!(
+            filters,
+            ["NodeUnschedulable", "NodeName", "TaintToleration", "NodeAffinity", "NodePorts", "NodeResourcesFit"]
+        );
+        let scores: Vec<(&str, i64)> = profiles[0].score.iter().map(|s| (s.name, s.weight)).collect();
+        assert_eq!(
+            scores,
+            [
+                ("TaintToleration", 3),
+                ("NodeAffinity", 2),
+                ("NodeResourcesFit", 1),
+                ("NodeResourcesBalancedAllocation", 1),
+                ("ImageLocality", 1)
+            ]
+        );
+    }
+
+    #[test]
+    fn plugins_extend_the_points_that_the_catalog_says() {
+        let catalog = Catalog::in_tree();
+        for entry in IN_TREE {
+            let built = (entry.build)(None).unwrap().points();
+            let info = catalog.get(entry.name).unwrap();
+            let listed: Vec<Point> = info.points.iter().copied().filter(|p| *p <= Point::PostBind).collect();
+            assert_eq!(built, listed, "{}", entry.name);
+        }
+    }
+
+    #[test]
+    fn pods_whose_rules_nobody_would_see_to_are_held_back() {
+        let config = Config::default();
+        let registry = Registry::default();
+        let admission = registry.admission(&config);
+        let profile = registry.profiles(&config).unwrap().remove(0);
+        let pod = |spec: &str| {
+            let json = format!(r#"{{"metadata":{{"name":"p","namespace":"d"}},"spec":{spec}}}"#);
+            plimsoll_framework::pod::PodParser::default().parse(&serde_json::from_str(&json).unwrap())
+        };
+        let claim = pod(r#"{"volumes":[{"name":"v","persistentVolumeClaim":{"claimName":"c"}}]}"#);
+        let needs = "needs VolumeBinding (spec.volumes), which this version does not support yet";
+        assert_eq!(admission(&claim, &profile).as_deref(), Some(needs));
+        assert_eq!(admission(&pod("{}"), &profile), None);
+    }
+}
