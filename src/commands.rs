@@ -1,3 +1,138 @@
-//! The commands of the program, one file each.
+//! The commands of the program.
+//!
+//! Exit codes: 0 done, 1 failed, 2 wrong usage or input. Results go to standard output, everything else to standard
+//! error.
 
+#[cfg(feature = "tools")]
+pub mod apiserver;
+#[cfg(feature = "tools")]
+pub mod bench_e2e;
 pub mod check_config;
+#[cfg(feature = "tools")]
+pub mod demo;
+pub mod foreign_flags;
+pub mod run;
+
+use std::process::ExitCode;
+
+use clap::{CommandFactory as _, Parser, Subcommand};
+
+use crate::config::Defaults;
+use crate::registry::Registry;
+
+/// A Kubernetes scheduler: kube-scheduler's rules, decided in microseconds.
+///
+/// Without a command it runs the scheduler, as `plimsoll run` does.
+#[derive(Debug, Parser)]
+#[command(name = "plimsoll", version, args_conflicts_with_subcommands = true, propagate_version = true)]
+struct Cli {
+    #[command(subcommand)]
+    command: Option<Command>,
+    #[command(flatten)]
+    run: run::Args,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run the scheduler.
+    Run(Box<run::Args>),
+    /// Check configuration files and show what they resolve to.
+    CheckConfig(check_config::Args),
+    /// See it work: a cluster, workloads and the scheduler in one process; no cluster is touched.
+    #[cfg(feature = "tools")]
+    Demo(demo::Args),
+    /// Run the stand-in API server alone, to point kubectl and the scheduler at.
+    #[cfg(feature = "tools")]
+    Apiserver(apiserver::Args),
+    /// Measure the scheduler end to end, against the stand-in API server in a process of its own.
+    #[cfg(feature = "tools")]
+    BenchE2e(bench_e2e::Args),
+    /// Print the completion script of a shell.
+    Completion {
+        /// The shell.
+        shell: clap_complete::Shell,
+    },
+}
+
+/// Runs the program with the arguments of the process.
+pub fn main() -> ExitCode {
+    main_with(&Registry::default())
+}
+
+/// Runs the program with these plugins: for schedulers that bring their own.
+pub fn main_with(registry: &Registry) -> ExitCode {
+    let (arguments, ignored) = foreign_flags::split(std::env::args_os());
+    let cli = match Cli::try_parse_from(arguments) {
+        Ok(cli) => cli,
+        Err(error) => error.exit(),
+    };
+    let code = match cli.command {
+        None => run::main(&cli.run, &ignored, registry),
+        Some(Command::Run(args)) => run::main(&args, &ignored, registry),
+        Some(Command::CheckConfig(args)) => {
+            let mut defaults = Defaults::plimsoll();
+            registry.add_to(&mut defaults.catalog);
+            check_config::run(&args, &defaults, &|name| registry.contains(name))
+        }
+        #[cfg(feature = "tools")]
+        Some(Command::Demo(args)) => demo::main(&args),
+        #[cfg(feature = "tools")]
+        Some(Command::Apiserver(args)) => apiserver::main(&args),
+        #[cfg(feature = "tools")]
+        Some(Command::BenchE2e(args)) => bench_e2e::main(&args),
+        Some(Command::Completion { shell }) => {
+            clap_complete::generate(shell, &mut Cli::command(), "plimsoll", &mut std::io::stdout());
+            0
+        }
+    };
+    ExitCode::from(u8::try_from(code).unwrap_or(1))
+}
+
+/// Says on standard error that something failed, and why; gives the exit code.
+fn fail(error: &anyhow::Error, code: i32) -> i32 {
+    use std::io::Write as _;
+    // Without standard error there is nobody to tell.
+    let _ = writeln!(std::io::stderr(), "error: {error:#}");
+    code
+}
+
+/// Cancels a token at SIGINT or SIGTERM; at a second one the process ends at once.
+fn cancel_on_signal(token: tokio_util::sync::CancellationToken) -> anyhow::Result<()> {
+    use anyhow::Context as _;
+    use tokio::signal::unix::{SignalKind, signal};
+    let mut terminate = signal(SignalKind::terminate()).context("listening for SIGTERM")?;
+    let mut interrupt = signal(SignalKind::interrupt()).context("listening for SIGINT")?;
+    tokio::spawn(async move {
+        for second in [false, true] {
+            tokio::select! {
+                _ = terminate.recv() => {}
+                _ = interrupt.recv() => {}
+            }
+            if second {
+                tracing::warn!("second signal: ending at once");
+                std::process::exit(1);
+            }
+            token.cancel();
+        }
+    });
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_well_formed() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn running_is_what_happens_without_a_command() {
+        let cli = Cli::try_parse_from(["plimsoll", "--config", "x.yaml"]).unwrap();
+        assert!(cli.command.is_none());
+        assert_eq!(cli.run.config.as_deref(), Some(std::path::Path::new("x.yaml")));
+        assert!(Cli::try_parse_from(["plimsoll", "--confg", "x.yaml"]).is_err());
+        assert!(Cli::try_parse_from(["plimsoll", "run", "something"]).is_err());
+    }
+}

@@ -1,2 +1,7 @@
 //! The program `plimsoll`.
-fn main() {}
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    plimsoll::commands::main()
+}

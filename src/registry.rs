@@ -8,6 +8,7 @@ use plimsoll_engine::engine::Admission;
 use plimsoll_engine::profile::{Profile, ProfileBuilder};
 use plimsoll_framework::extensions::Extensions;
 use plimsoll_framework::point::Point;
+use plimsoll_plugins::catalog::{Catalog, PluginInfo};
 use plimsoll_plugins::{Entry, IN_TREE};
 
 use crate::config::{Config, ProfileConfig};
@@ -34,6 +35,24 @@ impl Registry {
     /// Whether there is a plugin of this name.
     pub fn contains(&self, name: &str) -> bool {
         self.get(name).is_some()
+    }
+
+    /// Tells a catalog of plugins that were added, so that configurations may name them.
+    pub fn add_to(&self, catalog: &mut Catalog) {
+        for entry in &self.entries {
+            if catalog.get(entry.name).is_some() {
+                continue;
+            }
+            // What a plugin extends is known once it is made, which it is from no arguments.
+            let points = (entry.build)(None).map(|plugin| plugin.points()).unwrap_or_default();
+            let default_weight = i32::try_from(entry.default_weight).ok().filter(|w| *w > 0);
+            catalog.add(PluginInfo {
+                name: entry.name.into(),
+                points: points.into(),
+                default_enabled: false,
+                default_weight,
+            });
+        }
     }
 
     fn get(&self, name: &str) -> Option<&Entry> {
@@ -103,8 +122,6 @@ impl Registry {
 
 #[cfg(test)]
 mod tests {
-    use plimsoll_plugins::catalog::Catalog;
-
     use super::*;
 
     #[test]

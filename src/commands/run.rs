@@ -1,0 +1,216 @@
+//! `plimsoll run`: the scheduler.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use plimsoll_plugins::args::GoDuration;
+use tokio_util::sync::CancellationToken;
+
+use super::{cancel_on_signal, fail};
+use crate::admin::{AdminServer, DEFAULT_ADDRESS};
+use crate::client::{Cluster, Source};
+use crate::config::{Config, ConfigError, Defaults};
+use crate::logging::{self, LogFormat, LogHandle, LogLevel};
+use crate::metrics::Metrics;
+use crate::registry::Registry;
+use crate::scheduler::Scheduler;
+
+/// The process's namespace, as Kubernetes mounts it.
+const NAMESPACE_FILE: &str = "/var/run/secrets/kubernetes.io/serviceaccount/namespace";
+
+/// Arguments of `run`.
+#[derive(Debug, Default, clap::Args)]
+pub struct Args {
+    /// Configuration file: a KubeSchedulerConfiguration and, as a second document, a PlimsollConfiguration.
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// Kubeconfig of the cluster; takes precedence over the one in the configuration. Without either, the in-cluster
+    /// account is used. $KUBECONFIG and ~/.kube/config never are.
+    #[arg(long, value_name = "FILE")]
+    kubeconfig: Option<PathBuf>,
+    /// Write the configuration with all defaults to this file, and exit.
+    #[arg(long, value_name = "FILE")]
+    write_config_to: Option<PathBuf>,
+    /// Where health, metrics and configuration are served over plain HTTP; "0" turns it off.
+    #[arg(long, value_name = "ADDRESS", default_value_t = DEFAULT_ADDRESS.to_string())]
+    http_address: String,
+    /// Elect a leader; overrides the configuration, as do the other leader election flags.
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    leader_elect: Option<bool>,
+    /// How long a lease is valid.
+    #[arg(long, value_name = "DURATION", value_parser = duration)]
+    leader_elect_lease_duration: Option<Duration>,
+    /// How long the leader tries to renew its lease before it gives up.
+    #[arg(long, value_name = "DURATION", value_parser = duration)]
+    leader_elect_renew_deadline: Option<Duration>,
+    /// Wait between tries.
+    #[arg(long, value_name = "DURATION", value_parser = duration)]
+    leader_elect_retry_period: Option<Duration>,
+    /// Name of the Lease.
+    #[arg(long, value_name = "NAME")]
+    leader_elect_resource_name: Option<String>,
+    /// Namespace of the Lease.
+    #[arg(long, value_name = "NAMESPACE")]
+    leader_elect_resource_namespace: Option<String>,
+    /// Calls a second to the API server; without it as many as the server bears.
+    #[arg(long, value_name = "NUMBER")]
+    kube_api_qps: Option<f64>,
+    /// Calls to the API server at once.
+    #[arg(long, value_name = "NUMBER")]
+    kube_api_burst: Option<i32>,
+    /// After how long without an event that might help a pending pod is tried again all the same.
+    #[arg(long, value_name = "DURATION", value_parser = duration, default_value = "5m")]
+    pod_max_in_unschedulable_pods_duration: Duration,
+    /// Form of the log on standard error: text or json.
+    #[arg(long, value_name = "FORMAT", default_value = "text")]
+    logging_format: String,
+    /// How much is logged: 0 least, 2 as a rule, 4 debugging, 6 every step. Can be changed at run time.
+    #[arg(short = 'v', long = "v", value_name = "NUMBER", default_value_t = 2)]
+    verbosity: u8,
+    /// How much is logged, as a filter such as info,plimsoll=debug; takes precedence over -v.
+    #[arg(long, value_name = "FILTER")]
+    log_level: Option<String>,
+}
+
+fn duration(text: &str) -> Result<Duration, String> {
+    let duration: GoDuration = text.parse().map_err(|e| format!("{e} (such as 15s, 1m30s)"))?;
+    if duration.nanoseconds() < 0 { Err("must not be negative".to_owned()) } else { Ok(duration.to_std()) }
+}
+
+/// Runs the scheduler; gives the exit code. `ignored` are kube-scheduler's flags that mean nothing here.
+pub fn main(args: &Args, ignored: &[String], registry: &Registry) -> i32 {
+    let log = match start_log(args) {
+        Ok(log) => log,
+        Err(error) => return fail(&error, 2),
+    };
+    if !ignored.is_empty() {
+        tracing::warn!("these flags of kube-scheduler have no effect here: {}", ignored.join(" "));
+    }
+    let config = match configuration(args, registry) {
+        Ok(config) => config,
+        Err(code) => return code,
+    };
+    if let Some(path) = &args.write_config_to {
+        let written = config.to_yaml().map_err(anyhow::Error::from).and_then(|yaml| Ok(std::fs::write(path, yaml)?));
+        return match written.with_context(|| format!("writing the configuration to {}", path.display())) {
+            Ok(()) => 0,
+            Err(error) => fail(&error, 1),
+        };
+    }
+    end_on_panic();
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().context("starting the runtime");
+    match runtime {
+        Ok(runtime) => runtime.block_on(serve(args, config, registry.clone(), log)),
+        Err(error) => fail(&error, 1),
+    }
+}
+
+fn start_log(args: &Args) -> anyhow::Result<LogHandle> {
+    let format: LogFormat = args.logging_format.parse()?;
+    let level = args.log_level.clone().map_or(LogLevel::Verbosity(args.verbosity), LogLevel::Filter);
+    Ok(logging::init(format, &level)?)
+}
+
+/// A panic in any thread ends the process: half a scheduler must not go on holding the lease.
+fn end_on_panic() {
+    let report = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |panic| {
+        report(panic);
+        std::process::exit(1);
+    }));
+}
+
+/// The configuration with the flags applied. What is wrong with it is printed; `Err` is the exit code.
+fn configuration(args: &Args, registry: &Registry) -> Result<Config, i32> {
+    let mut defaults = Defaults::plimsoll();
+    registry.add_to(&mut defaults.catalog);
+    let mut config = match &args.config {
+        None => Config::default(),
+        Some(path) => Config::load(path, &defaults).map_err(|error| fail(&anyhow::Error::new(error), 2))?,
+    };
+    args.apply(&mut config);
+    if config.leader_election.resource_namespace.is_none() {
+        config.leader_election.resource_namespace =
+            std::fs::read_to_string(NAMESPACE_FILE).ok().map(|ns| ns.trim().to_owned());
+    }
+    let mut problems: Vec<ConfigError> = config.unsupported(&|name| registry.contains(name));
+    problems.extend(config.refusals());
+    if problems.is_empty() {
+        config.warnings.iter().for_each(|warning| tracing::warn!("{warning}"));
+        return Ok(config);
+    }
+    let lines: Vec<String> = problems.iter().map(ToString::to_string).collect();
+    Err(fail(&anyhow::anyhow!("this configuration cannot be run:\n{}", lines.join("\n")), 2))
+}
+
+impl Args {
+    fn apply(&self, config: &mut Config) {
+        fn set<T: Clone>(field: &mut T, flag: &Option<T>) {
+            if let Some(value) = flag {
+                *field = value.clone();
+            }
+        }
+        let election = &mut config.leader_election;
+        set(&mut election.leader_elect, &self.leader_elect);
+        set(&mut election.lease_duration, &self.leader_elect_lease_duration);
+        set(&mut election.renew_deadline, &self.leader_elect_renew_deadline);
+        set(&mut election.retry_period, &self.leader_elect_retry_period);
+        set(&mut election.resource_name, &self.leader_elect_resource_name);
+        set(&mut election.resource_namespace, &self.leader_elect_resource_namespace.clone().map(Some));
+        set(&mut config.client_connection.qps, &self.kube_api_qps.map(Some));
+        set(&mut config.client_connection.burst, &self.kube_api_burst.map(Some));
+    }
+}
+
+async fn serve(args: &Args, config: Config, registry: Registry, log: LogHandle) -> i32 {
+    let configured = config.client_connection.kubeconfig.as_deref().filter(|path| !path.is_empty()).map(PathBuf::from);
+    let source = Source::from_flag(args.kubeconfig.as_deref().or(configured.as_deref()));
+    let metrics = match Metrics::new().context("making the metrics") {
+        Ok(metrics) => Arc::new(metrics),
+        Err(error) => return fail(&error, 1),
+    };
+    let cluster = match Cluster::load(&source).await {
+        Ok(cluster) => cluster.with_metrics(&metrics),
+        Err(error) => return fail(&anyhow::Error::new(error), 2),
+    };
+    let clients = match cluster.clients() {
+        Ok(clients) => clients,
+        Err(error) => return fail(&anyhow::Error::new(error), 2),
+    };
+    let admin = match admin_server(&args.http_address).await {
+        Ok(admin) => admin,
+        Err((error, code)) => return fail(&error, code),
+    };
+    let shutdown = CancellationToken::new();
+    if let Err(error) = cancel_on_signal(shutdown.clone()) {
+        return fail(&error, 1);
+    }
+    let names: Vec<&str> = config.profiles.iter().map(|p| p.scheduler_name.as_str()).collect();
+    tracing::info!(version = env!("CARGO_PKG_VERSION"), server = %cluster.address(), profiles = names.join(", "), "starting");
+    let mut scheduler = Scheduler::new(config, clients, metrics)
+        .with_registry(registry)
+        .with_namespace(cluster.default_namespace())
+        .with_max_in_unschedulable(args.pod_max_in_unschedulable_pods_duration);
+    if let Some(server) = admin {
+        tracing::info!(address = %server.local_addr(), "serving health and metrics");
+        scheduler = scheduler.with_admin(server, log);
+    }
+    match scheduler.run(shutdown).await {
+        Ok(()) => 0,
+        Err(error) => fail(&error, 1),
+    }
+}
+
+async fn admin_server(address: &str) -> Result<Option<AdminServer>, (anyhow::Error, i32)> {
+    if address == "0" {
+        return Ok(None);
+    }
+    let address: SocketAddr = address
+        .parse()
+        .with_context(|| format!("--http-address {address:?}: not an address and port such as 0.0.0.0:10251"))
+        .map_err(|error| (error, 2))?;
+    AdminServer::bind(address).await.map(Some).map_err(|error| (error, 1))
+}
