@@ -29,6 +29,10 @@ pub(crate) fn set_bit(bits: &mut RowBits, row: usize, on: bool) {
     if on { bits[row / LANES] |= mask } else { bits[row / LANES] &= !mask }
 }
 
+pub(crate) fn has_bit(bits: &RowBits, row: usize) -> bool {
+    bits[row / LANES] >> (row % LANES) & 1 == 1
+}
+
 /// What the node objects say.
 #[derive(Clone, Debug)]
 pub(crate) struct ObjectChunk {

@@ -18,7 +18,7 @@
 use std::marker::PhantomData;
 use std::sync::Arc;
 
-use crate::chunk::{Chunk, LANES, ROWS, RowBits, UsageChunk};
+use crate::chunk::{Chunk, LANES, ROWS, RowBits, UsageChunk, has_bit};
 use crate::intern::Istr;
 use crate::labels::LabelSet;
 use crate::node::{NodeImage, NodeInfo};
@@ -92,6 +92,16 @@ impl<'a> At<'a> {
     pub(crate) fn node(&self) -> Option<&'a NodeInfo> {
         self.chunk.objects.nodes[self.at].as_deref()
     }
+
+    /// Most nodes have no taints, which two bits tell without a look at the node, elsewhere in memory.
+    fn taints(&self) -> &'a [Taint] {
+        let objects = &*self.chunk.objects;
+        if has_bit(&objects.hard_taints, self.at) || has_bit(&objects.soft_taints, self.at) {
+            self.node().map_or(&[], |n| &n.taints)
+        } else {
+            &[]
+        }
+    }
 }
 
 /// Something of a node that a plugin declares to read.
@@ -131,7 +141,7 @@ markers! {
     /// The node's labels.
     Labels: Groups::OBJECT => &'a LabelSet, |at| at.node().map_or(&*NO_LABELS, |n| &n.labels);
     /// The node's taints, in their order.
-    Taints: Groups::OBJECT => &'a [Taint], |at| at.node().map_or(&[], |n| &n.taints);
+    Taints: Groups::OBJECT => &'a [Taint], |at| at.taints();
     /// Whether the node is cordoned.
     Unschedulable: Groups::OBJECT => bool, |at| at.node().is_some_and(|n| n.unschedulable);
     /// What the node can give.

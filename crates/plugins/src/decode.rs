@@ -142,3 +142,29 @@ pub(crate) fn balanced_allocation(raw: RawArgs<'_>) -> Result<NodeResourcesBalan
     }
     Ok(NodeResourcesBalancedAllocation::new(args.resources.into_iter().map(|r| r.name).collect()))
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn what_cannot_be_read_is_named() {
+        let rows = [
+            (
+                json!({"scoringStrategy": {"type": "Fancy"}}),
+                "scoringStrategy.type of NodeResourcesFit cannot be \"Fancy\"",
+            ),
+            (json!({"ignoredResources": 1}), "reading the arguments of NodeResourcesFit"),
+        ];
+        for (args, expect) in rows {
+            assert_eq!(node_resources_fit(Some(&args)).unwrap_err().to_string(), expect, "{args}");
+        }
+        let term = json!({"matchExpressions": [{"key": "a", "operator": "Near"}]});
+        let required = json!({"requiredDuringSchedulingIgnoredDuringExecution": {"nodeSelectorTerms": [term]}});
+        let error = node_affinity(Some(&json!({"addedAffinity": required}))).unwrap_err();
+        assert_eq!(error.to_string(), "reading addedAffinity of NodeAffinity");
+        assert!(std::error::Error::source(&error).is_some_and(|source| source.to_string().contains("Near")));
+    }
+}

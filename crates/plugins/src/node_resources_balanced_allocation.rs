@@ -64,14 +64,16 @@ impl Score for NodeResourcesBalancedAllocation {
     }
 
     fn score(&self, shares: &Shares, (allocatable, requested): (Amounts<'_>, Amounts<'_>)) -> i64 {
-        let fractions = |with_pod: bool| {
-            shares.0.iter().filter_map(move |(column, amount)| {
-                let capacity = column.amount(&allocatable);
-                let used = column.amount(&requested).saturating_add(if with_pod { *amount } else { 0 });
-                (capacity > 0).then(|| fraction(used, capacity))
-            })
+        let usage = |(column, amount): &(Column, i64)| Usage {
+            capacity: column.amount(&allocatable),
+            used: column.amount(&requested),
+            amount: *amount,
         };
-        score(balance(deviation(fractions(true))), balance(deviation(fractions(false))))
+        if let [first, second] = &*shares.0 {
+            return score_of_two(usage(first), usage(second));
+        }
+        let usages = || shares.0.iter().map(usage).filter(|usage| usage.capacity > 0);
+        score(balance(deviation(usages().map(Usage::with_pod))), balance(deviation(usages().map(Usage::without_pod))))
     }
 
     fn score_block(&self, shares: &Shares, block: &Block<'_, Self::Node>, out: &mut [i64; 64]) {
@@ -81,18 +83,39 @@ impl Score for NodeResourcesBalancedAllocation {
             return block.each(|lane, node| out[lane] = self.score(shares, node));
         };
         let (allocatable, requested) = block.cols();
-        let (capacity, used) = (first.lanes(&allocatable), first.lanes(&requested));
-        let (other_capacity, other_used) = (second.lanes(&allocatable), second.lanes(&requested));
+        let (first_capacity, first_used) = (first.lanes(&allocatable), first.lanes(&requested));
+        let (second_capacity, second_used) = (second.lanes(&allocatable), second.lanes(&requested));
         for lane in 0..64 {
-            let both = (capacity[lane] > 0) & (other_capacity[lane] > 0);
-            let balance_with = |amount: i64, other_amount: i64| {
-                let a = fraction(used[lane].saturating_add(amount), capacity[lane]);
-                let b = fraction(other_used[lane].saturating_add(other_amount), other_capacity[lane]);
-                balance(if both { ((a - b) / 2.0).abs() } else { 0.0 })
-            };
-            out[lane] = score(balance_with(*first_amount, *second_amount), balance_with(0, 0));
+            out[lane] = score_of_two(
+                Usage { capacity: first_capacity[lane], used: first_used[lane], amount: *first_amount },
+                Usage { capacity: second_capacity[lane], used: second_used[lane], amount: *second_amount },
+            );
         }
     }
+}
+
+/// A resource of one node, and what the pod asks for of it.
+#[derive(Clone, Copy)]
+struct Usage {
+    capacity: i64,
+    used: i64,
+    amount: i64,
+}
+
+impl Usage {
+    fn with_pod(self) -> f64 {
+        fraction(self.used.saturating_add(self.amount), self.capacity)
+    }
+    fn without_pod(self) -> f64 {
+        fraction(self.used, self.capacity)
+    }
+}
+
+/// What `score` and `deviation` come to with two resources, without branches.
+fn score_of_two(a: Usage, b: Usage) -> i64 {
+    let both = (a.capacity > 0) & (b.capacity > 0);
+    let even = |a: f64, b: f64| balance(if both { ((a - b) / 2.0).abs() } else { 0.0 });
+    score(even(a.with_pod(), b.with_pod()), even(a.without_pod(), b.without_pod()))
 }
 
 /// How much of a resource is in use, at most 1.

@@ -191,10 +191,10 @@ impl PreScore for NodeResourcesFit {
 
 /// A resource that is scored.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Scored {
-    pub(crate) column: Column,
+struct Scored {
+    column: Column,
     /// What the pod asks for.
-    pub(crate) amount: i64,
+    amount: i64,
     weight: i64,
 }
 

@@ -10,17 +10,16 @@ struct Need {
     applies: fn(&PodSpecInfo) -> bool,
 }
 
-static NEEDS: [Need; 7] = [
-    Need {
-        plugin: "VolumeRestrictions",
-        field: "spec.volumes",
-        applies: |spec| spec.volumes.iter().any(|v| matches!(v, VolumeUse::Disk(_))),
-    },
-    Need {
-        plugin: "VolumeBinding",
-        field: "spec.volumes",
-        applies: |spec| spec.volumes.iter().any(|v| matches!(v, VolumeUse::Claim { .. } | VolumeUse::Ephemeral(_))),
-    },
+fn has_claim(spec: &PodSpecInfo) -> bool {
+    spec.volumes.iter().any(|volume| matches!(volume, VolumeUse::Claim { .. } | VolumeUse::Ephemeral(_)))
+}
+
+/// A rule that several plugins see to is here once for each of them.
+static NEEDS: &[Need] = &[
+    Need { plugin: "VolumeBinding", field: "spec.volumes", applies: has_claim },
+    Need { plugin: "VolumeRestrictions", field: "spec.volumes", applies: |spec| !spec.volumes.is_empty() },
+    Need { plugin: "NodeVolumeLimits", field: "spec.volumes", applies: has_claim },
+    Need { plugin: "VolumeZone", field: "spec.volumes", applies: has_claim },
     Need {
         plugin: "PodTopologySpread",
         field: "spec.topologySpreadConstraints",
@@ -37,7 +36,11 @@ static NEEDS: [Need; 7] = [
         applies: |spec| !spec.pod_affinity.anti_required.is_empty(),
     },
     Need { plugin: "DynamicResources", field: "spec.resourceClaims", applies: |spec| !spec.resource_claims.is_empty() },
-    Need { plugin: "NodeDeclaredFeatures", field: "spec", applies: |spec| !spec.required_features.is_empty() },
+    Need {
+        plugin: "NodeDeclaredFeatures",
+        field: "spec.hostUsers or spec.containers[].restartPolicyRules",
+        applies: |spec| !spec.required_features.is_empty(),
+    },
 ];
 
 /// Why `pod` cannot be placed by this version, if it cannot: it asks for something that only a plugin not yet built
@@ -88,7 +91,10 @@ mod tests {
             ),
             (json!({"volumes": [{"name": "v", "rbd": {}}]}), Some(("VolumeRestrictions", "spec.volumes"))),
             (json!({"resourceClaims": [{"name": "c"}]}), Some(("DynamicResources", "spec.resourceClaims"))),
-            (json!({"hostNetwork": true, "hostUsers": false}), Some(("NodeDeclaredFeatures", "spec"))),
+            (
+                json!({"hostNetwork": true, "hostUsers": false}),
+                Some(("NodeDeclaredFeatures", "spec.hostUsers or spec.containers[].restartPolicyRules")),
+            ),
         ];
         for (spec, expect) in rows {
             let pod = pod(json!({"spec": spec}));

@@ -116,10 +116,17 @@ fn world(nodes: &[Value], running: &[(usize, Value)], asked: &Value) -> (Table, 
     let mut parse = |json: Value| parser.parse(&serde_json::from_value(json).unwrap());
     let mut table = Table::default();
     let name = |at: usize| format!("node-{at}");
-    for (at, node) in nodes.iter().enumerate() {
+    let mut set = |at: usize, node: &Value| {
         let mut node = node.clone();
         node["metadata"]["name"] = name(at).into();
         table.set_node(Arc::new(NodeInfo::parse(&serde_json::from_value(node).unwrap(), &[]).0));
+    };
+    for (at, node) in nodes.iter().enumerate() {
+        set(at, node);
+    }
+    // Some change: what they had before must not be seen any more.
+    for at in (0..nodes.len()).filter(|at| at % 5 == 1) {
+        set(at, &nodes[at / 2]);
     }
     for (at, (on, pod)) in running.iter().enumerate() {
         let mut pod = pod.clone();
