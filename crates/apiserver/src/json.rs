@@ -104,6 +104,12 @@ pub(crate) fn array_at_if_any<'a>(value: &'a mut Value, path: &[&str]) -> &'a mu
     array.map_or(&mut [], Vec::as_mut_slice)
 }
 
+/// Whether the condition of that type in `status.conditions` is True.
+pub(crate) fn condition_holds(value: &Value, kind: &str) -> bool {
+    let conditions = items(value, &["status", "conditions"]);
+    conditions.iter().any(|c| text(c, &["type"]) == kind && text(c, &["status"]) == "True")
+}
+
 /// Sets the condition of that type in `status.conditions`, keeping its transition time while its status stays.
 pub(crate) fn set_condition(value: &mut Value, condition: Value) {
     let conditions = array_at(value, &["status", "conditions"]);

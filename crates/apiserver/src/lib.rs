@@ -30,6 +30,7 @@ mod kinds;
 mod ops;
 mod options;
 mod patch;
+mod quantity;
 mod recorder;
 mod selector;
 mod server;

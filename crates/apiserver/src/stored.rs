@@ -25,6 +25,8 @@ pub(crate) struct Stored {
     pub(crate) owners: Box<[Box<str>]>,
     /// Whether the object carries a deletion timestamp.
     pub(crate) deleting: bool,
+    /// Whether its condition `Ready` holds.
+    pub(crate) ready: bool,
     pub(crate) json: Bytes,
 }
 
@@ -100,6 +102,7 @@ impl Stored {
             fields: extract(kind.role, value),
             owners: owners.iter().map(|owner| json::text(owner, &["uid"]).into()).collect(),
             deleting: !json::text(value, &["metadata", "deletionTimestamp"]).is_empty(),
+            ready: json::condition_holds(value, "Ready"),
             json,
         }
     }
@@ -133,6 +136,11 @@ impl Stored {
     /// `status.phase` of a pod.
     pub(crate) fn pod_phase(&self) -> &str {
         self.field(2)
+    }
+
+    /// Whether a pod counts for its controller: it has not ended and is not about to go.
+    pub(crate) fn pod_active(&self) -> bool {
+        !self.deleting && !self.pod_finished()
     }
 
     /// Whether a pod has run to its end.

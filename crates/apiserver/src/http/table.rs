@@ -193,13 +193,13 @@ fn age(seconds: i64) -> String {
         if rest == 0 { format!("{whole}{unit}") } else { format!("{whole}{unit}{rest}{rest_unit}") }
     };
     match seconds {
-        ..120 => format!("{seconds}s"),
-        ..600 => with_rest(minutes, 'm', seconds % 60, 's'),
-        ..10_800 => format!("{minutes}m"),
-        ..28_800 => with_rest(hours, 'h', minutes % 60, 'm'),
-        ..172_800 => format!("{hours}h"),
-        ..691_200 => with_rest(days, 'd', hours % 24, 'h'),
-        ..63_072_000 => format!("{days}d"),
+        s if s < 120 => format!("{s}s"),
+        s if s < 600 => with_rest(minutes, 'm', s % 60, 's'),
+        s if s < 10_800 => format!("{minutes}m"),
+        s if s < 28_800 => with_rest(hours, 'h', minutes % 60, 'm'),
+        s if s < 172_800 => format!("{hours}h"),
+        s if s < 691_200 => with_rest(days, 'd', hours % 24, 'h'),
+        s if s < 63_072_000 => format!("{days}d"),
         _ => with_rest(days / 365, 'y', days % 365, 'd'),
     }
 }

@@ -51,7 +51,15 @@ pub(crate) enum ContinueError {
 #[derive(Debug, Default)]
 pub(super) struct Snapshots {
     next_id: u64,
-    lists: VecDeque<(u64, u64, Arc<[Arc<Stored>]>)>,
+    lists: VecDeque<Snapshot>,
+}
+
+/// A list under way.
+#[derive(Debug)]
+struct Snapshot {
+    id: u64,
+    version: u64,
+    objects: Arc<[Arc<Stored>]>,
 }
 
 impl Snapshots {
@@ -61,7 +69,7 @@ impl Snapshots {
 
     fn keep(&mut self, version: u64, objects: Arc<[Arc<Stored>]>) -> u64 {
         self.next_id += 1;
-        self.lists.push_back((self.next_id, version, objects));
+        self.lists.push_back(Snapshot { id: self.next_id, version, objects });
         if self.lists.len() > SNAPSHOTS {
             self.lists.pop_front();
         }
@@ -93,8 +101,8 @@ impl Store {
     fn next_page(&self, token: &str, limit: usize) -> Result<Page, ContinueError> {
         let (id, start) = parse_token(token).ok_or(ContinueError::Malformed)?;
         let state = self.lock();
-        let (_, version, objects) =
-            state.snapshots.lists.iter().find(|(i, ..)| *i == id).ok_or(ContinueError::Expired)?;
+        let found = state.snapshots.lists.iter().find(|snapshot| snapshot.id == id);
+        let Snapshot { version, objects, .. } = found.ok_or(ContinueError::Expired)?;
         if start > objects.len() {
             return Err(ContinueError::Malformed);
         }
