@@ -1,0 +1,34 @@
+//! What works on the cluster by itself: the garbage collector, workload controllers and kubelets.
+
+mod cron_job;
+mod deployment;
+mod disruption;
+mod garbage;
+mod job;
+mod kubelet;
+mod owned;
+mod replica_set;
+mod schedule;
+mod stateful_set;
+mod workloads;
+
+use tokio::sync::mpsc;
+
+pub(crate) use garbage::Garbage;
+
+use crate::http::Web;
+
+/// Starts all that the options ask for.
+pub(crate) fn start(web: &Web, fire_requests: mpsc::Receiver<String>) {
+    let options = &web.cluster.options;
+    let spawn_garbage = garbage::run(web.cluster.clone());
+    web.tasks.spawn(web.stop.clone().run_until_cancelled_owned(spawn_garbage));
+    if options.controllers {
+        let workloads = workloads::Workloads::new(web.cluster.clone(), fire_requests);
+        web.tasks.spawn(web.stop.clone().run_until_cancelled_owned(workloads.run()));
+    }
+    if options.kubelets {
+        let kubelets = kubelet::Kubelets::new(web.cluster.clone());
+        web.tasks.spawn(web.stop.clone().run_until_cancelled_owned(kubelets.run()));
+    }
+}

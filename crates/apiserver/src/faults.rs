@@ -1,0 +1,219 @@
+//! Misbehaviour on order: rules that say which requests go wrong and how.
+
+use std::{
+    sync::{
+        Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
+
+use crate::{clock::Ids, recorder::Call};
+
+/// What happens to a request that a rule matches.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Fault {
+    /// It is answered with this status and not handled.
+    Status {
+        /// HTTP status code, such as 409, 429, 500 or 503.
+        code: u16,
+        /// Value of the header `Retry-After`.
+        retry_after_seconds: Option<u64>,
+    },
+    /// The connection is closed before the request is handled.
+    DropBefore,
+    /// The request is handled, then the connection is closed without an answer.
+    DropAfter,
+    /// It is handled later.
+    Delay(Duration),
+}
+
+/// One order: what to do to which requests, how often.
+#[derive(Clone, Debug)]
+#[must_use]
+pub struct Rule {
+    fault: Fault,
+    verb: Option<String>,
+    resource: Option<String>,
+    subresource: Option<String>,
+    name_prefix: Option<String>,
+    times: u64,
+    probability: f64,
+}
+
+impl Rule {
+    /// Does this to every request of every kind, until narrowed.
+    pub fn new(fault: Fault) -> Self {
+        Self {
+            fault,
+            verb: None,
+            resource: None,
+            subresource: None,
+            name_prefix: None,
+            times: u64::MAX,
+            probability: 1.0,
+        }
+    }
+
+    /// Answers with a status code.
+    pub fn status(code: u16) -> Self {
+        Self::new(Fault::Status { code, retry_after_seconds: None })
+    }
+
+    /// Only for this verb, in the words of RBAC: get, list, watch, create, update, patch, delete, deletecollection.
+    pub fn verb(mut self, verb: &str) -> Self {
+        self.verb = Some(verb.to_owned());
+        self
+    }
+
+    /// Only for this resource, such as `pods` or `pods/binding`. Without a subresource only the object itself is meant.
+    pub fn resource(mut self, resource: &str) -> Self {
+        let (plural, sub) = resource.split_once('/').unwrap_or((resource, ""));
+        self.resource = Some(plural.to_owned());
+        self.subresource = Some(sub.to_owned());
+        self
+    }
+
+    /// Only for objects whose name starts so.
+    pub fn name_prefix(mut self, prefix: &str) -> Self {
+        self.name_prefix = Some(prefix.to_owned());
+        self
+    }
+
+    /// At most so many times.
+    pub fn times(mut self, times: u64) -> Self {
+        self.times = times;
+        self
+    }
+
+    /// With this probability, 0 to 1, for each request.
+    pub fn probability(mut self, probability: f64) -> Self {
+        self.probability = probability;
+        self
+    }
+
+    fn matches(&self, call: &Call) -> bool {
+        let fits = |wanted: &Option<String>, found: &str| wanted.as_ref().is_none_or(|w| w == found);
+        fits(&self.verb, call.verb)
+            && fits(&self.resource, &call.resource)
+            && fits(&self.subresource, call.subresource)
+            && self.name_prefix.as_ref().is_none_or(|prefix| call.name.starts_with(prefix))
+    }
+}
+
+/// The rules in force. Chances are drawn from the server's seed, in the order of the requests.
+#[derive(Debug)]
+pub struct Faults {
+    any: AtomicBool,
+    rules: Mutex<Vec<(Rule, u64)>>,
+    dice: Ids,
+}
+
+/// What the rules do to one request.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(crate) struct Strike {
+    pub(crate) delay: Duration,
+    pub(crate) fault: Option<Fault>,
+}
+
+impl Faults {
+    pub(crate) fn new(seed: u64) -> Self {
+        Self { any: AtomicBool::new(false), rules: Mutex::default(), dice: Ids::new(!seed) }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Vec<(Rule, u64)>> {
+        self.rules.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Puts a rule into force and returns its number for [`Faults::hits`].
+    pub fn add(&self, rule: Rule) -> usize {
+        let mut rules = self.lock();
+        rules.push((rule, 0));
+        self.any.store(true, Ordering::Release);
+        rules.len() - 1
+    }
+
+    /// How many requests a rule has struck; 0 for a number that was never given.
+    #[must_use]
+    pub fn hits(&self, rule: usize) -> u64 {
+        self.lock().get(rule).map_or(0, |(_, hits)| *hits)
+    }
+
+    /// Ends all rules; their numbers mean nothing from then on.
+    pub fn clear(&self) {
+        let mut rules = self.lock();
+        rules.clear();
+        self.any.store(false, Ordering::Release);
+    }
+
+    /// Whether any rule is in force.
+    pub(crate) fn any(&self) -> bool {
+        self.any.load(Ordering::Acquire)
+    }
+
+    /// Draws what happens to a request: delays add up, of everything else the first rule decides.
+    pub(crate) fn strike(&self, call: &Call) -> Strike {
+        let mut strike = Strike::default();
+        for (rule, hits) in self.lock().iter_mut() {
+            let waits = matches!(rule.fault, Fault::Delay(_));
+            let open = *hits < rule.times && rule.matches(call) && (waits || strike.fault.is_none());
+            if !open || (rule.probability < 1.0 && !self.dice.chance(rule.probability)) {
+                continue;
+            }
+            *hits += 1;
+            match &rule.fault {
+                Fault::Delay(delay) => strike.delay += *delay,
+                fault => strike.fault = Some(fault.clone()),
+            }
+        }
+        strike
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::{Fault, Faults, Rule, Strike};
+    use crate::recorder::Call;
+
+    fn call(verb: &'static str, resource: &str, subresource: &'static str, name: &str) -> Call {
+        Call {
+            verb,
+            group: String::new(),
+            resource: resource.to_owned(),
+            subresource,
+            namespace: "default".to_owned(),
+            name: name.to_owned(),
+            code: 0,
+        }
+    }
+
+    #[test]
+    fn rules_are_narrow_and_counted() {
+        let faults = Faults::new(1);
+        let rule = faults.add(Rule::status(409).verb("create").resource("pods/binding").name_prefix("web").times(2));
+        faults.add(Rule::new(Fault::Delay(Duration::from_secs(1))).resource("pods/binding"));
+        let bind = call("create", "pods", "binding", "web-1");
+        let conflict = Some(Fault::Status { code: 409, retry_after_seconds: None });
+        for want in [conflict.clone(), conflict, None] {
+            assert_eq!(faults.strike(&bind), Strike { delay: Duration::from_secs(1), fault: want });
+        }
+        assert_eq!(faults.strike(&call("create", "pods", "", "web-1")), Strike::default());
+        assert_eq!(faults.hits(rule), 2);
+    }
+
+    #[test]
+    fn chances_repeat_with_the_seed() {
+        let run = |seed| {
+            let faults = Faults::new(seed);
+            faults.add(Rule::new(Fault::DropAfter).probability(0.3));
+            (0..1000).map(|_| faults.strike(&call("get", "pods", "", "a")).fault.is_some()).collect::<Vec<_>>()
+        };
+        assert_eq!(run(7), run(7));
+        assert_ne!(run(7), run(8));
+        let struck = run(7).iter().filter(|hit| **hit).count();
+        assert!((250..350).contains(&struck), "{struck}");
+    }
+}

@@ -1,0 +1,213 @@
+//! The wire: HTTP/1.1 connections, and the way of one request from its head to its answer.
+
+mod accept;
+mod body;
+mod discovery;
+mod lists;
+mod query;
+mod read;
+mod route;
+mod stats;
+mod table;
+mod watch;
+mod write;
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http::{HeaderValue, Method, Request, Response, StatusCode, header};
+use hyper::{body::Incoming, service::service_fn};
+use hyper_util::rt::{TokioIo, TokioTimer};
+use serde_json::Value;
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    net::TcpListener,
+};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+pub(crate) use body::Body;
+
+use crate::{cluster::Cluster, failure::Failure, faults::Fault, recorder::Call};
+use query::Query;
+use route::{Route, Routed};
+
+/// A request that ends without an answer: hyper closes the connection.
+#[derive(Debug, thiserror::Error)]
+#[error("the connection was dropped on order")]
+pub(crate) struct Dropped;
+
+/// Everything a connection needs.
+#[derive(Clone, Debug)]
+pub(crate) struct Web {
+    pub(crate) cluster: Arc<Cluster>,
+    /// Ends watches and idle connections when the server stops.
+    pub(crate) stop: CancellationToken,
+    pub(crate) tasks: TaskTracker,
+}
+
+/// Accepts connections until the server stops.
+pub(crate) async fn accept_all(web: Web, listener: TcpListener) {
+    loop {
+        let accepted = tokio::select! {
+            accepted = listener.accept() => accepted,
+            () = web.stop.cancelled() => return,
+        };
+        match accepted {
+            Ok((stream, _)) => {
+                // Without it small answers wait for the peer's delayed acknowledgement.
+                let _ = stream.set_nodelay(true);
+                web.tasks.spawn(serve(web.clone(), stream));
+            }
+            // Out of file descriptors, most likely: others will be closed.
+            Err(_) => tokio::time::sleep(std::time::Duration::from_millis(10)).await,
+        }
+    }
+}
+
+/// Serves one connection of any sort.
+pub(crate) async fn serve(web: Web, stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static) {
+    let service = service_fn(|request| {
+        let web = web.clone();
+        async move { answer(&web, request).await }
+    });
+    let connection = hyper::server::conn::http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(web.cluster.options.header_timeout)
+        .serve_connection(TokioIo::new(stream), service);
+    let mut connection = std::pin::pin!(connection);
+    tokio::select! {
+        // A broken connection is its client's affair.
+        _ = connection.as_mut() => return,
+        () = web.stop.cancelled() => connection.as_mut().graceful_shutdown(),
+    }
+    let _ = connection.await;
+}
+
+async fn answer(web: &Web, request: Request<Incoming>) -> Result<Response<Body>, Dropped> {
+    let (head, body) = request.into_parts();
+    let query = Query::parse(head.uri.query().unwrap_or_default());
+    let route = match route::find(&web.cluster, head.uri.path()) {
+        Ok(Routed::Resource(route)) => route,
+        Ok(Routed::Other(path)) => return Ok(or_failure(discovery::answer(web, &head, path))),
+        Err(failure) => return Ok(failed(&failure)),
+    };
+    let Some(verb) = verb(&head.method, &route, &query) else { return Ok(failed(&Failure::wrong_method())) };
+    let strike = if web.cluster.faults.any() {
+        web.cluster.faults.strike(&call(&route, verb, 0))
+    } else {
+        crate::faults::Strike::default()
+    };
+    if !strike.delay.is_zero() {
+        tokio::time::sleep(strike.delay).await;
+    }
+    let response = match &strike.fault {
+        Some(Fault::DropBefore) => None,
+        Some(Fault::Status { code, retry_after_seconds }) => Some(failed(&ordered(*code, *retry_after_seconds))),
+        _ => Some(or_failure(handle(web, &head, verb, &route, &query, body).await)),
+    };
+    let response = response.filter(|_| strike.fault != Some(Fault::DropAfter));
+    record(web, &route, verb, response.as_ref().map_or(0, |r| r.status().as_u16()));
+    response.ok_or(Dropped)
+}
+
+async fn handle(
+    web: &Web,
+    head: &http::request::Parts,
+    verb: &'static str,
+    route: &Route<'_>,
+    query: &Query<'_>,
+    body: Incoming,
+) -> Result<Response<Body>, Failure> {
+    let view = accept::view(&head.headers)?;
+    match verb {
+        "get" => read::get(&web.cluster, route, query, view),
+        "list" => lists::list(&web.cluster, route, query, view),
+        "watch" => watch::watch(web, route, query, view),
+        _ => {
+            let bytes = body::collect(body, web.cluster.options.max_body_bytes).await?;
+            let write = write::Write { cluster: &web.cluster, headers: &head.headers, route, query, view, body: bytes };
+            write.run(verb)
+        }
+    }
+}
+
+/// The verb in the words of RBAC; none when the path does not know the method.
+fn verb(method: &Method, route: &Route<'_>, query: &Query<'_>) -> Option<&'static str> {
+    let named = !route.name.is_empty();
+    match *method {
+        Method::GET if query.flag("watch") => Some("watch"),
+        Method::GET | Method::HEAD => Some(if named { "get" } else { "list" }),
+        Method::POST if !named || matches!(route.subresource, "binding" | "eviction") => Some("create"),
+        Method::PUT if named => Some("update"),
+        Method::PATCH if named => Some("patch"),
+        Method::DELETE if route.subresource.is_empty() => Some(if named { "delete" } else { "deletecollection" }),
+        _ => None,
+    }
+}
+
+fn call(route: &Route<'_>, verb: &'static str, code: u16) -> Call {
+    Call {
+        verb,
+        group: route.kind.group.clone(),
+        resource: route.kind.plural.clone(),
+        subresource: route.subresource,
+        namespace: route.namespace.to_string(),
+        name: route.name.to_string(),
+        code,
+    }
+}
+
+fn record(web: &Web, route: &Route<'_>, verb: &'static str, code: u16) {
+    let recorder = &web.cluster.recorder;
+    recorder.count((verb, route.kind.id, route.subresource, code));
+    if recorder.remembers() {
+        recorder.remember(call(route, verb, code));
+    }
+}
+
+/// A refusal that a fault rule orders.
+fn ordered(code: u16, retry_after_seconds: Option<u64>) -> Failure {
+    let reason = match code {
+        403 => "Forbidden",
+        404 => "NotFound",
+        409 => "Conflict",
+        410 => "Expired",
+        429 => "TooManyRequests",
+        500 => "InternalError",
+        503 => "ServiceUnavailable",
+        504 => "Timeout",
+        _ => "Unknown",
+    };
+    let mut failure = Failure::new(code, reason, format!("answered with {code} on order"));
+    if let Some(seconds) = retry_after_seconds {
+        failure.details = serde_json::json!({"retryAfterSeconds": seconds});
+    }
+    failure
+}
+
+fn or_failure(result: Result<Response<Body>, Failure>) -> Response<Body> {
+    result.unwrap_or_else(|failure| failed(&failure))
+}
+
+/// The answer that a refusal is.
+fn failed(failure: &Failure) -> Response<Body> {
+    let status = StatusCode::from_u16(failure.code).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    let mut response = value(status, &failure.to_status());
+    if let Some(seconds) = failure.retry_after_seconds() {
+        response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds));
+    }
+    response
+}
+
+/// An answer with a JSON body that is written already.
+fn json_bytes(status: StatusCode, bytes: impl Into<Bytes>) -> Response<Body> {
+    let mut response = Response::new(Body::full(bytes));
+    *response.status_mut() = status;
+    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    response
+}
+
+/// An answer with a JSON body.
+fn value(status: StatusCode, value: &Value) -> Response<Body> {
+    json_bytes(status, value.to_string())
+}

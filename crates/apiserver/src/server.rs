@@ -1,0 +1,310 @@
+//! The server as its users hold it.
+
+use std::{io, net::SocketAddr, sync::Arc, time::Duration};
+
+use serde_json::{Value, json};
+use tokio::{io::DuplexStream, net::TcpListener, sync::mpsc};
+use tokio_util::{
+    sync::{CancellationToken, DropGuard},
+    task::TaskTracker,
+};
+
+use crate::{
+    cluster::Cluster,
+    controllers,
+    failure::Failure,
+    faults::Faults,
+    http::{Web, accept_all, serve},
+    json,
+    kinds::Kind,
+    ops::{DeleteOptions, Part, Target},
+    options::Options,
+    recorder::{Call, CallCount},
+    store::{PageRequest, Store},
+};
+
+/// Why a server could not be started.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The address could not be listened on.
+    #[error("listening on {address}")]
+    Listen {
+        /// The address that was asked for.
+        address: SocketAddr,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// The Kubernetes minor is not one that can be presented.
+    #[error("presenting Kubernetes 1.{0}: supported are 1.31 to 1.37")]
+    Minor(u32),
+}
+
+/// A running server. Dropping it stops it at once; [`Server::shutdown`] lets requests under way finish.
+#[derive(Debug)]
+pub struct Server {
+    web: Web,
+    address: SocketAddr,
+    _stop_on_drop: DropGuard,
+}
+
+/// How long requests under way may take when the server stops.
+const DRAIN: Duration = Duration::from_secs(2);
+
+impl Server {
+    /// Starts a server on the current tokio runtime.
+    ///
+    /// # Errors
+    ///
+    /// When the address cannot be listened on, or the minor is not supported.
+    pub async fn start(options: Options) -> Result<Self, StartError> {
+        if !(31..=37).contains(&options.minor) {
+            return Err(StartError::Minor(options.minor));
+        }
+        let asked = options.listen;
+        let listen = |source| StartError::Listen { address: asked, source };
+        let listener = TcpListener::bind(asked).await.map_err(listen)?;
+        let address = listener.local_addr().map_err(listen)?;
+        let (fired, fire_requests) = mpsc::channel(64);
+        let web = Web {
+            cluster: Arc::new(Cluster::new(options, fired)),
+            stop: CancellationToken::new(),
+            tasks: TaskTracker::new(),
+        };
+        controllers::start(&web, fire_requests);
+        web.tasks.spawn(accept_all(web.clone(), listener));
+        Ok(Self { address, _stop_on_drop: web.stop.clone().drop_guard(), web })
+    }
+
+    /// The address it listens on.
+    #[must_use]
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Its base URL, such as `http://127.0.0.1:34567`.
+    #[must_use]
+    pub fn url(&self) -> String {
+        format!("http://{}", self.address)
+    }
+
+    /// A kubeconfig, in YAML, with this server as its only cluster.
+    #[must_use]
+    pub fn kubeconfig(&self) -> String {
+        format!(
+            "apiVersion: v1\nkind: Config\ncurrent-context: plimsoll\nclusters:\n- name: plimsoll\n  cluster:\n    \
+             server: {}\nusers:\n- name: plimsoll\n  user: {{}}\ncontexts:\n- name: plimsoll\n  context:\n    cluster: \
+             plimsoll\n    user: plimsoll\n",
+            self.url()
+        )
+    }
+
+    /// A connection to the server without a socket, for tests that simulate a whole cluster in one process.
+    #[must_use]
+    pub fn connect(&self) -> DuplexStream {
+        let (near, far) = tokio::io::duplex(256 * 1024);
+        self.web.tasks.spawn(serve(self.web.clone(), far));
+        near
+    }
+
+    /// Stops: ends watches and idle connections, lets requests under way finish, and waits for that for two seconds.
+    pub async fn shutdown(self) {
+        self.web.stop.cancel();
+        self.web.tasks.close();
+        // Whatever is not done by then is dropped with its connection's task when the runtime ends.
+        let _ = tokio::time::timeout(DRAIN, self.web.tasks.wait()).await;
+    }
+
+    /// Creates an object as a POST would, in the namespace that it names or `default`.
+    ///
+    /// # Errors
+    ///
+    /// As the API: unknown kind, missing namespace, name taken, refused by admission.
+    pub fn create(&self, object: impl Into<Value>) -> Result<Value, Failure> {
+        let object = object.into();
+        let kind = self.kind_of(&object)?;
+        Ok(self.web.cluster.create(kind, "", object, false)?.value())
+    }
+
+    /// The object of that name. `resource` is a plural such as `pods` or `deployments.apps`; `namespace` is ignored
+    /// where the kind has none.
+    ///
+    /// # Errors
+    ///
+    /// When there is no such resource or object.
+    pub fn get(&self, resource: &str, namespace: &str, name: &str) -> Result<Value, Failure> {
+        let kind = self.kind(resource)?;
+        Ok(self.web.cluster.get(Target::new(kind, namespace, name))?.value())
+    }
+
+    /// All objects of a resource, in one namespace or in all, in order of their keys.
+    ///
+    /// # Errors
+    ///
+    /// When there is no such resource.
+    pub fn list(&self, resource: &str, namespace: Option<&str>) -> Result<Vec<Value>, Failure> {
+        let kind = self.kind(resource)?;
+        let request = PageRequest { namespace: namespace.map(str::to_owned), ..PageRequest::default() };
+        Ok(self.web.cluster.list(kind, &request)?.objects.iter().map(|object| object.value()).collect())
+    }
+
+    /// Replaces an object as a PUT would: its status stays.
+    ///
+    /// # Errors
+    ///
+    /// As the API: no such object, a resource version that is not the newest, a change that is not allowed.
+    pub fn update(&self, object: impl Into<Value>) -> Result<Value, Failure> {
+        self.update_part(object.into(), Part::Main)
+    }
+
+    /// Replaces an object's status as a PUT of the subresource would.
+    ///
+    /// # Errors
+    ///
+    /// As [`Server::update`].
+    pub fn update_status(&self, object: impl Into<Value>) -> Result<Value, Failure> {
+        self.update_part(object.into(), Part::Status)
+    }
+
+    fn update_part(&self, object: Value, part: Part) -> Result<Value, Failure> {
+        let kind = self.kind_of(&object)?;
+        let (namespace, name) = (text_of(&object, "namespace"), text_of(&object, "name"));
+        let namespace = if namespace.is_empty() { "default".to_owned() } else { namespace };
+        let target = Target::new(kind, &namespace, &name);
+        Ok(self.web.cluster.update(target, part, object, false)?.value())
+    }
+
+    /// Changes an object in place, past all rules: tests make states with it that no client could.
+    ///
+    /// # Errors
+    ///
+    /// When there is no such resource or object.
+    pub fn edit(
+        &self,
+        resource: &str,
+        namespace: &str,
+        name: &str,
+        mut change: impl FnMut(&mut Value),
+    ) -> Result<Value, Failure> {
+        let target = Target::new(self.kind(resource)?, namespace, name);
+        let stored = self.web.cluster.edit(target, |value| {
+            change(value);
+            Ok(true)
+        })?;
+        Ok(stored.value())
+    }
+
+    /// Deletes an object as a DELETE without options would.
+    ///
+    /// # Errors
+    ///
+    /// When there is no such resource or object.
+    pub fn delete(&self, resource: &str, namespace: &str, name: &str) -> Result<(), Failure> {
+        let target = Target::new(self.kind(resource)?, namespace, name);
+        self.web.cluster.delete(target, &DeleteOptions::default())?;
+        Ok(())
+    }
+
+    /// Binds a pod to a node.
+    ///
+    /// # Errors
+    ///
+    /// As the API: no such pod, or a pod that is bound, gated or being deleted.
+    pub fn bind(&self, namespace: &str, name: &str, node: &str) -> Result<(), Failure> {
+        let binding = json!({"metadata": {"name": name}, "target": {"kind": "Node", "name": node}});
+        self.web.cluster.bind(namespace, name, &binding)
+    }
+
+    /// Stores many objects at once, quickly: UIDs, creation times and statuses are kept where they are given, and
+    /// namespaces need not exist. Objects of unknown kinds, without a name, refused by admission or existing already are
+    /// skipped; returns how many were stored.
+    pub fn load(&self, objects: Vec<Value>) -> usize {
+        self.web.cluster.load(objects)
+    }
+
+    /// The rules by which requests go wrong.
+    #[must_use]
+    pub fn faults(&self) -> &Faults {
+        &self.web.cluster.faults
+    }
+
+    /// Ends all watches of a resource; `abruptly` without the proper end of the response.
+    ///
+    /// # Errors
+    ///
+    /// When there is no such resource.
+    pub fn cut_watches(&self, resource: &str, abruptly: bool) -> Result<(), Failure> {
+        self.store(resource)?.cut(abruptly);
+        Ok(())
+    }
+
+    /// Holds back what watches of a resource are told by that much from now on; zero ends it.
+    ///
+    /// # Errors
+    ///
+    /// When there is no such resource.
+    pub fn delay_watches(&self, resource: &str, delay: Duration) -> Result<(), Failure> {
+        self.store(resource)?.delay_watches(delay);
+        Ok(())
+    }
+
+    /// Forgets the history of a resource: watches from an older version and lists to be continued get a 410.
+    ///
+    /// # Errors
+    ///
+    /// When there is no such resource.
+    pub fn compact(&self, resource: &str) -> Result<(), Failure> {
+        self.store(resource)?.compact();
+        Ok(())
+    }
+
+    /// Makes a CronJob run now, whatever its schedule says.
+    ///
+    /// # Errors
+    ///
+    /// When there is no such CronJob, or too many are waiting to run.
+    pub fn fire_cron_job(&self, namespace: &str, name: &str) -> Result<(), Failure> {
+        let target = Target::new(self.kind("cronjobs")?, namespace, name);
+        self.web.cluster.get(target)?;
+        self.web.cluster.fired.try_send(target.key()).map_err(|_| {
+            Failure::new(503, "ServiceUnavailable", "the CronJob controller does not run or has too much to do")
+        })
+    }
+
+    /// The newest calls, oldest first, as many as [`Options::recorded_calls`] lets it remember.
+    #[must_use]
+    pub fn calls(&self) -> Vec<Call> {
+        self.web.cluster.recorder.calls()
+    }
+
+    /// How often each verb, resource and answer occurred.
+    #[must_use]
+    pub fn call_counts(&self) -> Vec<CallCount> {
+        self.web.cluster.call_counts()
+    }
+
+    /// Forgets all calls and counts.
+    pub fn clear_calls(&self) {
+        self.web.cluster.recorder.clear();
+    }
+
+    fn kind(&self, resource: &str) -> Result<&Kind, Failure> {
+        self.web.cluster.kinds.named(resource).ok_or_else(Failure::no_such_path)
+    }
+
+    fn kind_of(&self, object: &Value) -> Result<&Kind, Failure> {
+        let (api_version, kind) = (json::text(object, &["apiVersion"]), json::text(object, &["kind"]));
+        self.web
+            .cluster
+            .kinds
+            .of_object(api_version, kind)
+            .ok_or_else(|| Failure::new(404, "NotFound", format!("no kind {kind:?} in {api_version:?} is served")))
+    }
+
+    fn store(&self, resource: &str) -> Result<&Arc<Store>, Failure> {
+        Ok(self.web.cluster.store(self.kind(resource)?))
+    }
+}
+
+fn text_of(object: &Value, field: &str) -> String {
+    json::text(object, &["metadata", field]).to_owned()
+}

@@ -1,0 +1,87 @@
+//! Following the changes of a store. A follower holds a place in the shared history and nothing else, so a slow one
+//! costs no memory: when the history has moved past its place, it has ended.
+
+use std::{
+    sync::{Arc, atomic::Ordering},
+    time::Duration,
+};
+
+use tokio::sync::watch;
+
+use super::Store;
+use crate::stored::Change;
+
+/// Ends of all watches, on order. A follower that began before the newest cut has ended.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Cut {
+    count: u64,
+    abruptly: bool,
+}
+
+impl Cut {
+    pub(super) fn next(&mut self, abruptly: bool) {
+        self.count += 1;
+        self.abruptly = abruptly;
+    }
+}
+
+/// Why a follower gets no further.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Ended {
+    /// The changes after its place are forgotten; `oldest` is the oldest version that still can be followed.
+    TooOld { oldest: u64 },
+    /// All watches were cut.
+    Cut { abruptly: bool },
+}
+
+/// A place in a store's history.
+#[derive(Debug)]
+pub(crate) struct Follower {
+    store: Arc<Store>,
+    /// All changes up to this version have been seen.
+    pub(crate) seen: u64,
+    cut: u64,
+    signal: watch::Receiver<u64>,
+}
+
+impl Store {
+    /// Follows the changes after a version.
+    pub(crate) fn follow(self: &Arc<Self>, after: u64) -> Follower {
+        let cut = self.lock().cut.count;
+        Follower { store: self.clone(), seen: after, cut, signal: self.signal.subscribe() }
+    }
+}
+
+impl Follower {
+    /// The next changes, oldest first, at most `limit`; none when there is nothing new yet.
+    pub(crate) fn take(&mut self, limit: usize) -> Result<Vec<Arc<Change>>, Ended> {
+        // Marked before looking, so that a change made meanwhile wakes `wait` again.
+        self.signal.mark_unchanged();
+        let state = self.store.lock();
+        if state.cut.count != self.cut {
+            return Err(Ended::Cut { abruptly: state.cut.abruptly });
+        }
+        if self.seen < state.compacted {
+            return Err(Ended::TooOld { oldest: state.compacted });
+        }
+        let start = state.history.partition_point(|change| change.object.version <= self.seen);
+        let changes: Vec<_> = state.history.range(start..).take(limit).cloned().collect();
+        let caught_up = start + changes.len() == state.history.len();
+        // With the lock held and nothing left in the history, no change of this kind up to the counter is unseen.
+        let now = if caught_up { self.store.version.load(Ordering::SeqCst) } else { 0 };
+        let last = changes.last().map_or(0, |change| change.object.version);
+        self.seen = self.seen.max(now).max(last);
+        Ok(changes)
+    }
+
+    /// Waits until there may be something to take.
+    pub(crate) async fn wait(&mut self) {
+        // The sender lives in the store, which this follower keeps alive.
+        let _ = self.signal.changed().await;
+    }
+
+    /// How long news are to be held back.
+    pub(crate) fn delay(&self) -> Duration {
+        self.store.lock().delay
+    }
+}
