@@ -60,7 +60,8 @@ pub fn split(arguments: impl IntoIterator<Item = OsString>) -> (Vec<OsString>, V
     let mut arguments = arguments.into_iter();
     while let Some(argument) = arguments.next() {
         let text = argument.to_string_lossy();
-        let Some((flag, value)) = text.strip_prefix("--").map(|t| t.split_once('=').map_or((t, None), |(f, v)| (f, Some(v))))
+        let Some((flag, value)) =
+            text.strip_prefix("--").map(|t| t.split_once('=').map_or((t, None), |(f, v)| (f, Some(v))))
         else {
             ours.push(argument);
             continue;
@@ -84,7 +85,18 @@ mod tests {
 
     #[test]
     fn foreign_flags_are_taken_off_with_their_values() {
-        let line = ["plimsoll", "--secure-port=0", "--config", "a", "--bind-address", "127.0.0.1", "--profiling", "-v", "2", "--nope"];
+        let line = [
+            "plimsoll",
+            "--secure-port=0",
+            "--config",
+            "a",
+            "--bind-address",
+            "127.0.0.1",
+            "--profiling",
+            "-v",
+            "2",
+            "--nope",
+        ];
         let (ours, ignored) = split(line.map(OsString::from));
         assert_eq!(ours, ["plimsoll", "--config", "a", "-v", "2", "--nope"].map(OsString::from));
         assert_eq!(ignored, ["--secure-port", "--bind-address", "--profiling"]);
