@@ -128,7 +128,7 @@ impl Table {
         let epoch = self.bump();
         let cluster = Arc::make_mut(&mut self.live.cluster);
         if cluster.replace_node(old.as_deref(), Some(&node)) {
-            self.recount_scalars();
+            self.recount_scalars(epoch);
         }
         self.write_object(row, Some(node), epoch);
         (row, true)
@@ -234,11 +234,11 @@ impl Table {
 
     /// A resource was seen on a node for the first time: pods that already ask for it are counted now. Rare (a device
     /// plugin's first appearance), so every pod may be looked at.
-    fn recount_scalars(&mut self) {
+    fn recount_scalars(&mut self, epoch: u64) {
         let columns = self.live.cluster.resource_columns.as_slice();
         for chunk in &mut self.live.chunks {
             let usage = Arc::make_mut(&mut chunk.usage);
-            usage.scalars.clear();
+            let before = std::mem::take(&mut usage.scalars);
             for (row, pods) in chunk.pods.pods.iter().enumerate() {
                 for (name, amount) in pods.iter().flat_map(|p| &p.spec.requests.used.scalars) {
                     if let Some(at) = columns.iter().position(|c| c == name) {
@@ -247,6 +247,10 @@ impl Table {
                         }
                         usage.scalars[at][row] = usage.scalars[at][row].saturating_add(*amount);
                     }
+                }
+                let old = |at: usize| before.get(at).map_or(0, |column| column[row]);
+                if (0..columns.len()).any(|at| usage.scalar(at, row) != old(at)) {
+                    usage.epochs[row] = epoch;
                 }
             }
         }
