@@ -23,7 +23,7 @@ use crate::intern::Istr;
 use crate::labels::LabelSet;
 use crate::node::{NodeImage, NodeInfo};
 use crate::object::{ObjectKind, Objects};
-use crate::overlay::Overlay;
+use crate::overlay::{Delta, Overlay};
 use crate::pod::{PodInfo, PodSpecInfo};
 use crate::ports::HostPort;
 use crate::table::{Row, View, bits};
@@ -273,17 +273,17 @@ impl<'a> NodePods<'a> {
     pub fn iter(&self) -> impl Iterator<Item = &'a PodInfo> {
         let at = self.at;
         let deltas = at.overlay.filter(|o| o.touches(at.row)).map_or(&[][..], Overlay::deltas);
-        let gone = move |pod: &PodInfo| {
-            deltas.iter().filter(|d| d.row == at.row && d.pod.key.uid == pod.key.uid).map(|d| d.sign).sum::<i64>() < 0
+        // A pod may be taken away and added in turns, as a dry run does: what was said of it last holds.
+        let said_of = move |pod: &PodInfo, deltas: &'a [Delta]| {
+            deltas.iter().any(|d| d.row == at.row && d.pod.key.uid == pod.key.uid)
         };
         let here: &'a [Arc<PodInfo>] = &at.chunk.pods.pods[at.at];
-        let kept = here.iter().map(|p| &**p).filter(move |p| deltas.is_empty() || !gone(p));
-        let added = deltas.iter().filter(move |d| d.row == at.row && d.sign > 0).map(|d| &*d.pod);
-        kept.chain(added.filter(move |p| {
-            let sum: i64 =
-                deltas.iter().filter(|d| d.row == at.row && d.pod.key.uid == p.key.uid).map(|d| d.sign).sum();
-            sum > 0
-        }))
+        let kept = here.iter().map(|p| &**p).filter(move |p| !said_of(p, deltas));
+        let added = deltas
+            .iter()
+            .enumerate()
+            .filter(move |(nth, d)| d.row == at.row && d.sign > 0 && !said_of(&d.pod, &deltas[nth + 1..]));
+        kept.chain(added.map(|(_, d)| &*d.pod))
     }
 }
 
