@@ -12,6 +12,27 @@
 //! }
 //! ```
 //!
+//! What is not declared is not there to be read:
+//!
+//! ```compile_fail,E0308
+//! # use plimsoll_framework::read::{Labels, Of, Taints};
+//! fn filter((labels, taints): Of<'_, (Labels,)>) -> bool {
+//!     taints.is_empty() && !labels.is_empty()
+//! }
+//! ```
+//!
+//! nor can a marker of one's own say what it reads, and read something else:
+//!
+//! ```compile_fail,E0277
+//! use plimsoll_framework::read::{At, Groups, Read};
+//! enum Sly {}
+//! impl Read for Sly {
+//!     const GROUPS: Groups = Groups::NONE;
+//!     type Item<'a> = ();
+//!     fn item<'a>(_: &At<'a>) {}
+//! }
+//! ```
+//!
 //! [`WholeNode`] reads everything of its own node and is right by construction. [`Uncached`] sees the whole view and is
 //! computed anew every time. What no type prevents is a plugin with hidden input (a static, a clock, a file): don't.
 
@@ -28,7 +49,7 @@ use crate::pod::{PodInfo, PodSpecInfo};
 use crate::ports::HostPort;
 use crate::table::{Row, View, bits};
 use crate::toleration::Taint;
-use crate::topology::{Counters, Domains, ExistingTerms};
+use crate::topology::{Counters, Domains, ExistingTerms, PodMatcher};
 
 mod sealed {
     /// Only this crate says what a marker reads: elsewhere it could say one thing and read another.
@@ -610,6 +631,10 @@ impl<'a> NamespaceIndex<'a> {
     /// The labels of a namespace; `None` when it is not known.
     pub fn labels(&self, name: &Istr) -> Option<&'a LabelSet> {
         self.view.cluster.namespace_labels(name).map(|l| &**l)
+    }
+    /// Whether `pod` is one of those that `matcher` matches: what a plugin asks of the pod's own terms and the pod itself.
+    pub fn matched(&self, pod: &PodInfo, matcher: &PodMatcher) -> bool {
+        matcher.matches(pod, &self.view.cluster)
     }
 }
 
