@@ -6,6 +6,8 @@
 //! them for plugins that read other rows: after a change of any row, and after any call of `cluster_mut` or
 //! `nominations_mut`.
 
+#![allow(clippy::unwrap_used, reason = "a failed unwrap in a helper fails the test that called it")]
+
 mod common;
 
 use std::collections::{BTreeMap, BTreeSet};
