@@ -37,14 +37,13 @@
 //! computed anew every time. What no type prevents is a plugin with hidden input (a static, a clock, a file): don't.
 
 use std::marker::PhantomData;
-use std::sync::Arc;
 
 use crate::chunk::{Chunk, LANES, ROWS, UsageChunk};
 use crate::intern::Istr;
 use crate::labels::LabelSet;
 use crate::node::{NodeImage, NodeInfo};
 use crate::object::{ObjectKind, Objects};
-use crate::overlay::{Delta, Overlay};
+use crate::overlay::{Overlay, pods_through};
 use crate::pod::{PodInfo, PodSpecInfo};
 use crate::ports::HostPort;
 use crate::table::{Row, View, bits};
@@ -294,17 +293,7 @@ impl<'a> NodePods<'a> {
     pub fn iter(&self) -> impl Iterator<Item = &'a PodInfo> {
         let at = self.at;
         let deltas = at.overlay.filter(|o| o.touches(at.row)).map_or(&[][..], Overlay::deltas);
-        // A pod may be taken away and added in turns, as a dry run does: what was said of it last holds.
-        let said_of = move |pod: &PodInfo, deltas: &'a [Delta]| {
-            deltas.iter().any(|d| d.row == at.row && d.pod.key.uid == pod.key.uid)
-        };
-        let here: &'a [Arc<PodInfo>] = &at.chunk.pods.pods[at.at];
-        let kept = here.iter().map(|p| &**p).filter(move |p| !said_of(p, deltas));
-        let added = deltas
-            .iter()
-            .enumerate()
-            .filter(move |(nth, d)| d.row == at.row && d.sign > 0 && !said_of(&d.pod, &deltas[nth + 1..]));
-        kept.chain(added.map(|(_, d)| &*d.pod))
+        pods_through(deltas, at.row, &at.chunk.pods.pods[at.at])
     }
 }
 

@@ -159,10 +159,16 @@ impl Table {
     pub fn remove_pod(&mut self, node: &Istr, uid: &Uid) -> bool {
         let Some(row) = self.row(node) else { return false };
         let Some(index) = self.live.pods(row).iter().position(|p| p.key.uid == *uid) else { return false };
-        let (chunk, at) = split(row);
-        let list = &mut Arc::make_mut(&mut self.live.chunks[chunk].pods).pods[at];
-        let pod = Arc::make_mut(list).swap_remove(index);
+        let (at_chunk, at) = split(row);
+        let chunk = &mut self.live.chunks[at_chunk];
+        let pod = Arc::make_mut(&mut Arc::make_mut(&mut chunk.pods).pods[at]).swap_remove(index);
+        let cut = chunk.usage.is_cut(at);
         self.apply(row, &pod, -1);
+        if cut {
+            let chunk = &mut self.live.chunks[at_chunk];
+            let left = chunk.pods.pods[at].iter().map(|p| &**p);
+            Arc::make_mut(&mut chunk.usage).recount(at, left, &self.live.cluster.resource_columns);
+        }
         self.release_if_empty(row, node);
         true
     }

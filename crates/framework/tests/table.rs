@@ -182,7 +182,7 @@ impl Model {
     fn row(&self, name: &str) -> Seen {
         let node = self.nodes.get(name);
         let here = || self.pods.iter().filter(|(on, _)| on == name).map(|(_, pod)| &**pod);
-        let sum = |of: &dyn Fn(&PodInfo) -> i64| here().map(of).sum::<i64>();
+        let sum = |of: &dyn Fn(&PodInfo) -> i64| here().map(of).fold(0, i64::saturating_add);
         let used = |device: usize| {
             // A resource that no node ever had is nothing that could be read.
             if self.seen.contains(DEVICES[device]) { sum(&|p| p.spec.requests.used.get(DEVICES[device])) } else { 0 }
@@ -291,6 +291,8 @@ struct PodForm {
     milli_cpu: u16,
     devices: (u8, u8),
     port: Option<u8>,
+    /// Asks for about as much as can be counted, so that two of them are more.
+    huge: bool,
 }
 
 impl PodForm {
@@ -306,6 +308,10 @@ impl PodForm {
                 requests[device] = json!(amount.to_string());
             }
         }
+        if self.huge {
+            requests["memory"] = json!("7Ei");
+            requests[DEVICES[0]] = json!("9E");
+        }
         let ports: Vec<_> = self.port.iter().map(|p| json!({"hostPort": 80 + u16::from(*p)})).collect();
         common::pod(&json!({
             "metadata": {"name": uid, "uid": uid, "namespace": "default"},
@@ -315,10 +321,12 @@ impl PodForm {
 }
 
 fn pod_form() -> impl Strategy<Value = PodForm> {
-    (0..3_u16, (0..3_u8, 0..3_u8), proptest::option::of(0..2_u8)).prop_map(|(cpu, devices, port)| PodForm {
+    let huge = proptest::bool::weighted(0.25);
+    (0..3_u16, (0..3_u8, 0..3_u8), proptest::option::of(0..2_u8), huge).prop_map(|(cpu, devices, port, huge)| PodForm {
         milli_cpu: cpu * 500,
         devices,
         port,
+        huge,
     })
 }
 
@@ -538,7 +546,7 @@ proptest! {
 fn a_pod_that_is_added_again_is_there_once() {
     let n = common::node(&json!({"metadata": {"name": "n"}}));
     let table = common::table([&n], []);
-    let p = PodForm { milli_cpu: 100, devices: (0, 0), port: None }.build("p");
+    let p = PodForm { milli_cpu: 100, devices: (0, 0), port: None, huge: false }.build("p");
     let mut overlay = Overlay::default();
     overlay.add(table.view(), 0, Arc::clone(&p));
     overlay.remove(table.view(), 0, Arc::clone(&p));
@@ -549,7 +557,7 @@ fn a_pod_that_is_added_again_is_there_once() {
 #[test]
 fn a_device_that_appears_changes_the_rows_of_pods_that_ask_for_it() {
     let mut pair = Pair::default();
-    pair.apply(&Step::AddPod(6, PodForm { milli_cpu: 0, devices: (1, 0), port: None }));
+    pair.apply(&Step::AddPod(6, PodForm { milli_cpu: 0, devices: (1, 0), port: None, huge: false }));
     let epoch = pair.table.view().epoch();
     pair.set(&common::node(
         &json!({"metadata": {"name": "other"}, "status": {"allocatable": {"example.com/gpu": "1"}}}),
@@ -607,7 +615,11 @@ fn six_hundred_nodes() {
 
     let mut overlay = Overlay::default();
     for row in full.rows() {
-        overlay.add(&full, row, PodForm { milli_cpu: 500, devices: (0, 0), port: Some(1) }.build(&format!("p{row}")));
+        overlay.add(
+            &full,
+            row,
+            PodForm { milli_cpu: 500, devices: (0, 0), port: Some(1), huge: false }.build(&format!("p{row}")),
+        );
     }
     assert_eq!(overlay.rows().count(), 600);
     for (row, seen) in read(&full, Some(&overlay)).0.iter().enumerate().take(600) {
@@ -671,7 +683,7 @@ fn columns_read_what_rows_read() {
             "status": {"allocatable": allocatable}
         })));
         let (devices, on) = ((u8::from(i % 2 == 0), 1), u8::try_from(i % 8).unwrap());
-        pair.apply(&Step::AddPod(on, PodForm { milli_cpu: 10, devices, port: None }));
+        pair.apply(&Step::AddPod(on, PodForm { milli_cpu: 10, devices, port: None, huge: false }));
     }
     let view = pair.table.view();
     let bound = common::filter(&Extensions::of(Columnar).filter().done(), &anyone(), view).unwrap();
@@ -685,4 +697,22 @@ fn columns_read_what_rows_read() {
         }
     }
     assert_eq!(compared, 300);
+}
+
+/// What is more than can be counted is cut; when the cause of it goes, the others still count.
+#[test]
+fn a_huge_pod_leaves_the_others_counted() {
+    let n = common::node(&json!({"metadata": {"name": "n"}}));
+    let form = |huge| PodForm { milli_cpu: 500, devices: (0, 0), port: None, huge };
+    let [huge, huge_too, small] = [("h", true), ("i", true), ("s", false)].map(|(uid, huge)| form(huge).build(uid));
+    let mut table = common::table(&[n], [("n", &huge), ("n", &huge_too), ("n", &small)]);
+    let memory = |table: &Table, overlay: Option<&Overlay>| read(table.view(), overlay).0[0].requested[1];
+    assert_eq!(memory(&table, None), i64::MAX);
+    let mut overlay = Overlay::default();
+    overlay.remove(table.view(), 0, Arc::clone(&huge));
+    overlay.remove(table.view(), 0, Arc::clone(&huge_too));
+    assert_eq!(memory(&table, Some(&overlay)), 10 << 20);
+    table.remove_pod(&"n".into(), &huge.key.uid);
+    table.remove_pod(&"n".into(), &huge_too.key.uid);
+    assert_eq!(memory(&table, None), 10 << 20);
 }
