@@ -1,24 +1,24 @@
 //! Tries of the contract, not plugins: can PodTopologySpread and InterPodAffinity be written against it, and do their
-//! answers hold through an overlay? The real ones come elsewhere. Each is compared with a second implementation below
-//! that walks the pods of a small random cluster and reads the rules as they are written (reference sections 5.1 and
-//! 5.2). Left out: default constraints, the arguments, hints.
+//! answers hold through an overlay? The real ones come elsewhere. Each (`sketches/spread.rs`, `sketches/affinity.rs`) is
+//! compared with a second implementation (`sketches/naive.rs`) that walks the pods of a small random cluster and reads
+//! the rules as they are written (reference sections 5.1 and 5.2). Left out: default constraints, the arguments, hints,
+//! and empty selectors of spread constraints, which upstream counts through an overlay alone.
 
 #![allow(clippy::unwrap_used, reason = "a failed unwrap in a helper fails the test that called it")]
 
 mod common;
 mod sketches;
 
-use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use plimsoll_framework::extensions::{BoundScoring, Extensions};
 use plimsoll_framework::intern::Istr;
-use plimsoll_framework::labels::{LabelSelector, LabelSet, Operator, Requirement};
+use plimsoll_framework::labels::{LabelSelector, Operator, Requirement};
 use plimsoll_framework::node::NodeInfo;
 use plimsoll_framework::overlay::Overlay;
-use plimsoll_framework::plugin::{Extent, Filter, Plugin, Score, ScoreOverFeasible};
-use plimsoll_framework::pod::{PodAffinityTerm, PodInfo, SpreadConstraint};
-use plimsoll_framework::read::{ClusterOf, Labels, Namespaces, Of, Terms, TopologyDomains, WholePod};
+use plimsoll_framework::plugin::{Extent, Filter, Plugin};
+use plimsoll_framework::pod::PodInfo;
+use plimsoll_framework::read::{TopologyDomains, WholePod};
 use plimsoll_framework::table::{Row, Table};
 use plimsoll_framework::topology::{
     Counted, CounterSpec, Domains, NodeFilter, PodMatcher, TermKind, Topology, terms_of,
@@ -27,318 +27,10 @@ use plimsoll_framework::verdict::Verdict;
 use proptest::prelude::*;
 use serde_json::json;
 
+use sketches::affinity::Affinity;
 use sketches::clusters::{self, Change, Cluster, PodForm};
 use sketches::naive;
-
-const HOSTNAME: &str = "kubernetes.io/hostname";
-
-/// Cut to the whole number: scores are small.
-#[expect(clippy::cast_possible_truncation, reason = "there is no other way from a float to an integer")]
-fn whole(x: f64) -> i64 {
-    x as i64
-}
-
-fn float(n: i64) -> f64 {
-    f64::from(i32::try_from(n).expect("counts in these tests are small"))
-}
-
-// PodTopologySpread.
-
-struct Spread;
-
-impl Plugin for Spread {
-    const NAME: &'static str = "PodTopologySpread";
-}
-
-/// The constraint's selector with the pod's own values of `matchLabelKeys`.
-fn selector(pod: &PodInfo, c: &SpreadConstraint) -> Option<LabelSelector> {
-    let own = c.match_label_keys.iter().filter_map(|key| {
-        let value = pod.labels.get(key)?.clone();
-        Some(Requirement { key: key.clone(), operator: Operator::In([value].into()) })
-    });
-    let written = c.selector.as_ref()?.requirements().iter().cloned();
-    Some(LabelSelector::from_requirements(written.chain(own)))
-}
-
-/// What one constraint counts. A selector without requirements counts nothing, although it selects the pod itself.
-fn counter(pod: &PodInfo, c: &SpreadConstraint, keys: &[Istr]) -> CounterSpec {
-    let selector = selector(pod, c).filter(|s| !s.is_empty());
-    let namespaces = [pod.key.namespace.clone()].into();
-    let by_node = !c.hard && &*c.topology_key == HOSTNAME;
-    let nodes = NodeFilter {
-        keys: keys.into(),
-        affinity: c.honor_node_affinity.then(|| pod.spec.node_affinity.clone()),
-        tolerations: c.honor_node_taints.then(|| pod.spec.tolerations.clone()),
-    };
-    CounterSpec {
-        counted: Counted::Pods([PodMatcher { selector, namespaces, namespace_selector: None }].into()),
-        topology: if by_node { Topology::Node } else { Topology::Label(c.topology_key.clone()) },
-        nodes: if by_node { NodeFilter::default() } else { nodes },
-        live_only: true,
-    }
-}
-
-fn counters(pod: &PodInfo, hard: bool) -> Vec<CounterSpec> {
-    let of_kind = || pod.spec.spread.iter().filter(|c| c.hard == hard);
-    let keys: Vec<Istr> = of_kind().map(|c| c.topology_key.clone()).collect();
-    of_kind().map(|c| counter(pod, c, &keys)).collect()
-}
-
-#[derive(PartialEq)]
-struct Rule {
-    max_skew: i64,
-    min_domains: usize,
-    self_match: i64,
-}
-
-impl Filter for Spread {
-    type Pod = WholePod;
-    type Cluster = ();
-    type Node = TopologyDomains;
-    type State = (Vec<Rule>, Vec<CounterSpec>);
-
-    fn prepare(&self, pod: &PodInfo, (): ()) -> Option<Self::State> {
-        let rules = pod.spec.spread.iter().filter(|c| c.hard).map(|c| Rule {
-            max_skew: c.max_skew.into(),
-            min_domains: usize::try_from(c.min_domains).unwrap_or(0),
-            self_match: selector(pod, c).is_some_and(|s| s.matches(&pod.labels)).into(),
-        });
-        let rules: Vec<Rule> = rules.collect();
-        (!rules.is_empty()).then(|| (rules, counters(pod, true)))
-    }
-
-    fn counters(&self, state: &Self::State) -> Vec<CounterSpec> {
-        state.1.clone()
-    }
-
-    fn filter(&self, (rules, _): &Self::State, domains: Domains<'_>) -> Verdict {
-        for (nth, rule) in rules.iter().enumerate() {
-            let Some(count) = domains.count(nth) else { return Verdict::unresolvable(naive::MISSING_LABEL) };
-            let too_few = domains.domains(nth) < rule.min_domains;
-            let least = if too_few { 0 } else { domains.least(nth).unwrap_or(naive::NO_DOMAIN) };
-            if count + rule.self_match - least > rule.max_skew {
-                return Verdict::unschedulable(naive::SKEW);
-            }
-        }
-        Verdict::FITS
-    }
-
-    fn reasons(&self, _: &Self::State, _: u32) -> Vec<String> {
-        Vec::new()
-    }
-}
-
-/// Key and maximal skew of each soft constraint.
-type Soft = Vec<(Istr, i64)>;
-
-/// Weights, and least and greatest raw score of the nodes that are not ignored.
-struct OverFeasible {
-    weights: Vec<f64>,
-    extent: Option<Extent>,
-}
-
-fn raw(soft: &Soft, weights: &[f64], terms: &[(Istr, i64)]) -> i64 {
-    let each = soft.iter().zip(weights).zip(terms).map(|(((_, skew), w), (_, n))| float(*n) * w + float(skew - 1));
-    whole(each.sum::<f64>().round())
-}
-
-impl ScoreOverFeasible for Spread {
-    type Pod = WholePod;
-    type Cluster = ();
-    type Node = (Labels, TopologyDomains);
-    type State = (Soft, Vec<CounterSpec>);
-    /// By constraint the node's label and the count; `None` for a node without all of the labels, which is ignored.
-    type Terms = Option<Vec<(Istr, i64)>>;
-    type Scalars = OverFeasible;
-
-    fn prepare(&self, pod: &PodInfo, (): ()) -> Option<Self::State> {
-        let soft = pod.spec.spread.iter().filter(|c| !c.hard);
-        let soft: Soft = soft.map(|c| (c.topology_key.clone(), c.max_skew.into())).collect();
-        (!soft.is_empty()).then(|| (soft, counters(pod, false)))
-    }
-
-    fn counters(&self, state: &Self::State) -> Vec<CounterSpec> {
-        state.1.clone()
-    }
-
-    fn terms(&self, (soft, _): &Self::State, (labels, domains): Of<'_, Self::Node>) -> Self::Terms {
-        let term = |(nth, (key, _)): (usize, &(Istr, i64))| Some((labels.get(key)?.clone(), domains.count(nth)?));
-        soft.iter().enumerate().map(term).collect()
-    }
-
-    fn scalars<'t>(
-        &self,
-        (soft, _): &Self::State,
-        feasible: impl Iterator<Item = &'t Self::Terms> + Clone,
-    ) -> OverFeasible {
-        let feasible = feasible.flatten();
-        let size = |(nth, (key, _)): (usize, &(Istr, i64))| match &**key {
-            HOSTNAME => feasible.clone().count(),
-            _ => feasible.clone().map(|terms| &terms[nth].0).collect::<BTreeSet<_>>().len(),
-        };
-        let weight = |size: usize| float(i64::try_from(size + 2).unwrap()).ln();
-        let weights: Vec<f64> = soft.iter().enumerate().map(size).map(weight).collect();
-        let extent = Extent::of(feasible.map(|terms| raw(soft, &weights, terms)));
-        OverFeasible { weights, extent }
-    }
-
-    /// The score itself: `normalize` is not told which nodes are ignored, and they must not move the extent.
-    fn combine(&self, (soft, _): &Self::State, over: &OverFeasible, terms: &Self::Terms) -> i64 {
-        let (Some(terms), Some(Extent { min, max })) = (terms, over.extent) else { return 0 };
-        if max == 0 { 100 } else { 100 * (max + min - raw(soft, &over.weights, terms)) / max }
-    }
-
-    fn normalize(&self, raw: i64, _: Extent) -> i64 {
-        raw
-    }
-}
-
-// InterPodAffinity.
-
-struct Affinity;
-
-impl Plugin for Affinity {
-    const NAME: &'static str = "InterPodAffinity";
-}
-
-fn near(matchers: Box<[PodMatcher]>, term: &PodAffinityTerm) -> CounterSpec {
-    let topology = Topology::Label(term.topology_key.clone());
-    CounterSpec { counted: Counted::Pods(matchers), topology, nodes: NodeFilter::default(), live_only: false }
-}
-
-fn carriers(kind: TermKind, term: &PodAffinityTerm) -> CounterSpec {
-    CounterSpec { counted: Counted::Carriers(kind, term.clone()), ..near([].into(), term) }
-}
-
-/// Whom existing pods' terms are matched against, and those terms of pods on nodes that select it.
-#[derive(PartialEq)]
-struct Selected {
-    namespace: Istr,
-    labels: Arc<LabelSet>,
-    known: Vec<(TermKind, PodAffinityTerm)>,
-}
-
-impl Selected {
-    fn new(pod: &PodInfo, terms: ClusterOf<'_, Terms>, kinds: impl Fn(TermKind) -> bool) -> Self {
-        let mut known = terms.selecting(pod);
-        known.retain(|(kind, _)| kinds(*kind));
-        Self { namespace: pod.key.namespace.clone(), labels: Arc::clone(&pod.labels), known }
-    }
-    fn counters(&self) -> impl Iterator<Item = CounterSpec> {
-        self.known.iter().map(|(kind, term)| carriers(*kind, term))
-    }
-    /// The terms that are known as counters from `first` on, then those of imagined pods.
-    fn terms<'a>(&'a self, domains: Domains<'a>, first: usize) -> impl Iterator<Item = (TermKind, i64)> + 'a {
-        let known = self.known.iter().enumerate();
-        let known = known.map(move |(nth, (kind, _))| (*kind, domains.count(first + nth).unwrap_or(0)));
-        known.chain(domains.imagined_terms(&self.namespace, &self.labels, &self.known))
-    }
-}
-
-#[derive(PartialEq)]
-struct Required {
-    /// The first counters are of the required terms, the next ones of the anti-affinity terms, then of `existing`.
-    terms: usize,
-    anti_terms: usize,
-    existing: Selected,
-    self_match: bool,
-    specs: Vec<CounterSpec>,
-}
-
-impl Filter for Affinity {
-    type Pod = WholePod;
-    type Cluster = (Terms, Namespaces);
-    type Node = TopologyDomains;
-    type State = Required;
-
-    fn prepare(&self, pod: &PodInfo, (terms, namespaces): ClusterOf<'_, Self::Cluster>) -> Option<Required> {
-        let own = &pod.spec.pod_affinity;
-        let existing = Selected::new(pod, terms, |kind| kind == TermKind::AntiRequired);
-        if own.required.is_empty() && own.anti_required.is_empty() && existing.known.is_empty() {
-            return None;
-        }
-        let all: Box<[PodMatcher]> = own.required.iter().map(PodMatcher::from).collect();
-        let specs = own.required.iter().map(|t| near(all.clone(), t));
-        let specs = specs.chain(own.anti_required.iter().map(|t| near([PodMatcher::from(t)].into(), t)));
-        let self_match = all.iter().all(|m| namespaces.matched(pod, m));
-        Some(Required {
-            terms: own.required.len(),
-            anti_terms: own.anti_required.len(),
-            specs: specs.chain(existing.counters()).collect(),
-            existing,
-            self_match,
-        })
-    }
-
-    fn counters(&self, state: &Required) -> Vec<CounterSpec> {
-        state.specs.clone()
-    }
-
-    fn filter(&self, state: &Required, domains: Domains<'_>) -> Verdict {
-        let anti = state.terms..state.terms + state.anti_terms;
-        let counts: Option<Vec<i64>> = (0..state.terms).map(|nth| domains.count(nth)).collect();
-        // The first of a group of pods that want to be together may be anywhere.
-        let first = || state.self_match && (0..state.terms).all(|nth| domains.total(nth) == 0);
-        if !counts.is_some_and(|counts| counts.iter().all(|n| *n > 0) || first()) {
-            return Verdict::unresolvable(naive::AFFINITY);
-        }
-        if anti.clone().any(|nth| domains.count(nth).is_some_and(|n| n > 0)) {
-            return Verdict::unschedulable(naive::ANTI_AFFINITY);
-        }
-        let existing = state.existing.terms(domains, anti.end).filter(|(kind, _)| *kind == TermKind::AntiRequired);
-        if existing.map(|(_, n)| n).sum::<i64>() > 0 {
-            return Verdict::unschedulable(naive::EXISTING_ANTI_AFFINITY);
-        }
-        Verdict::FITS
-    }
-
-    fn reasons(&self, _: &Required, _: u32) -> Vec<String> {
-        Vec::new()
-    }
-}
-
-/// Weights of the pod's own preferred terms, then what others say of it.
-type Preferred = (Vec<i64>, Selected, Vec<CounterSpec>);
-
-fn weight(kind: TermKind) -> i64 {
-    match kind {
-        TermKind::Required => 1,
-        TermKind::Preferred(weight) => weight.into(),
-        TermKind::AntiRequired => 0,
-    }
-}
-
-impl Score for Affinity {
-    const NORMALIZED: bool = true;
-    type Pod = WholePod;
-    type Cluster = Terms;
-    type Node = TopologyDomains;
-    type State = Preferred;
-
-    fn prepare(&self, pod: &PodInfo, terms: ClusterOf<'_, Terms>) -> Option<Preferred> {
-        let own = &pod.spec.pod_affinity;
-        let signed = own.preferred.iter().map(|t| (1, t)).chain(own.anti_preferred.iter().map(|t| (-1, t)));
-        let existing = Selected::new(pod, terms, |kind| weight(kind) != 0);
-        let weights: Vec<i64> = signed.clone().map(|(sign, t)| sign * i64::from(t.weight)).collect();
-        let specs = signed.map(|(_, t)| near([PodMatcher::from(&t.term)].into(), &t.term));
-        let specs: Vec<_> = specs.chain(existing.counters()).collect();
-        (!specs.is_empty()).then_some((weights, existing, specs))
-    }
-
-    fn counters(&self, state: &Preferred) -> Vec<CounterSpec> {
-        state.2.clone()
-    }
-
-    fn score(&self, (weights, existing, _): &Preferred, domains: Domains<'_>) -> i64 {
-        let own = weights.iter().enumerate().map(|(nth, weight)| weight * domains.count(nth).unwrap_or(0));
-        let others = existing.terms(domains, weights.len()).map(|(kind, n)| weight(kind) * n);
-        own.chain(others).sum()
-    }
-
-    fn normalize(&self, raw: i64, Extent { min, max }: Extent) -> i64 {
-        if max == min { 0 } else { whole(100.0 * (float(raw - min) / float(max - min))) }
-    }
-}
+use sketches::spread::Spread;
 
 // The comparison.
 

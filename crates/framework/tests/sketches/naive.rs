@@ -9,6 +9,7 @@ use plimsoll_framework::toleration::tolerated;
 use plimsoll_framework::verdict::Verdict;
 
 use super::clusters::Cluster;
+use super::whole;
 
 pub(crate) const MISSING_LABEL: u32 = 1;
 pub(crate) const SKEW: u32 = 2;
@@ -97,7 +98,7 @@ pub(crate) fn spread_scores(cluster: &Cluster, pod: &PodInfo, feasible: &[usize]
             let weight = f64::from(u32::try_from(size).unwrap() + 2).ln();
             sum += f64::from(i32::try_from(count).unwrap()) * weight + f64::from(c.max_skew - 1);
         }
-        crate::whole(sum.round())
+        whole(sum.round())
     };
     let raws: Vec<i64> = left.iter().map(|n| raw(*n)).collect();
     let (least, greatest) = (raws.iter().copied().min().unwrap_or(i64::MAX), raws.iter().copied().max().unwrap_or(0));
@@ -235,5 +236,5 @@ pub(crate) fn affinity_scores(before: &Cluster, now: &Cluster, pod: &PodInfo, fe
     let raws: Vec<i64> = feasible.iter().map(|n| raw(&now.nodes[*n].0)).collect();
     let (least, greatest) = (raws.iter().min().copied().unwrap_or(0), raws.iter().max().copied().unwrap_or(0));
     let part = |n: i64| f64::from(i32::try_from(n - least).unwrap());
-    raws.iter().map(|n| if greatest == least { 0 } else { crate::whole(100.0 * (part(*n) / part(greatest))) }).collect()
+    raws.iter().map(|n| if greatest == least { 0 } else { whole(100.0 * (part(*n) / part(greatest))) }).collect()
 }
