@@ -1,6 +1,6 @@
 //! Kubernetes objects as the scheduler reads them: only the fields it uses, everything else skipped while parsing.
 //!
-//! These structs are the door: [`crate::pod::PodInfo::parse`] and [`crate::node::NodeInfo::parse`] turn them into what
+//! These structs are the door: [`crate::pod::PodParser::parse`] and [`crate::node::NodeInfo::parse`] turn them into what
 //! the rest of the program works with, and they are dropped at once. Words with a fixed meaning (operators, effects,
 //! quantities) stay text here, so that a word this version does not know cannot stop a list from being read.
 
