@@ -222,6 +222,27 @@ impl UsageChunk {
         self.ports.extend(ports);
     }
 
+    /// Whether some sum of the row was cut at the end of its range: taking a pod away then leaves too little, and the
+    /// row has to be counted anew.
+    pub(crate) fn is_cut(&self, row: usize) -> bool {
+        let columns = [
+            &self.milli_cpu,
+            &self.memory_bytes,
+            &self.ephemeral_storage_bytes,
+            &self.non_zero_milli_cpu,
+            &self.non_zero_memory_bytes,
+        ];
+        columns.into_iter().chain(&self.scalars).any(|column| matches!(column[row], i64::MAX | i64::MIN))
+    }
+
+    /// Counts these pods in the row, and nothing else.
+    pub(crate) fn recount<'a>(&mut self, row: usize, pods: impl Iterator<Item = &'a PodInfo>, columns: &[Istr]) {
+        self.clear_row(row);
+        for pod in pods {
+            self.apply(row, pod, 1, columns);
+        }
+    }
+
     pub(crate) fn scalar(&self, column: usize, row: usize) -> i64 {
         self.scalars.get(column).map_or(0, |c| c[row])
     }

@@ -2,6 +2,31 @@
 //!
 //! The registry line of a plugin is `Extensions::of(plugin).filter().score().done()`: declaring a point that the plugin
 //! does not implement does not compile.
+//!
+//! ```
+//! use plimsoll_framework::{extensions::Extensions, intern::Istr, plugin::{Plugin, PostBind}, pod::PodInfo};
+//! struct Bell;
+//! impl Plugin for Bell {
+//!     const NAME: &'static str = "Bell";
+//! }
+//! impl PostBind for Bell {
+//!     fn post_bind(&self, _: &PodInfo, _: &Istr) {}
+//! }
+//! let line = Extensions::of(Bell).post_bind().done();
+//! # assert_eq!(line.points(), [plimsoll_framework::point::Point::PostBind]);
+//! ```
+//!
+//! ```compile_fail,E0599
+//! # use plimsoll_framework::{extensions::Extensions, intern::Istr, plugin::{Plugin, PostBind}, pod::PodInfo};
+//! # struct Bell;
+//! # impl Plugin for Bell {
+//! #     const NAME: &'static str = "Bell";
+//! # }
+//! # impl PostBind for Bell {
+//! #     fn post_bind(&self, _: &PodInfo, _: &Istr) {}
+//! # }
+//! let line = Extensions::of(Bell).filter().done(); // It is no Filter.
+//! ```
 
 use std::marker::PhantomData;
 use std::sync::Arc;
@@ -193,7 +218,8 @@ pub trait FilterDyn: Send + Sync {
 
 /// A Filter plugin and what it worked out for a pod.
 pub trait BoundFilter: Send + Sync {
-    /// The answer for one node, through the overlay. `view` is the one it was bound on, or the live one.
+    /// The answer for one node, through the overlay. `view` is the one it was bound on. A later one of the same table
+    /// will do only where [`Groups::reads_other_rows`] is false: domains are counted when the filter is bound.
     fn one(&self, view: &View, overlay: Option<&Overlay>, row: Row) -> Verdict;
     /// The answers for 64 nodes, without an overlay.
     fn block(&self, view: &View, first: Row, lanes: u64, out: &mut [Verdict; 64]);

@@ -81,9 +81,10 @@ impl NodeInfo {
         self.annotations.iter().find(|(k, _)| &**k == key).map(|(_, v)| &**v)
     }
 
-    /// Whether scheduling reads the two alike; versions, for one, may differ.
+    /// Whether scheduling reads the two alike: only their versions may differ. Conditions count, since a plugin that
+    /// reads the whole node can read them; a heartbeat leaves their type and status as they are.
     pub fn same_for_scheduling(&self, other: &Self) -> bool {
-        let neutral = |n: &Self| Self { resource_version: 0, conditions: Box::default(), ..n.clone() };
+        let neutral = |n: &Self| Self { resource_version: 0, ..n.clone() };
         neutral(self) == neutral(other)
     }
 }

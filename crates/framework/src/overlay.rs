@@ -79,14 +79,36 @@ impl Overlay {
         if self.usage.len() * ROWS <= slot {
             self.usage.push(Box::new(UsageChunk::empty()));
         }
-        let usage = &mut self.usage[slot / ROWS];
+        let (usage, at) = (&mut self.usage[slot / ROWS], slot % ROWS);
         if slot == next {
             let row = delta.row as usize;
             if let Some(chunk) = view.chunks.get(row / ROWS) {
-                usage.copy_row(slot % ROWS, &chunk.usage, row % ROWS);
+                usage.copy_row(at, &chunk.usage, row % ROWS);
             }
         }
-        usage.apply(slot % ROWS, &delta.pod, delta.sign, &view.cluster.resource_columns);
+        let (row, taken_from_cut) = (delta.row, delta.sign < 0 && usage.is_cut(at));
+        let columns = &view.cluster.resource_columns;
+        usage.apply(at, &delta.pod, delta.sign, columns);
         self.deltas.push(delta);
+        if taken_from_cut {
+            usage.recount(at, pods_through(&self.deltas, row, view.pods(row)), columns);
+        }
     }
+}
+
+/// The pods on the node of `row`, where `here` are those of the view. A pod may be taken away and added in turns, as a
+/// dry run does: what was said of it last holds.
+pub(crate) fn pods_through<'a>(
+    deltas: &'a [Delta],
+    row: Row,
+    here: &'a [Arc<PodInfo>],
+) -> impl Iterator<Item = &'a PodInfo> {
+    let said_of =
+        move |pod: &PodInfo, deltas: &'a [Delta]| deltas.iter().any(|d| d.row == row && d.pod.key.uid == pod.key.uid);
+    let kept = here.iter().filter(move |p| !said_of(p, deltas));
+    let added = deltas
+        .iter()
+        .enumerate()
+        .filter(move |(nth, d)| d.row == row && d.sign > 0 && !said_of(&d.pod, &deltas[nth + 1..]));
+    kept.chain(added.map(|(_, d)| &d.pod)).map(|p| &**p)
 }

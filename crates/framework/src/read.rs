@@ -12,23 +12,43 @@
 //! }
 //! ```
 //!
+//! What is not declared is not there to be read:
+//!
+//! ```compile_fail,E0308
+//! # use plimsoll_framework::read::{Labels, Of, Taints};
+//! fn filter((labels, taints): Of<'_, (Labels,)>) -> bool {
+//!     taints.is_empty() && !labels.is_empty()
+//! }
+//! ```
+//!
+//! nor can a marker of one's own say what it reads, and read something else:
+//!
+//! ```compile_fail,E0277
+//! use plimsoll_framework::read::{At, Groups, Read};
+//! enum Sly {}
+//! impl Read for Sly {
+//!     const GROUPS: Groups = Groups::NONE;
+//!     type Item<'a> = ();
+//!     fn item<'a>(_: &At<'a>) {}
+//! }
+//! ```
+//!
 //! [`WholeNode`] reads everything of its own node and is right by construction. [`Uncached`] sees the whole view and is
 //! computed anew every time. What no type prevents is a plugin with hidden input (a static, a clock, a file): don't.
 
 use std::marker::PhantomData;
-use std::sync::Arc;
 
 use crate::chunk::{Chunk, LANES, ROWS, RowBits, UsageChunk, has_bit};
 use crate::intern::Istr;
 use crate::labels::LabelSet;
 use crate::node::{NodeImage, NodeInfo};
 use crate::object::{ObjectKind, Objects};
-use crate::overlay::Overlay;
+use crate::overlay::{Overlay, pods_through};
 use crate::pod::{PodInfo, PodSpecInfo};
 use crate::ports::HostPort;
 use crate::table::{Row, View, bits};
 use crate::toleration::Taint;
-use crate::topology::{Counters, Domains, ExistingTerms};
+use crate::topology::{Counters, Domains, ExistingTerms, PodMatcher};
 
 mod sealed {
     /// Only this crate says what a marker reads: elsewhere it could say one thing and read another.
@@ -283,17 +303,7 @@ impl<'a> NodePods<'a> {
     pub fn iter(&self) -> impl Iterator<Item = &'a PodInfo> {
         let at = self.at;
         let deltas = at.overlay.filter(|o| o.touches(at.row)).map_or(&[][..], Overlay::deltas);
-        let gone = move |pod: &PodInfo| {
-            deltas.iter().filter(|d| d.row == at.row && d.pod.key.uid == pod.key.uid).map(|d| d.sign).sum::<i64>() < 0
-        };
-        let here: &'a [Arc<PodInfo>] = &at.chunk.pods.pods[at.at];
-        let kept = here.iter().map(|p| &**p).filter(move |p| deltas.is_empty() || !gone(p));
-        let added = deltas.iter().filter(move |d| d.row == at.row && d.sign > 0).map(|d| &*d.pod);
-        kept.chain(added.filter(move |p| {
-            let sum: i64 =
-                deltas.iter().filter(|d| d.row == at.row && d.pod.key.uid == p.key.uid).map(|d| d.sign).sum();
-            sum > 0
-        }))
+        pods_through(deltas, at.row, &at.chunk.pods.pods[at.at])
     }
 }
 
@@ -669,6 +679,10 @@ impl<'a> NamespaceIndex<'a> {
     /// The labels of a namespace; `None` when it is not known.
     pub fn labels(&self, name: &Istr) -> Option<&'a LabelSet> {
         self.view.cluster.namespace_labels(name).map(|l| &**l)
+    }
+    /// Whether `pod` is one of those that `matcher` matches: what a plugin asks of the pod's own terms and the pod itself.
+    pub fn matched(&self, pod: &PodInfo, matcher: &PodMatcher) -> bool {
+        matcher.matches(pod, &self.view.cluster)
     }
 }
 

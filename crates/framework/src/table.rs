@@ -133,7 +133,7 @@ impl Table {
         let epoch = self.bump();
         let cluster = Arc::make_mut(&mut self.live.cluster);
         if cluster.replace_node(old.as_deref(), Some(&node)) {
-            self.recount_scalars();
+            self.recount_scalars(epoch);
         }
         self.write_object(row, Some(node), epoch);
         (row, true)
@@ -164,10 +164,16 @@ impl Table {
     pub fn remove_pod(&mut self, node: &Istr, uid: &Uid) -> bool {
         let Some(row) = self.row(node) else { return false };
         let Some(index) = self.live.pods(row).iter().position(|p| p.key.uid == *uid) else { return false };
-        let (chunk, at) = split(row);
-        let list = &mut Arc::make_mut(&mut self.live.chunks[chunk].pods).pods[at];
-        let pod = Arc::make_mut(list).swap_remove(index);
+        let (at_chunk, at) = split(row);
+        let chunk = &mut self.live.chunks[at_chunk];
+        let pod = Arc::make_mut(&mut Arc::make_mut(&mut chunk.pods).pods[at]).swap_remove(index);
+        let cut = chunk.usage.is_cut(at);
         self.apply(row, &pod, -1);
+        if cut {
+            let chunk = &mut self.live.chunks[at_chunk];
+            let left = chunk.pods.pods[at].iter().map(|p| &**p);
+            Arc::make_mut(&mut chunk.usage).recount(at, left, &self.live.cluster.resource_columns);
+        }
         self.release_if_empty(row, node);
         true
     }
@@ -239,11 +245,11 @@ impl Table {
 
     /// A resource was seen on a node for the first time: pods that already ask for it are counted now. Rare (a device
     /// plugin's first appearance), so every pod may be looked at.
-    fn recount_scalars(&mut self) {
+    fn recount_scalars(&mut self, epoch: u64) {
         let columns = self.live.cluster.resource_columns.as_slice();
         for chunk in &mut self.live.chunks {
             let usage = Arc::make_mut(&mut chunk.usage);
-            usage.scalars.clear();
+            let before = std::mem::take(&mut usage.scalars);
             for (row, pods) in chunk.pods.pods.iter().enumerate() {
                 for (name, amount) in pods.iter().flat_map(|p| &p.spec.requests.used.scalars) {
                     if let Some(at) = columns.iter().position(|c| c == name) {
@@ -252,6 +258,10 @@ impl Table {
                         }
                         usage.scalars[at][row] = usage.scalars[at][row].saturating_add(*amount);
                     }
+                }
+                let old = |at: usize| before.get(at).map_or(0, |column| column[row]);
+                if (0..columns.len()).any(|at| usage.scalar(at, row) != old(at)) {
+                    usage.epochs[row] = epoch;
                 }
             }
         }

@@ -96,7 +96,7 @@ pub fn terms_of(pod: &PodInfo) -> impl Iterator<Item = (TermKind, &PodAffinityTe
     let required = a.required.iter().map(|t| (TermKind::Required, t));
     let anti = a.anti_required.iter().map(|t| (TermKind::AntiRequired, t));
     let near = a.preferred.iter().map(|t| (TermKind::Preferred(t.weight), &t.term));
-    let far = a.anti_preferred.iter().map(|t| (TermKind::Preferred(-t.weight), &t.term));
+    let far = a.anti_preferred.iter().map(|t| (TermKind::Preferred(t.weight.saturating_neg()), &t.term));
     required.chain(anti).chain(near).chain(far)
 }
 
@@ -231,6 +231,26 @@ impl<'a> Domains<'a> {
         counter.sums.values().sum::<i64>() + self.deltas(counter).map(|(_, n)| n).sum::<i64>()
     }
 
+    /// What pods of the overlay alone say of the pod in `namespace` with `labels`: their terms that select it and are
+    /// not among `known` (those of the cluster, which have counters), each with how often it is carried in the domain
+    /// of this node that the term speaks of. Less than 0 for a pod that is taken away.
+    pub fn imagined_terms<'s>(
+        &self,
+        namespace: &'s Istr,
+        labels: &'s LabelSet,
+        known: &'s [(TermKind, PodAffinityTerm)],
+    ) -> impl Iterator<Item = (TermKind, i64)> + use<'a, 's> {
+        let (view, here) = (self.at.view, self.at.node());
+        let deltas = self.at.overlay.map_or(&[][..], |o| o.deltas());
+        let carried = deltas.iter().flat_map(|d| terms_of(&d.pod).map(move |(kind, term)| (d, kind, term)));
+        carried.filter_map(move |(delta, kind, term)| {
+            let domain = here?.labels.get(&term.topology_key)?;
+            let shared = view.node(delta.row)?.labels.get(&term.topology_key)? == domain;
+            let unknown = !known.iter().any(|(k, t)| *k == kind && t == term);
+            (shared && unknown && selects(term, namespace, labels, &view.cluster)).then_some((kind, delta.sign))
+        })
+    }
+
     /// What the overlay adds, by domain.
     fn deltas(&self, counter: &'a Counter) -> impl Iterator<Item = (Domain, i64)> + 'a {
         let view = self.at.view;
@@ -255,17 +275,11 @@ impl<'a> ExistingTerms<'a> {
         Self { view }
     }
 
-    /// The different terms of pods on nodes that select `pod`. An existing pod's namespace selector is matched against
-    /// the labels of the pod's namespace alone; a namespace that is not known has none (reference section 5.2.1).
+    /// The different terms of pods on nodes that select `pod`.
     pub fn selecting(&self, pod: &PodInfo) -> Vec<(TermKind, PodAffinityTerm)> {
-        let none = LabelSet::default();
-        let labels = self.view.cluster.namespace_labels(&pod.key.namespace).map_or(&none, |l| l);
         let mut found: Vec<(TermKind, PodAffinityTerm)> = Vec::new();
         for (kind, term) in self.view.rows().flat_map(|row| self.view.pods(row)).flat_map(|p| terms_of(p)) {
-            let in_namespace = term.namespaces.contains(&pod.key.namespace)
-                || term.namespace_selector.as_ref().is_some_and(|s| s.matches(labels));
-            if in_namespace
-                && term.selector.as_ref().is_some_and(|s| s.matches(&pod.labels))
+            if selects(term, &pod.key.namespace, &pod.labels, &self.view.cluster)
                 && !found.iter().any(|(k, t)| *k == kind && t == term)
             {
                 found.push((kind, term.clone()));
@@ -273,4 +287,14 @@ impl<'a> ExistingTerms<'a> {
         }
         found
     }
+}
+
+/// Whether an existing pod's term selects a pod. Its namespace selector is matched against the labels of the pod's
+/// namespace alone; a namespace that is not known has none (reference section 5.2.1).
+fn selects(term: &PodAffinityTerm, namespace: &Istr, labels: &LabelSet, cluster: &ClusterInfo) -> bool {
+    let none = LabelSet::default();
+    let namespace_labels = cluster.namespace_labels(namespace).map_or(&none, |l| l);
+    let in_namespace = term.namespaces.contains(namespace)
+        || term.namespace_selector.as_ref().is_some_and(|s| s.matches(namespace_labels));
+    in_namespace && term.selector.as_ref().is_some_and(|s| s.matches(labels))
 }
