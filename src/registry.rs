@@ -74,7 +74,8 @@ impl Registry {
     fn profile(&self, config: &ProfileConfig) -> anyhow::Result<Profile> {
         let mut builder = ProfileBuilder::new(config.scheduler_name.as_str().into());
         let mut made: HashMap<&'static str, Extensions> = HashMap::new();
-        for point in Point::ALL {
+        // Placement of groups of pods is not built; whoever asks for it by name is refused before.
+        for point in Point::ALL.into_iter().filter(|p| *p <= Point::PostBind) {
             for enabled in config.plugins.at(point) {
                 let Some(entry) = self.get(&enabled.name) else { continue };
                 let plugin = match made.entry(entry.name) {

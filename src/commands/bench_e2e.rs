@@ -214,12 +214,11 @@ async fn throughput_run(args: &Args) -> anyhow::Result<Throughput> {
     let mut scheduler = Scheduler::start(&server, args.workers)?;
     let begun = Instant::now();
     let mut first = None;
-    let bound = |server: &Server| binding_count(server);
     loop {
         tokio::time::sleep(Duration::from_millis(20)).await;
-        let count = bound(&server);
+        let count = binding_count(&server);
         if count > 0 {
-            first.get_or_insert((Instant::now(), count));
+            first.get_or_insert_with(|| (Instant::now(), count));
         }
         if count >= args.pods {
             break;
@@ -242,9 +241,9 @@ async fn throughput_run(args: &Args) -> anyhow::Result<Throughput> {
 }
 
 /// How many bindings the stand-in has accepted.
-fn binding_count(server: &Server) -> usize {
+pub(super) fn binding_count(server: &Server) -> usize {
     let accepted = |c: &&plimsoll_apiserver::CallCount| {
-        c.resource == "pods" && c.subresource == "binding" && c.verb == "create" && (200..300).contains(&c.status)
+        c.resource == "pods" && c.subresource == "binding" && c.verb == "create" && (200..300).contains(&c.code)
     };
     let sum: u64 = server.call_counts().iter().filter(accepted).map(|c| c.count).sum();
     usize::try_from(sum).unwrap_or(usize::MAX)

@@ -187,6 +187,7 @@ mod tests {
             namespace: "default".to_owned(),
             name: name.to_owned(),
             code: 0,
+            time: std::time::SystemTime::UNIX_EPOCH,
         }
     }
 

@@ -13,6 +13,7 @@ mod watch;
 mod write;
 
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use bytes::Bytes;
 use http::{HeaderValue, Method, Request, Response, StatusCode, header};
@@ -154,6 +155,7 @@ fn call(route: &Route<'_>, verb: &'static str, code: u16) -> Call {
         namespace: route.namespace.to_string(),
         name: route.name.to_string(),
         code,
+        time: SystemTime::now(),
     }
 }
 

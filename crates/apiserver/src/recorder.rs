@@ -3,6 +3,7 @@
 use std::{
     collections::{BTreeMap, VecDeque},
     sync::{Mutex, MutexGuard, PoisonError},
+    time::SystemTime,
 };
 
 /// One API call on a resource. Discovery and health checks are not recorded.
@@ -22,6 +23,8 @@ pub struct Call {
     pub name: String,
     /// HTTP status of the answer; 0 where none was sent.
     pub code: u16,
+    /// When it was answered.
+    pub time: SystemTime,
 }
 
 /// How often something was called.
