@@ -1,0 +1,12 @@
+//! The server as its clients see it. One program, so that it is linked once.
+
+mod binding;
+mod client;
+mod continuity;
+mod deletes;
+mod faults;
+mod kube_client;
+mod lists;
+mod watches;
+mod workloads;
+mod writes;
