@@ -95,9 +95,14 @@ impl Client {
 
     /// Starts a watch; a refusal panics.
     pub(crate) async fn watch(&self, path: &str) -> Watch {
-        let response = self.raw("GET", path, "", Bytes::new()).await.unwrap();
+        self.try_watch(path).await.unwrap()
+    }
+
+    /// Starts a watch; none when the connection ends before there is an answer.
+    pub(crate) async fn try_watch(&self, path: &str) -> Option<Watch> {
+        let response = self.raw("GET", path, "", Bytes::new()).await.ok()?;
         assert_eq!(response.status(), 200, "{path}");
-        Watch { body: response.into_body(), read: BytesMut::new(), broken: false }
+        Some(Watch { body: response.into_body(), read: BytesMut::new(), broken: false })
     }
 }
 

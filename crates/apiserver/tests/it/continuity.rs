@@ -41,7 +41,7 @@ impl Mirror {
         while self.version < until {
             let path =
                 format!("/api/v1/pods?watch=1&allowWatchBookmarks=true&resourceVersion={}{selector}", self.version);
-            let mut watch = client.watch(&path).await;
+            let Some(mut watch) = client.try_watch(&path).await else { continue };
             while self.version < until {
                 let Some(event) = watch.next().await else { break };
                 let object = &event["object"];
@@ -107,9 +107,13 @@ async fn a_watching_client_ends_with_what_is_stored() {
             };
             // One mirror watches while things change, the others catch up afterwards.
             let (first, others) = mirrors.split_at_mut(1);
-            let goal = first[0].version + 30;
-            let (kept_up, ()) = tokio::join!(first[0].follow(&client, SELECTORS[0], goal), changes);
+            let mut changes = std::pin::pin!(changes);
+            let kept_up = tokio::select! {
+                kept_up = first[0].follow(&client, SELECTORS[0], u64::MAX) => kept_up,
+                () = &mut changes => true,
+            };
             if !kept_up {
+                changes.await;
                 first[0].list(&client, SELECTORS[0]).await;
             }
             let until = version(&client.get("/api/v1/pods").await.body);
