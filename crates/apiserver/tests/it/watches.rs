@@ -175,3 +175,17 @@ async fn stopping_the_server_ends_its_watches() {
     server.shutdown().await;
     assert!(watch.next().await.is_none());
 }
+
+#[tokio::test]
+async fn a_connection_needs_no_socket() {
+    use http_body_util::{BodyExt, Empty};
+    let (server, _client) = bare().await;
+    let io = hyper_util::rt::TokioIo::new(server.connect());
+    let (mut sender, connection) = hyper::client::conn::http1::handshake(io).await.unwrap();
+    tokio::spawn(connection);
+    let request = http::Request::get("/api/v1/nodes?watch=1").body(Empty::<bytes::Bytes>::new()).unwrap();
+    let mut body = sender.send_request(request).await.unwrap().into_body();
+    server.create(node("n1")).unwrap();
+    let line = body.frame().await.unwrap().unwrap().into_data().unwrap();
+    assert!(line.starts_with(br#"{"type":"ADDED""#));
+}

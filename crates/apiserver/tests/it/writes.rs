@@ -40,6 +40,8 @@ async fn refused_creations_say_why() {
         (PODS, "application/json", r#"{"metadata":{}}"#.into(), 422, "Invalid"),
         (PODS, "application/json", r#"{"metadata":{"name":"a/b"}}"#.into(), 422, "Invalid"),
         (PODS, "application/json", pod("a").priority_class("nope").build().to_string(), 403, "Forbidden"),
+        (PODS, "application/json", deep(110), 400, "BadRequest"),
+        (PODS, "application/json", deep(200), 400, "BadRequest"),
         (PODS, "application/yaml", "a: b".into(), 415, "UnsupportedMediaType"),
         ("/api/v1/pods", "application/json", pod("a").build().to_string(), 405, "MethodNotAllowed"),
         (PODS, "application/json", "x".repeat(4 << 20), 413, "RequestEntityTooLarge"),
@@ -48,6 +50,12 @@ async fn refused_creations_say_why() {
         assert_eq!((answer.code, &answer.body["reason"]), (code, &json!(reason)), "{}", answer.body);
     }
     assert_eq!(server.list("pods", None).unwrap().len(), 1);
+}
+
+/// A pod with a spec nested so deeply.
+fn deep(levels: usize) -> String {
+    let (open, close) = (r#"{"a":"#.repeat(levels), "}".repeat(levels));
+    format!(r#"{{"metadata":{{"name":"deep"}},"spec":{open}1{close}}}"#)
 }
 
 #[tokio::test]
