@@ -2,6 +2,18 @@
 
 use serde_json::{Map, Value};
 
+/// How deeply objects may be nested: well below what JSON readers, our own included, accept inside lists and events.
+pub(crate) const MAX_DEPTH: usize = 100;
+
+/// How deeply a value is nested; 0 for a scalar.
+pub(crate) fn depth(value: &Value) -> usize {
+    match value {
+        Value::Array(items) => 1 + items.iter().map(depth).max().unwrap_or(0),
+        Value::Object(map) => 1 + map.values().map(depth).max().unwrap_or(0),
+        _ => 0,
+    }
+}
+
 /// The value at a path of object keys.
 pub(crate) fn at<'a>(value: &'a Value, path: &[&str]) -> Option<&'a Value> {
     path.iter().try_fold(value, |value, key| value.get(*key))

@@ -4,6 +4,7 @@ mod binding;
 mod create;
 mod delete;
 mod eviction;
+mod scale;
 mod update;
 
 use std::sync::Arc;

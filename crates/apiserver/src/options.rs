@@ -39,7 +39,8 @@ pub struct Options {
     pub bookmark_interval: Duration,
     /// How long a watch lasts that names no timeout.
     pub watch_timeout: Duration,
-    /// How long a client may take to send the head of a request.
+    /// How long a client may take to send the head of a request, counted from the end of the last answer: an idle
+    /// connection is closed after that, so it should be longer than clients keep idle connections (90 seconds commonly).
     pub header_timeout: Duration,
     /// The largest request body accepted.
     pub max_body_bytes: usize,
@@ -66,7 +67,7 @@ impl Default for Options {
             event_limit: 10_000,
             bookmark_interval: Duration::from_secs(10),
             watch_timeout: Duration::from_secs(1800),
-            header_timeout: Duration::from_secs(10),
+            header_timeout: Duration::from_secs(120),
             max_body_bytes: 3 * 1024 * 1024,
             recorded_calls: 0,
             extra_kinds: Vec::new(),

@@ -28,6 +28,9 @@ use crate::{
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Stale;
 
+/// How much history of a kind is kept at most, whatever the number of changes.
+const HISTORY_BYTES: usize = 256 * 1024 * 1024;
+
 /// The store of one kind.
 #[derive(Debug)]
 pub(crate) struct Store {
@@ -49,6 +52,8 @@ struct State {
     /// Keys of the objects that name an owner, by the owner's UID.
     owned: HashMap<Box<str>, BTreeSet<String>>,
     history: VecDeque<Arc<Change>>,
+    /// Size of the lines in the history.
+    history_bytes: usize,
     /// Changes up to this version are forgotten.
     compacted: u64,
     /// Keys in order of creation, kept only where there is an object limit.
@@ -193,6 +198,7 @@ impl Store {
         let mut state = self.lock();
         state.compacted = self.version.load(Ordering::SeqCst);
         state.history.clear();
+        state.history_bytes = 0;
         state.snapshots.clear();
     }
 
@@ -211,11 +217,13 @@ impl Store {
 
 impl State {
     fn remember(&mut self, change: Arc<Change>, limit: usize) {
+        self.history_bytes += change.line.len();
         self.history.push_back(change);
-        while self.history.len() > limit {
-            if let Some(gone) = self.history.pop_front() {
-                self.compacted = gone.object.version;
-            }
+        // The newest change always stays: a watch that keeps up must see it.
+        while self.history.len() > limit || (self.history_bytes > HISTORY_BYTES && self.history.len() > 1) {
+            let Some(gone) = self.history.pop_front() else { return };
+            self.history_bytes -= gone.line.len();
+            self.compacted = gone.object.version;
         }
     }
 }

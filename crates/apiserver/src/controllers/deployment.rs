@@ -23,7 +23,7 @@ pub(super) fn reconcile(cluster: &Cluster, stored: &Stored) {
     let hash = owned::template_hash(&template);
     let (mut current, old): (Vec<Set>, Vec<Set>) =
         sets(cluster, stored).into_iter().partition(|set| has_hash(&set.stored, &hash));
-    let wanted = json::int(&deployment, &["spec", "replicas"]).unwrap_or(1);
+    let wanted = json::int(&deployment, &["spec", "replicas"]).unwrap_or(1).max(0);
     let plan = Plan::new(&deployment, wanted, current.first(), &old);
     match current.pop() {
         Some(set) => resize(cluster, &set, plan.current),
@@ -65,7 +65,7 @@ struct Plan {
 
 impl Plan {
     fn new(deployment: &Value, wanted: i64, current: Option<&Set>, old: &[Set]) -> Self {
-        let old_replicas: i64 = old.iter().map(|set| set.replicas).sum();
+        let old_replicas = old.iter().fold(0_i64, |sum, set| sum.saturating_add(set.replicas.max(0)));
         if json::text(deployment, &["spec", "strategy", "type"]) == "Recreate" {
             return Self { current: if old_replicas == 0 { wanted } else { 0 }, remove_old: old_replicas };
         }
@@ -75,9 +75,10 @@ impl Plan {
         // Without any room the rollout would stand still.
         let unavailable = if surge == 0 && unavailable == 0 { 1 } else { unavailable };
         let (replicas, available) = current.map_or((0, 0), |set| (set.replicas, set.available));
-        let room = (wanted + surge - old_replicas).max(0);
+        let room = wanted.saturating_add(surge).saturating_sub(old_replicas).max(0);
         let grown = replicas.max(room).min(wanted);
-        let remove_old = (old_replicas + available - (wanted - unavailable)).clamp(0, old_replicas);
+        let spare = old_replicas.saturating_add(available).saturating_sub(wanted.saturating_sub(unavailable));
+        let remove_old = spare.clamp(0, old_replicas);
         Self { current: grown, remove_old }
     }
 }
@@ -91,7 +92,7 @@ fn resize(cluster: &Cluster, set: &Set, replicas: i64) {
     let _ = cluster.edit(Target::of(kind, &set.stored), |value| {
         json::set(value, &["spec", "replicas"], replicas);
         let generation = json::int(value, &["metadata", "generation"]).unwrap_or_default();
-        json::set(value, &["metadata", "generation"], generation + 1);
+        json::set(value, &["metadata", "generation"], generation.saturating_add(1));
         Ok(true)
     });
 }
@@ -125,7 +126,7 @@ fn report(cluster: &Cluster, stored: &Stored, deployment: &Value, hash: &str, wa
     let kind = cluster.kinds.role(Role::Deployment);
     let status = json!({
         "replicas": total, "updatedReplicas": updated, "readyReplicas": ready, "availableReplicas": ready,
-        "unavailableReplicas": (wanted - ready).max(0),
+        "unavailableReplicas": wanted.saturating_sub(ready).max(0),
         "observedGeneration": json::int(deployment, &["metadata", "generation"]),
     });
     owned::set_status(cluster, kind, stored, &status);

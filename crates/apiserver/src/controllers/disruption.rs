@@ -20,12 +20,12 @@ pub(super) fn reconcile(cluster: &Cluster, stored: &Stored) {
     let healthy = count(|pod| pod.pod_active() && pod.ready);
     let spec = |field| json::at(&budget, &["spec", field]).filter(|value| !value.is_null());
     let desired = match (spec("minAvailable"), spec("maxUnavailable")) {
-        (None, Some(most)) => (expected - owned::scaled(Some(most), "0%", expected, true)).max(0),
+        (None, Some(most)) => expected.saturating_sub(owned::scaled(Some(most), "0%", expected, true)).max(0),
         (least, _) => owned::scaled(least, "100%", expected, true),
     };
     let status = json!({
         "expectedPods": expected, "currentHealthy": healthy, "desiredHealthy": desired,
-        "disruptionsAllowed": if expected > 0 { (healthy - desired).max(0) } else { 0 },
+        "disruptionsAllowed": if expected > 0 { healthy.saturating_sub(desired).max(0) } else { 0 },
         "observedGeneration": json::int(&budget, &["metadata", "generation"]),
     });
     owned::set_status(cluster, cluster.kinds.role(Role::PodDisruptionBudget), stored, &status);

@@ -1,5 +1,6 @@
 //! Stand-in kubelets: they admit the pods bound to their nodes as kubelets do, run them, end them and let them go.
 
+mod actions;
 mod affinity;
 mod machine;
 mod status;
@@ -10,23 +11,16 @@ use std::{
     time::Duration,
 };
 
-use serde_json::Value;
 use tokio::time::Instant;
 
 use self::machine::{Demand, Machine};
 use crate::{
     cluster::Cluster,
-    json,
     kinds::Role,
-    ops::{DeleteOptions, Target},
+    ops::Target,
     store::{Ended, Follower},
     stored::{Happened, Stored},
 };
-
-/// How long a pod runs until it ends, in seconds. For pods that do not restart.
-const RUN_SECONDS: &str = "plimsoll/run-seconds";
-/// How it ends: anything but 0 is a failure.
-const EXIT_CODE: &str = "plimsoll/exit-code";
 
 /// How many changes or timers are handled before requests get a turn.
 const TURN: usize = 64;
@@ -194,89 +188,5 @@ impl Kubelets {
         {
             machine.remove(uid);
         }
-    }
-
-    fn at(&mut self, delay: Duration, action: Action, pod: &Stored) {
-        self.sequence += 1;
-        let key = self.cluster.kinds.role(Role::Pod).key(&pod.namespace, &pod.name);
-        self.timers.insert((Instant::now() + delay, self.sequence), (action, key, pod.uid.clone()));
-    }
-
-    /// Does some of what is due; whether anything was.
-    fn act(&mut self) -> bool {
-        let now = Instant::now();
-        for turn in 0..TURN {
-            match self.timers.first_entry() {
-                Some(entry) if entry.key().0 <= now => {
-                    let (action, key, uid) = entry.remove();
-                    let pod = self.cluster.pods().get(&key).filter(|pod| pod.uid == uid);
-                    if let Some(pod) = pod {
-                        self.perform(action, &pod);
-                    }
-                }
-                _ => return turn > 0,
-            }
-        }
-        true
-    }
-
-    fn perform(&mut self, action: Action, pod: &Stored) {
-        let now = self.cluster.clock.stamp();
-        match action {
-            Action::Stop => self.remove(pod),
-            // On its way out, or ended by someone else.
-            _ if !pod.pod_active() => {}
-            Action::Start => {
-                let address = self.sequence;
-                self.edit_pod(pod, |pod| status::run(pod, &now, address));
-                self.plan_finish(pod, &pod.value());
-            }
-            Action::Finish => {
-                let value = pod.value();
-                let code = json::text(&value, &["metadata", "annotations", EXIT_CODE]);
-                let code: i64 = code.parse().unwrap_or(0);
-                if code != 0 && json::text(&value, &["spec", "restartPolicy"]) == "OnFailure" {
-                    self.edit_pod(pod, status::restart);
-                    self.plan_finish(pod, &value);
-                } else {
-                    self.edit_pod(pod, |pod| status::finish(pod, &now, code));
-                }
-            }
-        }
-    }
-
-    fn plan_finish(&mut self, pod: &Stored, value: &Value) {
-        if json::text(value, &["spec", "restartPolicy"]) == "Always" {
-            return;
-        }
-        let seconds = json::text(value, &["metadata", "annotations", RUN_SECONDS]).parse::<f64>();
-        let asked = seconds.ok().and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
-        // More than a year is for ever, and would overflow the timer.
-        let asked = asked.map(|asked| asked.min(Duration::from_secs(31_536_000)));
-        self.at(asked.unwrap_or(self.cluster.options.job_duration), Action::Finish, pod);
-    }
-
-    fn stop_delay(&self, pod: &Stored) -> Duration {
-        let grace = json::int(&pod.value(), &["metadata", "deletionGracePeriodSeconds"]).unwrap_or_default();
-        let grace = Duration::from_secs(u64::try_from(grace).unwrap_or_default());
-        self.cluster.options.pod_stop_delay.min(grace)
-    }
-
-    fn remove(&self, pod: &Stored) {
-        let options =
-            DeleteOptions { grace_seconds: Some(0), uid: Some(pod.uid.to_string()), ..DeleteOptions::default() };
-        // Already gone is as good.
-        let _ = self.cluster.delete(Target::of(self.cluster.kinds.role(Role::Pod), pod), &options);
-    }
-
-    /// Changes a pod, unless it went or was replaced by another of its name.
-    fn edit_pod(&self, pod: &Stored, mut change: impl FnMut(&mut Value)) {
-        let _ = self.cluster.edit(Target::of(self.cluster.kinds.role(Role::Pod), pod), |value| {
-            let same = json::text(value, &["metadata", "uid"]) == &*pod.uid;
-            if same {
-                change(value);
-            }
-            Ok(same)
-        });
     }
 }

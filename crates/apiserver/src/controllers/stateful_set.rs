@@ -29,9 +29,14 @@ pub(super) fn reconcile(cluster: &Cluster, stored: &Stored) {
 fn step(cluster: &Cluster, stored: &Stored, set: &Value, wanted: i64, revision: &str, ordered: bool) {
     let pods = cluster.pods().owned_by(&stored.uid);
     let find = |ordinal: i64| pods.iter().find(|pod| ordinal_of(&stored.name, &pod.name) == Some(ordinal));
+    let mut made = 0;
     for ordinal in 0..wanted {
         match find(ordinal) {
-            None => create(cluster, set, ordinal, revision),
+            None if made == owned::AT_ONCE => return,
+            None => {
+                create(cluster, set, ordinal, revision);
+                made += 1;
+            }
             // It is made anew once it is gone.
             Some(pod) if pod.pod_finished() && !pod.deleting => delete(cluster, pod),
             Some(pod) if pod.ready && !pod.deleting => continue,

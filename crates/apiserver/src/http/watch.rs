@@ -1,21 +1,15 @@
 //! Watches: an optional initial list, then the changes as they come, in lines of JSON.
 
-use std::{sync::Arc, time::Duration};
+mod start;
+
+use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
 use http::{Response, StatusCode};
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
-use super::{
-    Body, Dropped, Web,
-    accept::View,
-    json_bytes,
-    lists::{check_not_newer, page_request},
-    query::Query,
-    read::render,
-    route::Route,
-};
+use super::{Body, Dropped, Web, accept::View, json_bytes, query::Query, read::render, route::Route};
 use crate::{
     failure::Failure,
     kinds::{Kind, Role},
@@ -61,46 +55,6 @@ pub(super) fn watch(web: &Web, route: &Route<'_>, query: &Query<'_>, view: View)
 }
 
 impl Watch {
-    fn new(web: &Web, route: &Route<'_>, query: &Query<'_>, view: View) -> Result<Self, Failure> {
-        let mut selection = page_request(route, query)?;
-        selection.limit = 0;
-        selection.continue_token = None;
-        if !route.name.is_empty() {
-            return Err(Failure::wrong_method());
-        }
-        let version = query.number("resourceVersion")?;
-        let streams_list = streams_list(query)?;
-        let lists = streams_list.unwrap_or_else(|| version.unwrap_or(0) == 0);
-        let store = web.cluster.store(route.kind);
-        let (initial, after) = if lists {
-            let page = web.cluster.list(route.kind, &selection)?;
-            check_not_newer(version.unwrap_or(0), page.version)?;
-            (page.objects, page.version)
-        } else {
-            let after = version.filter(|version| *version > 0);
-            (Vec::new(), after.unwrap_or_else(|| store.version()))
-        };
-        let options = &web.cluster.options;
-        let timeout = query.number("timeoutSeconds")?.filter(|s| *s > 0).map(Duration::from_secs);
-        let now = Instant::now();
-        let bookmarks = query.flag("allowWatchBookmarks");
-        Ok(Self {
-            web: web.clone(),
-            kind: route.kind.clone(),
-            view,
-            selection,
-            follower: store.follow(after),
-            initial: initial.into_iter().rev().collect(),
-            announce: streams_list == Some(true) && bookmarks,
-            started: false,
-            bookmarks,
-            last_told: after,
-            next_bookmark: now + options.bookmark_interval,
-            deadline: now + timeout.unwrap_or(options.watch_timeout),
-            ended: false,
-        })
-    }
-
     /// The next piece to send; none at the end.
     async fn next(&mut self) -> Option<Result<Bytes, Dropped>> {
         if self.ended {
@@ -249,22 +203,4 @@ impl Watch {
         out.extend_from_slice(&render(&self.web.cluster, &self.kind, self.view, object));
         out.extend_from_slice(SUFFIX.as_bytes());
     }
-}
-
-/// Whether the watch is to begin with the list; none when the request leaves that to its version.
-fn streams_list(query: &Query<'_>) -> Result<Option<bool>, Failure> {
-    let wanted = query.get("sendInitialEvents");
-    if wanted.is_empty() {
-        return match query.get("resourceVersionMatch") {
-            "" => Ok(None),
-            _ => Err(Failure::bad_request(
-                "resourceVersionMatch is forbidden for watch unless sendInitialEvents is provided",
-            )),
-        };
-    }
-    if query.get("resourceVersionMatch") != "NotOlderThan" {
-        let message = "sendInitialEvents requires setting resourceVersionMatch to NotOlderThan";
-        return Err(Failure::bad_request(message));
-    }
-    Ok(Some(query.flag("sendInitialEvents")))
 }

@@ -179,6 +179,9 @@ pub(super) fn check_shape(kind: &Kind, value: &Value) -> Result<(), Failure> {
     if !value.is_object() {
         return wrong("it is no JSON object");
     }
+    if json::depth(value) > json::MAX_DEPTH {
+        return wrong("it is nested too deeply");
+    }
     let (api_version, name) = (json::text(value, &["apiVersion"]), json::text(value, &["kind"]));
     if !api_version.is_empty() && api_version != kind.api_version() {
         return Err(Failure::bad_request(format!(

@@ -7,12 +7,23 @@ use crate::{failure::Failure, json};
 /// More operations than that are refused, as upstream.
 const MAX_OPERATIONS: usize = 10_000;
 
+/// Copies could double the object again and again; so many bytes may be copied in all.
+const MAX_COPIED_BYTES: usize = 3 * 1024 * 1024;
+
 pub(super) fn apply(target: &mut Value, patch: &Value) -> Result<(), Failure> {
     let operations = patch.as_array().ok_or_else(|| Failure::bad_request("a JSON patch is an array of operations"))?;
     if operations.len() > MAX_OPERATIONS {
         return Err(Failure::too_large(MAX_OPERATIONS));
     }
+    let mut copied_bytes = 0;
     operations.iter().try_for_each(|operation| {
+        if json::text(operation, &["op"]) == "copy" {
+            let from = target.pointer(json::text(operation, &["from"]));
+            copied_bytes += from.map_or(0, |value| value.to_string().len());
+        }
+        if copied_bytes > MAX_COPIED_BYTES {
+            return Err(Failure::too_large(MAX_COPIED_BYTES));
+        }
         step(target, operation).ok_or_else(|| {
             let message =
                 format!("the server rejected our request due to an error in our request: cannot apply {operation}");
@@ -28,7 +39,8 @@ fn step(target: &mut Value, operation: &Value) -> Option<()> {
         "add" => add(target, path, operation.get("value")?.clone()),
         "remove" => take(target, path).map(drop),
         "replace" => {
-            *target.pointer_mut(path)? = operation.get("value")?.clone();
+            let value = fitting(path, operation.get("value")?.clone())?;
+            *target.pointer_mut(path)? = value;
             Some(())
         }
         "move" => {
@@ -49,7 +61,13 @@ fn step(target: &mut Value, operation: &Value) -> Option<()> {
     }
 }
 
+/// The value, unless it would be nested too deeply at that path.
+fn fitting(path: &str, value: Value) -> Option<Value> {
+    (path.matches('/').count() + json::depth(&value) <= json::MAX_DEPTH).then_some(value)
+}
+
 fn add(target: &mut Value, path: &str, value: Value) -> Option<()> {
+    let value = fitting(path, value)?;
     if path.is_empty() {
         *target = value;
         return Some(());
@@ -101,6 +119,16 @@ mod tests {
     fn patched(target: &Value, patch: &Value) -> Option<Value> {
         let mut got = target.clone();
         super::apply(&mut got, patch).ok().map(|()| got)
+    }
+
+    #[test]
+    fn an_object_cannot_be_blown_up() {
+        let copy = json!({"op": "copy", "from": "/a", "path": "/a/b"});
+        let nested = Value::Array(vec![copy; 200]);
+        assert_eq!(patched(&json!({"a": {}}), &nested), None, "each copy nests it twice as deeply");
+        let copies: Vec<Value> = (0..64).map(|i| json!({"op": "copy", "from": "", "path": format!("/{i}")})).collect();
+        let bytes = patched(&json!({"a": "x".repeat(1000)}), &Value::Array(copies));
+        assert_eq!(bytes, None, "each copy doubles it");
     }
 
     #[test]

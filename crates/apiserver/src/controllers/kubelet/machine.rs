@@ -82,7 +82,8 @@ fn amounts(quantities: Option<&Value>) -> Amounts {
 
 fn add(sum: &mut Amounts, more: &Amounts) {
     for (name, amount) in more {
-        *sum.entry(name.clone()).or_default() += amount;
+        let slot = sum.entry(name.clone()).or_default();
+        *slot = slot.saturating_add(*amount);
     }
 }
 
@@ -111,7 +112,8 @@ impl Machine {
 
     pub(super) fn remove(&mut self, uid: &str) {
         for (name, amount) in self.pods.remove(uid).unwrap_or_default().amounts {
-            *self.used.entry(name).or_default() -= amount;
+            let slot = self.used.entry(name).or_default();
+            *slot = slot.saturating_sub(amount);
         }
     }
 
@@ -143,7 +145,7 @@ impl Machine {
                 continue;
             };
             let used = self.used.get(name).copied().unwrap_or_default();
-            if *wanted > 0 && used + wanted > capacity {
+            if *wanted > 0 && used.saturating_add(*wanted) > capacity {
                 let unit = if name == "cpu" { 1 } else { 1000 };
                 let message = format!(
                     "Node didn't have enough resource: {name}, requested: {}, used: {}, capacity: {}",

@@ -1,0 +1,14 @@
+//! The server as its clients see it. One program, so that it is linked once.
+
+#![expect(clippy::unwrap_used, reason = "what a helper cannot do has failed the test")]
+
+mod binding;
+mod client;
+mod continuity;
+mod deletes;
+mod faults;
+mod kube_client;
+mod lists;
+mod watches;
+mod workloads;
+mod writes;
