@@ -1,0 +1,54 @@
+# Every task of the project. `make` lists them.
+
+CARGO ?= cargo
+LOCKED := --locked
+.DEFAULT_GOAL := help
+.PHONY: help build demo test fmt fmt-check lint layers unit doc chart kubectl deny bench-e2e run clean
+
+help: ## List the targets
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+build: ## Build the program (target/release/plimsoll)
+	$(CARGO) build $(LOCKED) --release
+
+demo: ## Build, then see it work on a cluster inside one process; no cluster is touched
+	$(CARGO) run $(LOCKED) --release --quiet -- demo
+
+test: fmt-check layers lint doc unit chart kubectl ## Everything that has to hold: formatting, walls, lints, docs, all tests
+	@echo "make test: all passed"
+
+fmt: ## Format the code
+	$(CARGO) fmt --all
+
+fmt-check: ## Check that the code is formatted
+	$(CARGO) fmt --all --check
+
+lint: ## Clippy, with warnings as errors; also the program without its tools
+	$(CARGO) clippy $(LOCKED) --workspace --all-targets -- -D warnings
+	$(CARGO) clippy $(LOCKED) -p plimsoll --no-default-features -- -D warnings
+
+layers: ## Check that dependencies between crates go down only
+	tests/layers.sh
+
+unit: ## All Rust tests
+	$(CARGO) test $(LOCKED) --workspace
+
+doc: ## Build the documentation, with warnings as errors
+	RUSTDOCFLAGS="-D warnings" $(CARGO) doc $(LOCKED) --workspace --no-deps --quiet
+
+chart: ## Render and check the Helm chart with a real Helm engine (fetched once into .bin)
+	tests/chart/run.sh
+
+kubectl: ## Try kubectl against the stand-in API server, where kubectl is installed
+	tests/kubectl.sh
+
+deny: ## Check licences, bans and sources of dependencies (needs cargo-deny)
+	$(CARGO) deny --all-features check licenses bans sources
+
+bench-e2e: ## Measure the scheduler end to end: pods/s, CPU per pod, memory, latency
+	$(CARGO) build $(LOCKED) --release --quiet
+	target/release/plimsoll bench-e2e $(ARGS)
+
+clean: ## Remove everything that was built or fetched
+	$(CARGO) clean
+	rm -rf .bin
