@@ -99,6 +99,8 @@ pub(crate) struct Scratch {
     pub(crate) feasible: Vec<u64>,
     totals: Vec<i64>,
     raw: Vec<i64>,
+    /// What counts in every total alike.
+    common: i64,
     /// For passes with nominated pods.
     nominated: Overlay,
 }

@@ -325,6 +325,8 @@ pub trait Normalize: Send + Sync {
     fn is_normalized(&self) -> bool;
     /// The score, 0 to 100, of a raw one.
     fn normalize(&self, raw: i64, over: Extent) -> i64;
+    /// The same for 64 of them, in place.
+    fn normalize_block(&self, scores: &mut [i64; 64], over: Extent);
 }
 
 /// A Score plugin and what it worked out for a pod.
@@ -369,6 +371,9 @@ impl<P: Score> Normalize for ScoreAdapter<P> {
     fn normalize(&self, raw: i64, over: Extent) -> i64 {
         self.0.normalize(raw, over)
     }
+    fn normalize_block(&self, scores: &mut [i64; 64], over: Extent) {
+        scores.iter_mut().for_each(|s| *s = self.0.normalize(*s, over));
+    }
 }
 impl<P: Score> Normalize for Bound<P, P::State, ForScore> {
     fn is_normalized(&self) -> bool {
@@ -376,6 +381,9 @@ impl<P: Score> Normalize for Bound<P, P::State, ForScore> {
     }
     fn normalize(&self, raw: i64, over: Extent) -> i64 {
         self.plugin.normalize(raw, over)
+    }
+    fn normalize_block(&self, scores: &mut [i64; 64], over: Extent) {
+        scores.iter_mut().for_each(|s| *s = self.plugin.normalize(*s, over));
     }
 }
 
@@ -415,6 +423,9 @@ impl<P: ScoreOverFeasible> Normalize for Bound<P, P::State, ForFeasible> {
     }
     fn normalize(&self, raw: i64, over: Extent) -> i64 {
         self.plugin.normalize(raw, over)
+    }
+    fn normalize_block(&self, scores: &mut [i64; 64], over: Extent) {
+        scores.iter_mut().for_each(|s| *s = self.plugin.normalize(*s, over));
     }
 }
 

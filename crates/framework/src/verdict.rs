@@ -31,6 +31,11 @@ impl Verdict {
         self.0 == 0
     }
 
+    /// Whether all of a block's verdicts are [`Self::FITS`].
+    pub fn all_fit(block: &[Self; 64]) -> bool {
+        block.iter().fold(0, |all, v| all | v.0) == 0
+    }
+
     /// The reasons, as the plugin's bits.
     pub const fn reasons(self) -> u32 {
         self.0 & !Self::UNRESOLVABLE

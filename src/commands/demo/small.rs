@@ -89,9 +89,9 @@ pub(super) async fn run() -> anyhow::Result<()> {
     say("toleration of its taint; all with schedulerName: plimsoll.")?;
     let expected = 3 + CRON_JOBS.len();
     stage
-        .until("the pods to be placed", |server| {
+        .until("the pods to run", |server| {
             let pods = server.list("pods", None)?;
-            Ok(pods.len() >= expected && pods.iter().all(|p| !text(p, "/spec/nodeName").is_empty()))
+            Ok(pods.len() >= expected && pods.iter().all(|p| text(p, "/status/phase") == "Running"))
         })
         .await?;
     let mut pods = server.list("pods", None)?;

@@ -164,6 +164,10 @@ impl Scratch {
                     break;
                 }
                 filter.block(view, first, alive, &mut out);
+                // Mostly all of them fit, which is seen at a glance.
+                if Verdict::all_fit(&out) {
+                    continue;
+                }
                 let fit = out.iter().enumerate().fold(0, |set, (lane, v)| set | u64::from(v.fits()) << lane);
                 for lane in bits(alive & !fit) {
                     self.rejected[(first + lane) as usize] = (number(i), out[lane as usize]);

@@ -1,6 +1,6 @@
 //! PreScore, Score, and the choice.
 
-use plimsoll_framework::extensions::BoundScoring;
+use plimsoll_framework::extensions::{BoundScore, BoundScoring, Normalize};
 use plimsoll_framework::overlay::Overlay;
 use plimsoll_framework::plugin::{Extent, MAX_NODE_SCORE, MIN_NODE_SCORE};
 use plimsoll_framework::pod::PodInfo;
@@ -18,26 +18,6 @@ pub struct NodeScores {
     pub total: i64,
 }
 
-/// Where the weighted scores go.
-struct Sink<'a> {
-    name: &'static str,
-    weight: i64,
-    totals: &'a mut [i64],
-    each: Option<&'a mut Vec<NodeScores>>,
-}
-
-impl Sink<'_> {
-    fn add(&mut self, row: Row, score: i64) {
-        // A score outside the range would be a plugin's fault; cut, it can do no harm to the others.
-        let weighted = score.clamp(MIN_NODE_SCORE, MAX_NODE_SCORE) * self.weight;
-        self.totals[row as usize] += weighted;
-        if let Some(node) = self.each.as_mut().and_then(|all| all.get_mut(row as usize)) {
-            node.plugins.push((self.name, weighted));
-            node.total += weighted;
-        }
-    }
-}
-
 impl Scratch {
     /// Scores the feasible nodes. The totals are left in `self`; `each` is told the parts.
     pub(super) fn score(
@@ -51,92 +31,147 @@ impl Scratch {
         self.totals.clear();
         self.totals.resize(view.row_limit(), 0);
         self.raw.resize(view.row_limit(), 0);
+        self.common = 0;
         for scorer in &profile.score {
             if takes_part(profile, scorer, pod, view) {
-                let mut sink = Sink {
-                    name: scorer.name,
-                    weight: scorer.weight,
-                    totals: &mut self.totals,
-                    each: each.as_deref_mut(),
-                };
-                score_by(scorer, view, overlay, pod, &self.feasible, &mut self.raw, &mut sink);
+                self.score_by(scorer, view, overlay, pod, each.as_deref_mut());
             }
+        }
+    }
+
+    /// Adds one plugin's scores to the totals.
+    fn score_by(
+        &mut self,
+        scorer: &Scorer,
+        view: &View,
+        overlay: &Overlay,
+        pod: &PodInfo,
+        each: Option<&mut Vec<NodeScores>>,
+    ) {
+        let bound = scorer.plugin.bind(pod, view);
+        let normalize: Box<dyn Normalize> = match bound {
+            BoundScoring::Skip => return,
+            BoundScoring::Zero(normalize) => {
+                self.raw.fill(0);
+                normalize
+            }
+            BoundScoring::PerNode(bound) => {
+                let everywhere = scorer.plugin.groups().reads_other_rows();
+                self.raw_scores(&*bound, view, overlay, everywhere);
+                bound
+            }
+            BoundScoring::OverFeasible(bound) => {
+                let among: Vec<Row> = rows(&self.feasible).collect();
+                let through = (!overlay.is_empty()).then_some(overlay);
+                for (row, score) in among.iter().zip(bound.all(view, through, &among)) {
+                    self.raw[*row as usize] = score;
+                }
+                bound
+            }
+        };
+        if normalize.is_normalized() {
+            let Some(over) = self.extent() else { return };
+            if over.min == over.max && each.is_none() {
+                // The same for every node: it decides nothing, and counts in the total once.
+                self.common += normalize.normalize(over.min, over) * scorer.weight;
+                return;
+            }
+            for block in self.raw.as_chunks_mut::<64>().0 {
+                normalize.normalize_block(block, over);
+            }
+        }
+        self.add(scorer, each);
+    }
+
+    /// The raw scores of the feasible nodes, block by block; those that the overlay touches one by one.
+    fn raw_scores(&mut self, bound: &dyn BoundScore, view: &View, overlay: &Overlay, everywhere: bool) {
+        let out = self.raw.as_chunks_mut::<64>().0;
+        for (((first, _), lanes), out) in view.blocks().zip(&self.feasible).zip(out) {
+            if *lanes != 0 {
+                bound.block(view, first, *lanes, out);
+            }
+            // What stands in the other lanes may be anything; nothing may come of it.
+            for (lane, score) in out.iter_mut().enumerate().filter(|_| *lanes != u64::MAX) {
+                if lanes >> lane & 1 == 0 {
+                    *score = 0;
+                }
+            }
+        }
+        if overlay.is_empty() {
+            return;
+        }
+        let touched: Vec<Row> = if everywhere { rows(&self.feasible).collect() } else { overlay.rows().collect() };
+        for row in touched {
+            if self.feasible[row as usize / 64] >> (row % 64) & 1 == 1 {
+                self.raw[row as usize] = bound.one(view, Some(overlay), row);
+            }
+        }
+    }
+
+    /// The extent of the feasible nodes' raw scores.
+    fn extent(&self) -> Option<Extent> {
+        let blocks = self.raw.as_chunks::<64>().0.iter().zip(&self.feasible);
+        let of_block = |(raw, lanes): (&[i64; 64], &u64)| match *lanes {
+            0 => None,
+            u64::MAX => Some(raw.iter().fold(Extent { min: i64::MAX, max: i64::MIN }, |e, s| Extent {
+                min: e.min.min(*s),
+                max: e.max.max(*s),
+            })),
+            lanes => Extent::of(bits(lanes).map(|lane| raw[lane as usize])),
+        };
+        blocks.filter_map(of_block).reduce(Extent::join)
+    }
+
+    /// Adds the scores in `raw`, weighted. A score outside the range would be a plugin's fault; cut, it does no harm to
+    /// the others. Rows that are not feasible get something too, which nobody looks at: that is cheaper than asking.
+    fn add(&mut self, scorer: &Scorer, each: Option<&mut Vec<NodeScores>>) {
+        let weighted = |score: i64| score.clamp(MIN_NODE_SCORE, MAX_NODE_SCORE) * scorer.weight;
+        for (total, score) in self.totals.iter_mut().zip(&self.raw) {
+            *total += weighted(*score);
+        }
+        let Some(each) = each else { return };
+        for row in rows(&self.feasible) {
+            let (node, score) = (&mut each[row as usize], weighted(self.raw[row as usize]));
+            node.plugins.push((scorer.name, score));
+            node.total += score;
         }
     }
 
     /// The best feasible node and its total. `draw` decides among equals.
     pub(super) fn select(&self, view: &View, tie_break: TieBreak, draw: u64) -> (Row, i64) {
-        let (mut best, mut ties) = (i64::MIN, 0_u64);
-        for row in rows(&self.feasible) {
-            let total = self.totals[row as usize];
-            if total > best {
-                (best, ties) = (total, 1);
-            } else if total == best {
-                ties += 1;
-            }
-        }
-        let mut tied = rows(&self.feasible).filter(|row| self.totals[*row as usize] == best);
-        let row = match tie_break {
-            TieBreak::Random => tied.nth(usize::try_from(below(draw, ties)).unwrap_or(0)),
-            TieBreak::Name => tied.min_by(|a, b| view.node(*a).map(|n| &n.name).cmp(&view.node(*b).map(|n| &n.name))),
+        let totals = self.totals.as_chunks::<64>().0;
+        let best_of = |(totals, lanes): (&[i64; 64], &u64)| match *lanes {
+            u64::MAX => totals.iter().copied().fold(i64::MIN, i64::max),
+            lanes => bits(lanes).map(|lane| totals[lane as usize]).fold(i64::MIN, i64::max),
         };
-        (row.unwrap_or_default(), best)
+        let best = totals.iter().zip(&self.feasible).map(best_of).fold(i64::MIN, i64::max);
+        let tied_in = |(totals, lanes): (&[i64; 64], &u64)| {
+            let equal = totals.iter().enumerate().fold(0, |set, (lane, t)| set | u64::from(*t == best) << lane);
+            equal & lanes
+        };
+        let tied: Vec<u64> = totals.iter().zip(&self.feasible).map(tied_in).collect();
+        let row = match tie_break {
+            TieBreak::Random => {
+                let ties = tied.iter().map(|t| u64::from(t.count_ones())).sum();
+                rows(&tied).nth(usize::try_from(below(draw, ties)).unwrap_or(0))
+            }
+            TieBreak::Name => {
+                rows(&tied).min_by(|a, b| view.node(*a).map(|n| &n.name).cmp(&view.node(*b).map(|n| &n.name)))
+            }
+        };
+        (row.unwrap_or_default(), best + self.common)
     }
 }
 
-fn rows(feasible: &[u64]) -> impl Iterator<Item = Row> + '_ {
+/// The rows of a set, kept as blocks of 64.
+fn rows(blocks: &[u64]) -> impl Iterator<Item = Row> + '_ {
     let first = (0..).step_by(64);
-    feasible.iter().zip(first).flat_map(|(lanes, first): (&u64, Row)| bits(*lanes).map(move |lane| first + lane))
+    blocks.iter().zip(first).flat_map(|(lanes, first): (&u64, Row)| bits(*lanes).map(move |lane| first + lane))
 }
 
 /// PreScore has a veto; without a PreScore of its own a plugin always takes part.
 fn takes_part(profile: &Profile, scorer: &Scorer, pod: &PodInfo, view: &View) -> bool {
     profile.pre_score.iter().filter(|p| p.name == scorer.name).all(|p| p.plugin.pre_score(pod, view))
-}
-
-fn score_by(
-    scorer: &Scorer,
-    view: &View,
-    overlay: &Overlay,
-    pod: &PodInfo,
-    feasible: &[u64],
-    raw: &mut [i64],
-    sink: &mut Sink<'_>,
-) {
-    let through = (!overlay.is_empty()).then_some(overlay);
-    let normalize: Box<dyn plimsoll_framework::extensions::Normalize> = match scorer.plugin.bind(pod, view) {
-        BoundScoring::Skip => return,
-        BoundScoring::Zero(normalize) if !normalize.is_normalized() && sink.each.is_none() => return,
-        BoundScoring::Zero(normalize) => {
-            rows(feasible).for_each(|row| raw[row as usize] = 0);
-            normalize
-        }
-        BoundScoring::PerNode(bound) => {
-            let mut out = [0; 64];
-            for ((first, _), lanes) in view.blocks().zip(feasible).filter(|(_, lanes)| **lanes != 0) {
-                bound.block(view, first, *lanes, &mut out);
-                raw[first as usize..][..64].copy_from_slice(&out);
-            }
-            if let Some(overlay) = through {
-                let everywhere = scorer.plugin.groups().reads_other_rows();
-                let touched = rows(feasible).filter(|row| everywhere || overlay.touches(*row));
-                touched.for_each(|row| raw[row as usize] = bound.one(view, through, row));
-            }
-            bound
-        }
-        BoundScoring::OverFeasible(bound) => {
-            let among: Vec<Row> = rows(feasible).collect();
-            for (row, score) in among.iter().zip(bound.all(view, through, &among)) {
-                raw[*row as usize] = score;
-            }
-            bound
-        }
-    };
-    if !normalize.is_normalized() {
-        rows(feasible).for_each(|row| sink.add(row, raw[row as usize]));
-    } else if let Some(over) = Extent::of(rows(feasible).map(|row| raw[row as usize])) {
-        rows(feasible).for_each(|row| sink.add(row, normalize.normalize(raw[row as usize], over)));
-    }
 }
 
 /// A number below `bound`, each as likely as the others to within 2^-32 for the bounds that occur, from one seed.
