@@ -12,3 +12,16 @@ pub mod reflector;
 pub mod registry;
 pub mod scheduler;
 pub mod write;
+
+use std::sync::Arc;
+
+/// Runs a scheduler of the in-tree plugins through one client, until the returned future is dropped or the scheduler
+/// cannot go on. [`scheduler::Scheduler`] has more to set: further plugins, an admin server, a clean end.
+///
+/// # Errors
+/// When the configuration cannot be run, the lease is lost, or a part of the scheduler has failed.
+pub async fn run(config: config::Config, client: kube::Client) -> anyhow::Result<()> {
+    let metrics = Arc::new(metrics::Metrics::new()?);
+    let clients = client::Clients::from_one(client);
+    scheduler::Scheduler::new(config, clients, metrics).run(tokio_util::sync::CancellationToken::new()).await
+}

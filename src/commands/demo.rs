@@ -31,8 +31,9 @@ pub struct Args {
 
 /// Runs the demo; gives the exit code.
 pub fn main(args: &Args) -> i32 {
-    if args.nodes == 0 || args.pods == 0 || args.pods > 110 * args.nodes {
-        let limit = anyhow::anyhow!("--nodes and --pods must be at least 1, with at most 110 pods for each node");
+    if args.nodes == 0 || args.pods == 0 || args.pods.saturating_add(fleet::STEADY) > args.nodes.saturating_mul(110) {
+        let most = format!("a node holds 110 pods, and {} more come after --pods", fleet::STEADY);
+        let limit = anyhow::anyhow!("--nodes and --pods must be at least 1, and all pods must fit: {most}");
         return fail(&limit, 2);
     }
     if let Err(error) = logging::init(LogFormat::Text, &LogLevel::Filter(args.log_level.clone())) {
