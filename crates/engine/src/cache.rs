@@ -51,6 +51,16 @@ pub struct Known {
 }
 
 impl Known {
+    /// The pod as it is counted: an assumed one with the node chosen for it, which the API server's object has not yet.
+    pub fn placed(&self) -> Arc<PodInfo> {
+        match &self.standing {
+            Standing::Assumed(assumed) => {
+                Arc::new(PodInfo { node_name: Some(assumed.node.clone()), ..PodInfo::clone(&self.pod) })
+            }
+            _ => Arc::clone(&self.pod),
+        }
+    }
+
     /// The node it counts on.
     pub fn node(&self) -> Option<&Istr> {
         match &self.standing {

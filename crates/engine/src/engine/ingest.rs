@@ -153,8 +153,8 @@ impl Engine {
             return;
         }
         self.leave_permit(now, &pod.key.uid);
-        self.cache.set(Arc::clone(&pod), Standing::Held);
-        self.queue.move_all(now, &ASSIGNED_DELETE, OwnedChange::Pod(Some(pod), None), |_| true);
+        self.cache.set(pod, Standing::Held);
+        self.queue.move_all(now, &ASSIGNED_DELETE, OwnedChange::Pod(Some(known.placed()), None), |_| true);
     }
 
     fn pod_deleted(&mut self, now: Time, uid: &Uid, resource_version: u64) {
@@ -170,7 +170,7 @@ impl Engine {
             self.set_nomination(None, &known.pod);
         }
         if known.node().is_some() {
-            self.queue.move_all(now, &ASSIGNED_DELETE, OwnedChange::Pod(Some(known.pod), None), |_| true);
+            self.queue.move_all(now, &ASSIGNED_DELETE, OwnedChange::Pod(Some(known.placed()), None), |_| true);
         } else if nominated {
             self.nomination_left(now, &known.pod);
         }
@@ -234,9 +234,9 @@ impl Engine {
 
     /// Takes a pod off the node it was assumed on, which is room for others.
     pub(super) fn forget(&mut self, now: Time, pod: &Arc<PodInfo>, standing: Standing) {
-        self.cache.set(Arc::clone(pod), standing);
+        let placed = self.cache.set(Arc::clone(pod), standing).map(|known| known.placed());
         let own = pod.key.uid.clone();
-        let change = OwnedChange::Pod(Some(Arc::clone(pod)), None);
+        let change = OwnedChange::Pod(placed, None);
         self.queue.move_all(now, &ASSIGNED_DELETE, change, |p| p.key.uid != own);
     }
 
