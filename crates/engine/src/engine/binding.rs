@@ -173,9 +173,11 @@ impl Engine {
                 let duration = now.since(binding.popped);
                 let profile = binding.info.profile;
                 self.observations.push(Observation::Attempt { result: AttemptResult::Error, profile, duration });
-                if self.is_assumed(&binding.info.pod) {
-                    // The watch will say what became of it; until then it takes up nothing here.
-                    self.forget(now, &binding.info.pod, Standing::Held);
+                let known = self.cache.get(uid).filter(|k| matches!(k.standing, Standing::Assumed(_)));
+                // The watch will say what became of it; until then it takes up nothing here.
+                let left = known.map(|k| Arc::clone(&k.pod)).and_then(|pod| self.cache.set(pod, Standing::Held));
+                if let Some(left) = left {
+                    self.place_left(now, &left);
                 }
             }
         }

@@ -110,11 +110,13 @@ impl Engine {
     /// Undoes an assumed pod whose binding will not come about, and puts it back into the queue.
     pub(super) fn give_back(&mut self, now: Time, binding: Binding, failure: Failure) {
         self.unreserve(&binding.info, &binding.node);
-        let pod = Arc::clone(&binding.info.pod);
-        if self.is_assumed(&pod) {
-            self.forget(now, &pod, Standing::Pending);
-        }
+        let pod = self.cache.get(&binding.info.pod.key.uid).map(|k| Arc::clone(&k.pod));
+        let left = pod.filter(|p| self.is_assumed(p)).and_then(|pod| self.cache.set(pod, Standing::Pending));
         self.fail(now, binding.popped, binding.info, failure);
+        // Only now: while the pod is in flight its own leaving would be kept for it, and wake it for ever.
+        if let Some(left) = left {
+            self.place_left(now, &left);
+        }
     }
 
     /// Every Reserve plugin gives back what it took, in reverse order, whether it had taken anything or not.

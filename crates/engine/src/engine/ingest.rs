@@ -232,12 +232,10 @@ impl Engine {
         }
     }
 
-    /// Takes a pod off the node it was assumed on, which is room for others.
-    pub(super) fn forget(&mut self, now: Time, pod: &Arc<PodInfo>, standing: Standing) {
-        let placed = self.cache.set(Arc::clone(pod), standing).map(|known| known.placed());
-        let own = pod.key.uid.clone();
-        let change = OwnedChange::Pod(placed, None);
-        self.queue.move_all(now, &ASSIGNED_DELETE, change, |p| p.key.uid != own);
+    /// A pod was taken off the node it was assumed on, which is room for others.
+    pub(super) fn place_left(&mut self, now: Time, left: &Known) {
+        let change = OwnedChange::Pod(Some(left.placed()), None);
+        self.queue.move_all(now, &ASSIGNED_DELETE, change, |p| p.key.uid != left.pod.key.uid);
     }
 
     // --- nodes ---
