@@ -99,7 +99,7 @@ impl Engine {
         let waiting = self.stop_waiting(now, at, "Unschedulable");
         let rejection = Rejection::unschedulable(reason);
         let diagnosis = Diagnosis::rejected_at_node(plugin, rejection.code, rejection.reason);
-        self.give_back(now, waiting.binding, Failure::Unfit(Box::new(diagnosis)));
+        self.give_back(now, waiting.binding, Failure::Refused(Box::new(diagnosis)));
     }
 
     fn stop_waiting(&mut self, now: Time, at: usize, result: &'static str) -> Waiting {
