@@ -94,8 +94,11 @@ impl Engine {
     /// Counts the pod on its node, reserves what else it needs, and asks Permit.
     fn assume(&mut self, now: Time, popped: Time, info: QueuedPodInfo, node: Istr, score: Option<i64>) {
         let pod = Arc::clone(&info.pod);
-        self.set_nomination(None, &pod);
+        let left = self.set_nomination(None, &pod).filter(|left| *left != node);
         self.cache.set(Arc::clone(&pod), Standing::Assumed(Assumed { node: node.clone(), bound: false }));
+        if let Some(left) = left {
+            self.nomination_left(now, &left, &pod);
+        }
         let binding = Binding { info, node, score, popped };
         let refused = self.profiles[binding.info.profile]
             .reserve

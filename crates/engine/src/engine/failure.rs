@@ -53,10 +53,11 @@ impl Engine {
         else {
             return self.queue.done(&uid);
         };
-        if let Some(node) = &nominated {
-            self.set_nomination(node.clone(), &pod);
-        }
+        let left = nominated.as_ref().and_then(|node| self.set_nomination(node.clone(), &pod));
         self.queue.add_unschedulable(now, QueuedPodInfo { pod: Arc::clone(&pod), ..info }, rejectors);
+        if let Some(left) = left {
+            self.nomination_left(now, &left, &pod);
+        }
         self.report(&pod, reason, message, nominated);
     }
 

@@ -87,7 +87,7 @@ impl Engine {
             }
             _ => {}
         }
-        self.set_nomination(None, &pod);
+        self.nominate(now, None, &pod);
         self.cache.set(Arc::clone(&pod), Standing::Assigned);
         match old.filter(|_| was_assigned) {
             Some(old) => {
@@ -101,7 +101,7 @@ impl Engine {
     }
 
     fn pod_added(&mut self, now: Time, pod: Arc<PodInfo>) {
-        self.set_nomination(pod.nominated_node_name.clone(), &pod);
+        self.nominate(now, pod.nominated_node_name.clone(), &pod);
         let Some(profile) = self.by_name.get(&pod.scheduler_name).copied() else {
             self.cache.set(pod, Standing::Foreign);
             return;
@@ -117,9 +117,6 @@ impl Engine {
     /// A pod without a node has changed.
     fn pod_updated(&mut self, now: Time, known: &Known, pod: Arc<PodInfo>) {
         let old = &known.pod;
-        if old.nominated_node_name.is_some() || pod.nominated_node_name.is_some() {
-            self.set_nomination(pod.nominated_node_name.clone(), &pod);
-        }
         match &known.standing {
             Standing::Assumed(_) => self.assumed_updated(now, known, pod),
             // An older answer than that of the node it is on; there is no way back from a node.
@@ -128,20 +125,24 @@ impl Engine {
                 self.cache.remove(&pod.key.uid);
                 self.pod_added(now, pod);
             }
-            Standing::Pending => match self.by_name.get(&pod.scheduler_name).copied() {
-                Some(profile) if !self.hold(&pod, profile) => {
-                    self.cache.set(Arc::clone(&pod), Standing::Pending);
-                    self.queue.update(now, old, &pod, profile, &changes::of_pod(old, &pod));
-                    if old.nominated_node_name.is_some() && old.nominated_node_name != pod.nominated_node_name {
-                        self.nomination_left(now, old);
+            Standing::Pending => {
+                match self.by_name.get(&pod.scheduler_name).copied() {
+                    Some(profile) if !self.hold(&pod, profile) => {
+                        self.cache.set(Arc::clone(&pod), Standing::Pending);
+                        self.queue.update(now, old, &pod, profile, &changes::of_pod(old, &pod));
+                    }
+                    profile => {
+                        self.queue.delete(&pod.key.uid);
+                        let standing = if profile.is_some() { Standing::Held } else { Standing::Foreign };
+                        self.cache.set(Arc::clone(&pod), standing);
                     }
                 }
-                profile => {
-                    self.queue.delete(&pod.key.uid);
-                    let standing = if profile.is_some() { Standing::Held } else { Standing::Foreign };
-                    self.cache.set(pod, standing);
-                }
-            },
+                // A nomination that the API server was never told of stays as it is.
+                let told = old.nominated_node_name.is_some() || pod.nominated_node_name.is_some();
+                let kept = || self.cache.table().view().nominations().node_of(&pod.key.uid).cloned();
+                let node = if told { pod.nominated_node_name.clone() } else { kept() };
+                self.nominate(now, node, &pod);
+            }
         }
     }
 
@@ -164,15 +165,10 @@ impl Engine {
         }
         self.leave_permit(now, uid);
         self.queue.delete(uid);
-        let nominated = self.cache.table().view().nominations().node_of(uid).is_some();
         let Some(known) = self.cache.remove(uid) else { return };
-        if nominated {
-            self.set_nomination(None, &known.pod);
-        }
+        self.nominate(now, None, &known.pod);
         if known.node().is_some() {
             self.queue.move_all(now, &ASSIGNED_DELETE, OwnedChange::Pod(Some(known.placed()), None), |_| true);
-        } else if nominated {
-            self.nomination_left(now, &known.pod);
         }
     }
 
@@ -213,23 +209,35 @@ impl Engine {
         true
     }
 
-    /// Room that was kept for a nominated pod is free: those who had to respect it may try.
-    fn nomination_left(&mut self, now: Time, pod: &Arc<PodInfo>) {
-        let priority = pod.priority();
-        let change = OwnedChange::Pod(Some(Arc::clone(pod)), None);
-        self.queue.move_all(now, &ASSIGNED_DELETE, change, |p| p.priority() <= priority);
+    /// Notes for which node a pod is nominated, if any; those who had to respect a nomination that is no more may try.
+    fn nominate(&mut self, now: Time, node: Option<Istr>, pod: &Arc<PodInfo>) {
+        if let Some(left) = self.set_nomination(node, pod).filter(|left| pod.node_name.as_ref() != Some(left)) {
+            self.nomination_left(now, &left, pod);
+        }
     }
 
-    /// Notes for which node a pod is nominated, if any.
-    pub(super) fn set_nomination(&mut self, node: Option<Istr>, pod: &Arc<PodInfo>) {
+    /// Room that was kept on a node for a nominated pod is free.
+    pub(super) fn nomination_left(&mut self, now: Time, node: &Istr, pod: &PodInfo) {
+        let left = PodInfo { node_name: None, nominated_node_name: Some(node.clone()), ..pod.clone() };
+        let change = OwnedChange::Pod(Some(Arc::new(left)), None);
+        // Not the pod itself: its own nomination was never in its way.
+        let respected = |p: &PodInfo| p.priority() <= pod.priority() && p.key.uid != pod.key.uid;
+        self.queue.move_all(now, &ASSIGNED_DELETE, change, respected);
+    }
+
+    /// Notes for which node a pod is nominated, if any. Gives the node it was nominated for and is no more.
+    pub(super) fn set_nomination(&mut self, node: Option<Istr>, pod: &Arc<PodInfo>) -> Option<Istr> {
         let table = self.cache.table_mut();
+        let old = table.view().nominations().node_of(&pod.key.uid).cloned();
+        let left = old.clone().filter(|old| Some(old) != node.as_ref());
         match node {
             Some(node) => table.nominations_mut().set(node, Arc::clone(pod)),
-            None if table.view().nominations().node_of(&pod.key.uid).is_some() => {
+            None if old.is_some() => {
                 table.nominations_mut().remove(&pod.key.uid);
             }
             None => {}
         }
+        left
     }
 
     /// A pod was taken off the node it was assumed on, which is room for others.
