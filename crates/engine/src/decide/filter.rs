@@ -216,6 +216,8 @@ impl Scratch {
             .pods(&node.name)
             .iter()
             .filter(|p| p.key.uid != pod.key.uid && p.priority() >= pod.priority())
+            // One that the overlay has placed counts there, not where it was nominated.
+            .filter(|p| !overlay.deltas().iter().any(|d| d.sign > 0 && d.pod.key.uid == p.key.uid))
             .peekable();
         if nominated.peek().is_some() {
             self.nominated.clear();
