@@ -124,6 +124,14 @@ impl Engine {
         }
     }
 
+    /// A pod that waits for Permit is on its node already, by somebody else's hand: there is nothing left to permit.
+    pub(super) fn bound_by_another(&mut self, now: Time, uid: &Uid) {
+        if let Some(at) = self.waiting_index(uid) {
+            self.stop_waiting(now, at, "Success");
+            self.queue.done(uid);
+        }
+    }
+
     /// From here on only the binding itself can fail: what happens meanwhile no longer concerns the decision.
     fn start_binding(&mut self, now: Time, binding: Binding) {
         let pod = Arc::clone(&binding.info.pod);

@@ -82,6 +82,7 @@ impl Engine {
                 tracing::warn!(pod = %pod.key, assumed = %node, actual = ?pod.node_name, "pod is on another node than the one chosen here");
                 self.leave_permit(now, &uid);
             }
+            Some(Standing::Assumed(_)) => self.bound_by_another(now, &uid),
             Some(Standing::Pending) => {
                 self.queue.delete(&uid);
             }
@@ -121,6 +122,10 @@ impl Engine {
             Standing::Assumed(_) => self.assumed_updated(now, known, pod),
             // An older answer than that of the node it is on; there is no way back from a node.
             Standing::Assigned => tracing::warn!(pod = %pod.key, "pod is on a node and now seen without one; ignored"),
+            // It was given up while its binding was under way; what becomes of that is waited for.
+            Standing::Held if self.binding.contains_key(&pod.key.uid) => {
+                self.cache.set(pod, Standing::Held);
+            }
             Standing::Foreign | Standing::Held => {
                 self.cache.remove(&pod.key.uid);
                 self.pod_added(now, pod);
