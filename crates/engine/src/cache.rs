@@ -10,6 +10,7 @@
 //! An assumed pod counts on its node like any other. It never leaves because time has passed: only a watch event, the
 //! certain failure of its binding, or a read of that very pod takes it away.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 
 use hashbrown::HashMap;
@@ -71,10 +72,37 @@ impl Known {
     }
 }
 
+/// How many pods that are gone are remembered. What still speaks of one was under way when it went, so that those of
+/// the last seconds are enough.
+const GONE_KEPT: usize = 8_192;
+
+/// Pods that are gone, with the version at which they went: what arrives late must not bring them back.
+#[derive(Debug, Default)]
+struct Gone {
+    versions: HashMap<Uid, u64>,
+    order: VecDeque<Uid>,
+}
+
+impl Gone {
+    fn note(&mut self, uid: &Uid, version: u64) {
+        let known = self.versions.entry(uid.clone()).or_insert_with(|| {
+            self.order.push_back(uid.clone());
+            version
+        });
+        *known = version.max(*known);
+        if self.order.len() > GONE_KEPT {
+            if let Some(oldest) = self.order.pop_front() {
+                self.versions.remove(&oldest);
+            }
+        }
+    }
+}
+
 /// The cache. It has one owner.
 #[derive(Debug, Default)]
 pub struct Cache {
     pods: HashMap<Uid, Known>,
+    gone: Gone,
     table: Table,
     assumed: usize,
 }
@@ -134,6 +162,16 @@ impl Cache {
         }
         self.count_assumed(Some(&old), None);
         Some(old)
+    }
+
+    /// Remembers that a pod went at this version.
+    pub fn bury(&mut self, uid: &Uid, version: u64) {
+        self.gone.note(uid, version);
+    }
+
+    /// Whether the pod went at this version of it or a later one, as far as is remembered.
+    pub fn is_buried(&self, pod: &PodInfo) -> bool {
+        pod.resource_version != 0 && self.gone.versions.get(&pod.key.uid).is_some_and(|at| *at >= pod.resource_version)
     }
 
     /// Notes that the API server accepted the binding of an assumed pod.

@@ -59,7 +59,7 @@ impl Engine {
         let known = self.cache.get(&pod.key.uid).cloned();
         // Watches can be behind what another watch, or a read, has told already.
         let newer = |known: &Known| pod.resource_version == 0 || pod.resource_version > known.pod.resource_version;
-        if known.as_ref().is_some_and(|known| !newer(known)) {
+        if known.as_ref().map_or_else(|| self.cache.is_buried(&pod), |known| !newer(known)) {
             return;
         }
         if pod.finished {
@@ -164,10 +164,12 @@ impl Engine {
     }
 
     fn pod_deleted(&mut self, now: Time, uid: &Uid, resource_version: u64) {
-        let Some(known) = self.cache.get(uid) else { return };
+        let Some(known) = self.cache.get(uid) else { return self.cache.bury(uid, resource_version) };
         if resource_version != 0 && resource_version < known.pod.resource_version {
             return;
         }
+        let last = resource_version.max(known.pod.resource_version);
+        self.cache.bury(uid, last);
         self.leave_permit(now, uid);
         self.queue.delete(uid);
         let Some(known) = self.cache.remove(uid) else { return };
@@ -192,12 +194,12 @@ impl Engine {
         }
         gone.sort();
         doubtful.sort();
-        gone.iter().for_each(|uid| self.pod_deleted(now, uid, 0));
+        gone.iter().for_each(|uid| self.pod_deleted(now, uid, resource_version));
         self.effects.extend(doubtful.into_iter().map(Effect::ReadPod));
     }
 
     fn pod_absent(&mut self, now: Time, key: &PodKey) {
-        self.pod_deleted(now, &key.uid, 0);
+        self.pod_deleted(now, &key.uid, u64::MAX);
     }
 
     /// Reports a pod that cannot be scheduled as it is; whether it is one.
