@@ -7,6 +7,7 @@ pub(crate) mod build;
 pub(crate) mod cluster;
 pub(crate) mod inspect;
 pub(crate) mod plugins;
+pub(crate) mod world;
 
 use std::time::Duration;
 
