@@ -15,6 +15,7 @@ use std::sync::Arc;
 
 use hashbrown::HashMap;
 use plimsoll_framework::intern::Istr;
+use plimsoll_framework::node::NodeInfo;
 use plimsoll_framework::pod::{PodInfo, Uid};
 use plimsoll_framework::table::Table;
 
@@ -104,6 +105,8 @@ pub struct Cache {
     pods: HashMap<Uid, Known>,
     gone: Gone,
     table: Table,
+    /// The version at which each node was last heard of: a heartbeat leaves the table, and the version in it, alone.
+    node_versions: HashMap<Istr, u64>,
     assumed: usize,
 }
 
@@ -162,6 +165,21 @@ impl Cache {
         }
         self.count_assumed(Some(&old), None);
         Some(old)
+    }
+
+    /// Notes that a node was heard of at this version; `false` where a later one is known. 0 is later than any.
+    pub fn note_node_version(&mut self, name: &Istr, version: u64) -> bool {
+        let newer = version == 0 || self.node_versions.get(name).is_none_or(|known| version > *known);
+        if newer {
+            self.node_versions.insert(name.clone(), version);
+        }
+        newer
+    }
+
+    /// Takes a node away from the table.
+    pub fn remove_node(&mut self, name: &Istr) -> Option<Arc<NodeInfo>> {
+        self.node_versions.remove(name);
+        self.table.remove_node(name)
     }
 
     /// Remembers that a pod went at this version.

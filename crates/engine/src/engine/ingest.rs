@@ -256,11 +256,11 @@ impl Engine {
     // --- nodes ---
 
     fn node_seen(&mut self, now: Time, node: Arc<NodeInfo>) {
-        let table = self.cache.table_mut();
-        let old = table.row(&node.name).and_then(|row| table.view().node(row).cloned());
-        if old.as_ref().is_some_and(|old| node.resource_version != 0 && node.resource_version <= old.resource_version) {
+        if !self.cache.note_node_version(&node.name, node.resource_version) {
             return;
         }
+        let table = self.cache.table_mut();
+        let old = table.row(&node.name).and_then(|row| table.view().node(row).cloned());
         table.set_node(Arc::clone(&node));
         match old {
             None => {
@@ -277,7 +277,7 @@ impl Engine {
     }
 
     fn node_deleted(&mut self, now: Time, name: &Istr) {
-        if let Some(old) = self.cache.table_mut().remove_node(name) {
+        if let Some(old) = self.cache.remove_node(name) {
             let event = ClusterEvent::new(EventResource::Node, Actions::DELETE);
             self.queue.move_all(now, &event, OwnedChange::Node(Some(old), None), |_| true);
         }
