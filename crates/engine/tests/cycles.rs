@@ -16,6 +16,7 @@ use plimsoll_engine::engine::EngineSettings;
 use plimsoll_engine::event::{BindResult, Event};
 use plimsoll_engine::queue::Place;
 use plimsoll_framework::extensions::Extensions;
+use plimsoll_framework::object::KindRef;
 
 fn standing(c: &Cluster, pod: &common::build::Pod) -> Option<Standing> {
     c.engine.cache().get(&pod.uid()).map(|k| k.standing.clone())
@@ -669,4 +670,30 @@ fn what_came_while_a_binding_was_under_way_is_kept_when_it_fails() {
     c.tell(p.clone().version(2).label("a", "b").seen());
     c.fail("p");
     assert_eq!(c.engine.cache().get(&p.uid()).unwrap().pod.resource_version, 2);
+}
+
+#[test]
+fn what_a_filter_read_of_the_cluster_is_looked_at_again() {
+    let event = |node: Option<&str>| Event::Object {
+        kind: KindRef::of::<plugins::Licence>(),
+        key: plugins::licence(),
+        object: node.map(|n| Arc::new(n.to_owned()) as plimsoll_engine::event::AnyObject),
+    };
+    let filter = Extensions::of(plugins::Licensed).filter().done();
+    let pre_filter = Extensions::of(plugins::Pinned).pre_filter().done();
+    for (plugin, later, expect) in [(filter, None, vec![]), (pre_filter, Some("n2"), vec!["p->n2"])] {
+        let mut plugins = plugins::deciding();
+        plugins.push(plugin);
+        let profiles = vec![profile("plimsoll", &plugins)];
+        let settings = EngineSettings { tie_break: TieBreak::Name, ..EngineSettings::default() };
+        let mut c = Cluster::with(profiles, log(), settings, &[node("n1"), node("n2")]);
+        c.tell(event(Some("n1")));
+        c.add(&[pod("p")]);
+        let batch = c.engine.take_work(c.now, 1);
+        let proposals = worker().decide_batch(&c.engine.profiles(), &c.engine.view(), &batch);
+        c.tell(event(later));
+        c.engine.propose(c.now, proposals);
+        c.decide();
+        assert_eq!(c.bound(), expect);
+    }
 }

@@ -84,7 +84,9 @@ impl Engine {
         let held = match Prepared::for_pod(profile, view, &info.pod) {
             PreFiltered::Reject(_) => false,
             PreFiltered::Run(prepared) => {
-                self.worker.scratch.rejection(&prepared, view, &Overlay::default(), &info.pod, row).is_none()
+                // The way to a nominated node leads past what PreFilter leaves of the nodes.
+                (prepared.leaves(node) || info.pod.nominated_node_name.as_ref() == Some(node))
+                    && self.worker.scratch.rejection(&prepared, view, &Overlay::default(), &info.pod, row).is_none()
             }
         };
         self.observations.push(Observation::Recheck { held });

@@ -7,11 +7,12 @@ use plimsoll_framework::cluster_event::{Actions, Change, ClusterEvent, EventReso
 use plimsoll_framework::extensions::Extensions;
 use plimsoll_framework::intern::Istr;
 use plimsoll_framework::labels::LabelSelector;
+use plimsoll_framework::object::{ObjectKey, ObjectKind, Objects};
 use plimsoll_framework::plugin::*;
 use plimsoll_framework::pod::{PodInfo, PodSpecInfo};
 use plimsoll_framework::ports::HostPort;
 use plimsoll_framework::read::{
-    Allocatable, Labels, Ports, Requested, Spec, Taints, TopologyDomains, Uncached, WholePod,
+    Allocatable, Labels, ObjectsOf, Ports, Requested, Spec, Taints, TopologyDomains, Uncached, WholePod,
 };
 use plimsoll_framework::resources::Resources;
 use plimsoll_framework::toleration::{Taint, Toleration, tolerated};
@@ -27,7 +28,7 @@ macro_rules! named {
 named! {
     Priority = "PrioritySort", Binder = "Binder", Gates = "Gates", Fit = "Fit", HostPorts = "HostPorts",
     Tainted = "Tainted", Apart = "Apart", Crowd = "Crowd", MostFree = "MostFree", First = "First", Second = "Second",
-    Nominator = "Nominator",
+    Nominator = "Nominator", Licensed = "Licensed", Pinned = "Pinned",
 }
 
 fn queue_if(worth: bool) -> QueueingHint {
@@ -378,6 +379,51 @@ impl PostFilter for Nominator {
             Some(node) => PostFilterVerdict::Nominate(node.clone()),
             None => PostFilterVerdict::Reject(Rejection::unschedulable("preemption: no victims.")),
         })
+    }
+}
+
+/// A kind of object that names a node.
+pub(crate) struct Licence;
+impl ObjectKind for Licence {
+    const GROUP: &'static str = "test";
+    const VERSION: &'static str = "v1";
+    const PLURAL: &'static str = "licences";
+    type Object = String;
+    fn decode(json: &serde_json::Value) -> Result<String, String> {
+        json.as_str().map(str::to_owned).ok_or_else(|| "no text".to_owned())
+    }
+}
+
+/// The one licence there is.
+pub(crate) fn licence() -> ObjectKey {
+    ObjectKey { namespace: Istr::default(), name: "licence".into() }
+}
+
+/// Lets pods go anywhere as long as there is a licence.
+pub(crate) struct Licensed;
+impl Filter for Licensed {
+    type Pod = Spec;
+    type Cluster = ObjectsOf<Licence>;
+    type Node = ();
+    type State = bool;
+    fn prepare(&self, _: &PodSpecInfo, objects: Objects<'_, Licence>) -> Option<bool> {
+        Some(objects.get(&licence()).is_some())
+    }
+    fn filter(&self, licensed: &bool, (): ()) -> Verdict {
+        if *licensed { Verdict::FITS } else { Verdict::unresolvable(1) }
+    }
+    fn reasons(&self, _: &bool, _: u32) -> Vec<String> {
+        vec!["there is no licence".to_owned()]
+    }
+}
+
+/// Lets pods go only where the licence says.
+pub(crate) struct Pinned;
+impl PreFilter for Pinned {
+    type Pod = Spec;
+    type Cluster = ObjectsOf<Licence>;
+    fn pre_filter(&self, _: &PodSpecInfo, objects: Objects<'_, Licence>) -> PreFilterVerdict {
+        PreFilterVerdict::Only(objects.get(&licence()).map(|node| node.as_str().into()).into_iter().collect())
     }
 }
 
