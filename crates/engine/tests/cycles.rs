@@ -12,6 +12,7 @@ use common::inspect::assert_sums;
 use common::{plugins, profile};
 use plimsoll_engine::cache::Standing;
 use plimsoll_engine::decide::{TieBreak, Worker};
+use plimsoll_engine::effect::Observation;
 use plimsoll_engine::engine::EngineSettings;
 use plimsoll_engine::event::{BindResult, Event};
 use plimsoll_engine::queue::Place;
@@ -577,6 +578,34 @@ fn each_profile_places_its_own_pods() {
 
 fn worker() -> Worker {
     Worker::new(TieBreak::Name, 0)
+}
+
+#[test]
+fn a_batch_sees_its_own_members() {
+    let mut c = Cluster::new(&[node("n1"), node("n2")]);
+    c.add(&[pod("p").cpu(600), pod("q").cpu(600)]);
+    let batch = c.engine.take_work(c.now, 2);
+    let proposals = worker().decide_batch(&c.engine.profiles(), &c.engine.view(), &batch);
+    c.engine.propose(c.now, proposals);
+    let missed = |o: &Observation| matches!(o, Observation::Recheck { held: false });
+    assert!(!c.engine.take_observations().iter().any(missed), "both were where they could stay");
+    c.decide();
+    assert_eq!(c.bound().len(), 2);
+}
+
+#[test]
+fn a_nomination_that_came_meanwhile_is_respected() {
+    let plugins: Vec<Extensions> =
+        plugins::deciding().into_iter().filter(|p| !matches!(p.name, "Apart" | "Crowd")).collect();
+    let profiles = vec![profile("plimsoll", &plugins)];
+    let mut c = Cluster::with(profiles, log(), EngineSettings::default(), &[node("n1")]);
+    c.add(&[pod("p").cpu(600)]);
+    let batch = c.engine.take_work(c.now, 1);
+    let proposals = worker().decide_batch(&c.engine.profiles(), &c.engine.view(), &batch);
+    c.add(&[pod("theirs").of("other").cpu(600).nominated("n1")]);
+    c.engine.propose(c.now, proposals);
+    c.decide();
+    assert!(c.bound().is_empty());
 }
 
 #[test]

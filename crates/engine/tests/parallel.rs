@@ -23,8 +23,8 @@ proptest! {
     #![proptest_config(ProptestConfig { max_shrink_iters: 20_000, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn any_order_of_things_is_safe(workers in 1_usize..=8, ops in ops(200)) {
-        let mut world = World::new(Mode::Workers, workers);
+    fn any_order_of_things_is_safe(workers in 1_usize..=8, local in any::<bool>(), ops in ops(200)) {
+        let mut world = World::new(Mode::Workers, workers, local);
         world.run(&ops);
         world.drain();
     }
@@ -32,7 +32,7 @@ proptest! {
     #[test]
     fn one_worker_decides_as_the_engine_itself(ops in ops(120)) {
         let trace = |mode| {
-            let mut world = World::new(mode, 1);
+            let mut world = World::new(mode, 1, false);
             world.run(&ops);
             world.drain();
             world.trace
