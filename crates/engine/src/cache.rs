@@ -91,10 +91,10 @@ impl Gone {
             version
         });
         *known = version.max(*known);
-        if self.order.len() > GONE_KEPT {
-            if let Some(oldest) = self.order.pop_front() {
-                self.versions.remove(&oldest);
-            }
+        while self.order.len() > GONE_KEPT
+            && let Some(oldest) = self.order.pop_front()
+        {
+            self.versions.remove(&oldest);
         }
     }
 }

@@ -78,12 +78,12 @@ impl Test {
         let version = last.map_or(version, |at| version.clamp(1, *at));
         let made = pod(&format!("p{}", a % PODS)).version(version).cpu([0, 100, 300][b / 24 % 3]);
         let made: Pod = made.with(|p| {
-            p.port = (b / 72 % 3 == 0).then_some(80);
-            p.terminating = a / 32 % 8 == 0;
+            p.port = (b / 72).is_multiple_of(3).then_some(80);
+            p.terminating = (a / 32).is_multiple_of(8);
             p.finished = a / 32 % 8 == 1;
             p.scheduler = if a / 32 % 8 == 2 { "other" } else { "plimsoll" };
             // n5 to n7 are nodes that nobody ever tells of.
-            p.node = (a / 256 % 3 == 0).then(|| format!("n{}", a / 768 % (NODES + 3)));
+            p.node = (a / 256).is_multiple_of(3).then(|| format!("n{}", a / 768 % (NODES + 3)));
             p.labels = vec![("apart", ["x", "y"][b / 216 % 2].to_owned())];
         });
         self.tell(made.seen());
@@ -155,8 +155,8 @@ impl Test {
     fn node_seen(&mut self, a: usize, b: usize) {
         let version = u64::try_from(b % 24).unwrap();
         let mut made = node(&format!("n{}", a % NODES)).version(version).zone(["a", "b"][b / 24 % 2]);
-        made.taint = (b / 48 % 4 == 0).then_some("gpu");
-        made.ready = a / NODES % 2 == 0;
+        made.taint = (b / 48).is_multiple_of(4).then_some("gpu");
+        made.ready = (a / NODES).is_multiple_of(2);
         self.tell(made.seen());
         let newer = |known: &Node| version == 0 || version > known.version;
         if self.nodes.get(&made.name).is_none_or(newer) {
@@ -200,11 +200,11 @@ impl Test {
         };
         let failed = result != BindResult::Bound;
         self.tell(Event::BindFinished { uid: Uid::new(&uid), result });
-        if self.binding.remove(&uid) && failed {
-            if let Some(known) = self.pods.get_mut(&uid).filter(|k| k.on.as_ref().is_some_and(|(_, assumed)| *assumed))
-            {
-                known.on = None;
-            }
+        if self.binding.remove(&uid)
+            && failed
+            && let Some(known) = self.pods.get_mut(&uid)
+        {
+            known.on = known.on.take().filter(|(_, assumed)| !assumed);
         }
     }
 

@@ -77,7 +77,7 @@ fn ties_are_broken_by_name_where_that_is_wanted() {
 fn a_pod_that_fits_nowhere_is_told_why_and_woken_by_what_could_help() {
     let mut c = Cluster::new(&[node("n1"), node("n2").taint("gpu"), node("n3")]);
     let p = pod("p").cpu(2_000);
-    c.add(&[p.clone()]);
+    c.add([&p]);
     c.decide();
     let text =
         "0/3 nodes are available: 1 node(s) had untolerated taint(s), 2 Insufficient cpu. preemption: no victims.";
@@ -98,7 +98,7 @@ fn a_pod_that_fits_nowhere_is_told_why_and_woken_by_what_could_help() {
 fn without_nodes_a_pod_comes_back_by_itself() {
     let mut c = Cluster::new(&[]);
     let p = pod("p");
-    c.add(&[p.clone()]);
+    c.add([&p]);
     c.decide();
     assert_eq!(c.condition(), ("Unschedulable", "no nodes available to schedule pods"));
     assert_eq!(c.place(&p), Some(Place::ErrorBackoff));
@@ -116,7 +116,7 @@ fn without_nodes_a_pod_comes_back_by_itself() {
 fn the_same_condition_is_written_once() {
     let mut c = Cluster::new(&[node("n1")]);
     let p = pod("p").cpu(2_000);
-    c.add(&[p.clone()]);
+    c.add([&p]);
     c.decide();
     let (reason, message) = c.condition();
     let condition = Some((reason.to_owned(), message.to_owned()));
@@ -133,7 +133,7 @@ fn the_same_condition_is_written_once() {
 fn a_pod_waits_five_minutes_at_most() {
     let mut c = Cluster::new(&[node("n1")]);
     let p = pod("p").cpu(2_000);
-    c.add(&[p.clone()]);
+    c.add([&p]);
     c.decide();
     c.wait(300);
     assert_eq!(c.place(&p), Some(Place::Unschedulable));
@@ -145,7 +145,7 @@ fn a_pod_waits_five_minutes_at_most() {
 fn gates_keep_a_pod_out_until_they_are_gone() {
     let mut c = Cluster::new(&[node("n1")]);
     let p = pod("p").with(|p| p.gated = true);
-    c.add(&[p.clone()]);
+    c.add([&p]);
     c.decide();
     assert_eq!((c.place(&p), c.bound().len()), (Some(Place::Gated), 0));
     c.tell(node("n2").seen());
@@ -159,7 +159,7 @@ fn gates_keep_a_pod_out_until_they_are_gone() {
 fn a_pod_that_cannot_be_read_is_held_told_once_and_let_in_when_mended() {
     let mut c = Cluster::new(&[node("n1")]);
     let broken = pod("p").with(|p| p.fault = Some("not a quantity"));
-    c.add(&[broken.clone()]);
+    c.add([&broken]);
     c.decide();
     let text = "the pod cannot be scheduled: spec: not a quantity";
     assert_eq!(c.condition(), ("InvalidPodSpec", text));
@@ -305,9 +305,9 @@ fn a_node_goes_with_assumed_pods_on_it() {
 fn a_list_does_not_take_an_assumed_pod_away_unasked() {
     let mut c = Cluster::new(&[node("n1")]);
     let (p, q) = (pod("p").cpu(600), pod("q"));
-    c.add(&[p.clone()]);
+    c.add([&p]);
     c.decide();
-    c.add(&[q.clone()]);
+    c.add([&q]);
     c.tell(Event::PodsListed { present: [].into_iter().collect(), resource_version: 10 });
     assert_eq!((standing(&c, &q), c.place(&q)), (None, None));
     assert!(matches!(standing(&c, &p), Some(Standing::Assumed(_))));
@@ -321,7 +321,7 @@ fn a_list_does_not_take_an_assumed_pod_away_unasked() {
 fn what_comes_late_does_not_bring_a_pod_back() {
     let mut c = Cluster::new(&[node("n1")]);
     let p = pod("p").version(3);
-    c.add(&[p.clone()]);
+    c.add([&p]);
     c.tell(p.deleted(5));
     c.tell(p.clone().version(4).seen());
     assert_eq!(standing(&c, &p), None, "a read that was answered before the deletion");
@@ -336,7 +336,7 @@ fn what_comes_late_does_not_bring_a_pod_back() {
 fn a_refusal_at_reserve_gives_back_in_reverse() {
     let mut c = Cluster::new(&[node("n1")]);
     let p = pod("p").label("reserve-Second", "refuse");
-    c.add(&[p.clone()]);
+    c.add([&p]);
     c.decide();
     assert_eq!(c.asked(), ["reserve First p", "reserve Second p", "unreserve Second p", "unreserve First p"]);
     assert_eq!(c.condition(), ("Unschedulable", "0/1 nodes are available: 1 nothing left."));
@@ -348,7 +348,7 @@ fn a_refusal_at_reserve_gives_back_in_reverse() {
 fn a_fault_at_reserve_is_an_error() {
     let mut c = Cluster::new(&[node("n1")]);
     let p = pod("p").label("reserve-First", "error");
-    c.add(&[p.clone()]);
+    c.add([&p]);
     c.decide();
     assert_eq!(c.condition(), ("SchedulerError", "running Reserve plugin \"First\": broken"));
     assert_eq!(c.place(&p), Some(Place::ErrorBackoff));
@@ -358,7 +358,7 @@ fn a_fault_at_reserve_is_an_error() {
 fn a_refusal_after_the_decision_is_no_case_for_preemption() {
     let mut c = Cluster::new(&[node("n1")]);
     let p = pod("p").label("permit-Second", "refuse").label("nominate", "n1");
-    c.add(&[p.clone()]);
+    c.add([&p]);
     c.decide();
     assert!(!c.asked().contains(&"postfilter p".to_owned()));
     assert_eq!(c.condition(), ("Unschedulable", "0/1 nodes are available: 1 not now."));
@@ -371,7 +371,7 @@ fn a_refusal_after_the_decision_is_no_case_for_preemption() {
 fn permit_holds_until_somebody_lets_go() {
     let mut c = Cluster::new(&[node("n1").with(|n| n.pods = 2)]);
     let p = pod("p").label("permit-First", "wait").label("permit-Second", "wait");
-    c.add(&[p.clone()]);
+    c.add([&p]);
     c.decide();
     assert_eq!((c.bound().len(), c.engine.waiting_on_permit()), (0, 1));
     assert_sums(&c.engine);
@@ -399,7 +399,7 @@ fn what_a_plugin_said_of_others_holds_even_if_the_pod_is_then_refused() {
 fn permit_can_turn_a_held_pod_away() {
     let mut c = Cluster::new(&[node("n1")]);
     let p = pod("p").label("permit-First", "wait");
-    c.add(&[p.clone()]);
+    c.add([&p]);
     c.decide();
     c.add(&[pod("q").label("permit-Second", "turn-away")]);
     c.decide();
@@ -430,7 +430,7 @@ fn permit_runs_out() {
 fn deleted_while_permit_holds_it() {
     let mut c = Cluster::new(&[node("n1")]);
     let p = pod("p").label("permit-First", "wait");
-    c.add(&[p.clone()]);
+    c.add([&p]);
     c.decide();
     c.asked();
     c.tell(p.deleted(2));
@@ -443,7 +443,7 @@ fn deleted_while_permit_holds_it() {
 fn bound_by_somebody_else_while_permit_holds_it() {
     let mut c = Cluster::new(&[node("n1")]);
     let p = pod("p").label("permit-First", "wait");
-    c.add(&[p.clone()]);
+    c.add([&p]);
     c.decide();
     c.tell(p.clone().on("n1").version(2).seen());
     assert_eq!((c.engine.waiting_on_permit(), c.engine.queue().in_flight()), (0, (0, 0)));
@@ -458,7 +458,7 @@ fn bound_by_somebody_else_while_permit_holds_it() {
 fn a_fault_at_prebind_is_an_error() {
     let mut c = Cluster::new(&[node("n1")]);
     let p = pod("p").label("prebind-Second", "error");
-    c.add(&[p.clone()]);
+    c.add([&p]);
     c.decide();
     assert!(c.bound().is_empty());
     assert_eq!(c.condition(), ("SchedulerError", "running PreBind plugin \"Second\": broken"));
@@ -479,7 +479,7 @@ fn post_filter_nominates_and_the_pod_goes_there() {
     assert_eq!(status.nominated_node_name, Some(Some("n1".into())));
     assert_eq!(c.condition().1, "0/2 nodes are available: 2 Insufficient cpu.");
     let low = pod("low").cpu(800);
-    c.add(&[low.clone()]);
+    c.add([&low]);
     c.tell(victim.deleted(5));
     c.tell(pod("other").deleted(6));
     c.decide();
@@ -542,7 +542,7 @@ fn a_pod_goes_to_its_nominated_node_whatever_the_scores() {
 fn an_assumed_pod_is_not_nominated_as_well() {
     let mut c = Cluster::new(&[node("n1").cpu(1_600)]);
     let p = pod("p").cpu(800).nominated("n1");
-    c.add(&[p.clone()]);
+    c.add([&p]);
     c.decide();
     assert_eq!(c.bound(), ["p->n1"]);
     c.tell(p.clone().version(2).label("a", "b").seen());
@@ -653,7 +653,7 @@ fn a_nominated_member_of_a_batch_counts_once() {
 fn a_pod_changed_while_it_is_decided_is_decided_again() {
     let mut c = Cluster::new(&[node("n1"), node("n2").cpu(4_000).taint("gpu")]);
     let p = pod("p").cpu(600);
-    c.add(&[p.clone()]);
+    c.add([&p]);
     let batch = c.engine.take_work(c.now, 1);
     let proposals = worker().decide_batch(&c.engine.profiles(), &c.engine.view(), &batch);
     c.tell(p.clone().version(2).with(|p| p.tolerates = Some("gpu")).seen());
@@ -679,7 +679,7 @@ fn a_node_made_again_under_its_name_is_looked_at_again() {
 fn what_happens_while_a_pod_is_decided_is_not_lost_on_it() {
     let mut c = Cluster::new(&[node("n1").cpu(100)]);
     let p = pod("p").cpu(600);
-    c.add(&[p.clone()]);
+    c.add([&p]);
     let batch = c.engine.take_work(c.now, 1);
     let proposals = worker().decide_batch(&c.engine.profiles(), &c.engine.view(), &batch);
     c.tell(node("n2").seen());
@@ -694,7 +694,7 @@ fn what_happens_while_a_pod_is_decided_is_not_lost_on_it() {
 fn what_came_while_a_binding_was_under_way_is_kept_when_it_fails() {
     let mut c = Cluster::new(&[node("n1")]);
     let p = pod("p");
-    c.add(&[p.clone()]);
+    c.add([&p]);
     c.decide();
     c.tell(p.clone().version(2).label("a", "b").seen());
     c.fail("p");

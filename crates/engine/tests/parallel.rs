@@ -60,7 +60,7 @@ proptest! {
         let mut c = common::cluster::Cluster::with(profiles, Default::default(), settings, &nodes);
         for pod in &pods {
             // One after the other, so that their order is given.
-            c.add(std::slice::from_ref(pod));
+            c.add([pod]);
             c.now = c.now.after(std::time::Duration::from_millis(1));
         }
         c.decide();

@@ -159,9 +159,9 @@ impl Model {
             ("Gates", Happens::Opened(uid)) => *uid == self.pod.uid,
             _ => false,
         };
-        if self.pending.iter().any(|p| helps(p)) {
+        if self.pending.iter().any(helps) {
             Deserves::Immediately
-        } else if self.rejectors.iter().any(|p| helps(p)) {
+        } else if self.rejectors.iter().any(helps) {
             Deserves::Backoff
         } else {
             Deserves::Nothing
@@ -244,7 +244,7 @@ impl Test {
     }
 
     fn add(&mut self, a: usize, b: usize) {
-        if b % 8 == 0 {
+        if b.is_multiple_of(8) {
             // Added again: nothing comes of it.
             let Some(uid) = self.nth(a).filter(|uid| !self.is_decided(uid)) else { return };
             return self.queue.add(self.now, self.pods[&uid].pod.shared(), 0);
@@ -381,7 +381,7 @@ impl Test {
             5 | 6 => Happens::PodGone,
             _ => Happens::PodThere,
         };
-        let limit = if b % 2 == 0 { i32::MAX } else { i32::try_from(b / 2 % 3).unwrap() };
+        let limit = if b.is_multiple_of(2) { i32::MAX } else { i32::try_from(b / 2 % 3).unwrap() };
         self.queue.move_all(self.now, &what.event(), what.change(), |p| p.priority() <= limit);
         if what == Happens::PodThere {
             return;

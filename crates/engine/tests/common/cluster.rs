@@ -52,7 +52,7 @@ impl Cluster {
     }
 
     /// The pods come, all at this moment.
-    pub(crate) fn add(&mut self, pods: &[Pod]) {
+    pub(crate) fn add<'p>(&mut self, pods: impl IntoIterator<Item = &'p Pod>) {
         for pod in pods {
             self.tell(pod.seen());
         }

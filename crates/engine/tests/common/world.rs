@@ -92,7 +92,6 @@ pub(crate) struct World {
     /// The version of the last list of pods.
     listed: u64,
     pub(crate) trace: Vec<String>,
-    pub(crate) verbose: bool,
 }
 
 impl World {
@@ -126,7 +125,6 @@ impl World {
             met: BTreeSet::new(),
             listed: 0,
             trace: Vec::new(),
-            verbose: false,
         }
     }
 
@@ -183,17 +181,17 @@ impl World {
         let name = format!("p{}", self.version);
         let mut made = pod(&name).cpu([0, 200, 400, 700][a % 4]).priority([0, 0, 1, 2][a / 4 % 4]);
         made.memory_bytes = [0, 300, 600][a / 16 % 3];
-        made.port = (b % 4 == 0).then_some(80 + i32::from(b / 4 % 2 == 0));
-        made.tolerates = (b / 8 % 4 == 0).then_some("gpu");
-        made.gated = b / 32 % 8 == 0;
-        if b / 256 % 3 == 0 && !self.local {
+        made.port = b.is_multiple_of(4).then_some(80 + i32::from((b / 4).is_multiple_of(2)));
+        made.tolerates = (b / 8).is_multiple_of(4).then_some("gpu");
+        made.gated = (b / 32).is_multiple_of(8);
+        if (b / 256).is_multiple_of(3) && !self.local {
             made = made.label("apart", ["x", "y"][b / 768 % 2]);
         }
-        if b / 1_536 % 3 == 0 && !self.local {
+        if (b / 1_536).is_multiple_of(3) && !self.local {
             made = made.label("crowd", "");
         }
-        made.scheduler = if a / 48 % 8 == 0 { "other" } else { "plimsoll" };
-        made.nominated = (a / 384 % 8 == 0).then(|| format!("n{}", a / 3_072 % 6));
+        made.scheduler = if (a / 48).is_multiple_of(8) { "other" } else { "plimsoll" };
+        made.nominated = (a / 384).is_multiple_of(8).then(|| format!("n{}", a / 3_072 % 6));
         if a / 384 % 8 == 1 {
             made = made.label("nominate", &format!("n{}", a / 3_072 % 6));
         }
@@ -223,7 +221,7 @@ impl World {
 
     fn end_pod(&mut self, a: usize, b: usize) {
         let Some(pod) = self.nth_pod(a) else { return };
-        if b % 3 == 0 && pod.node.is_some() {
+        if b.is_multiple_of(3) && pod.node.is_some() {
             return self.write_pod(&pod.uid, |p| p.finished = true);
         }
         self.version += 1;
@@ -248,7 +246,7 @@ impl World {
         made.milli_cpu = [500, 1_000, 1_500][b / 3 % 3];
         made.memory_bytes = [600, 1_200][b / 9 % 2];
         made.pods = [1, 2, 5][b / 18 % 3];
-        made.taint = (b / 54 % 4 == 0).then_some("gpu");
+        made.taint = (b / 54).is_multiple_of(4).then_some("gpu");
         if !self.nodes.contains_key(&made.name) {
             self.write_node(made);
         }
@@ -324,7 +322,7 @@ impl World {
 
     /// A watch begins anew with a list, which may be older than what is known.
     fn relist(&mut self, a: usize, b: usize) {
-        if b % 2 == 0 {
+        if b.is_multiple_of(2) {
             let upto = self.pod_log.log.len() - a % 4 % (self.pod_log.log.len() + 1);
             let mut listed: BTreeMap<String, Pod> = BTreeMap::new();
             for (_, news) in &self.pod_log.log[..upto] {
@@ -368,7 +366,7 @@ impl World {
             Some(pod) if pod.node.as_ref() == Some(&node) => BindResult::Bound,
             Some(pod) if pod.node.is_some() => BindResult::Gone,
             Some(pod) if pod.terminating => failed("pod is being deleted"),
-            Some(_) if b % 4 == 0 => failed("timed out and was not done"),
+            Some(_) if b.is_multiple_of(4) => failed("timed out and was not done"),
             Some(_) => {
                 self.write_pod(&uid, |p| (p.node, p.nominated) = (Some(node), None));
                 BindResult::Bound
@@ -401,24 +399,6 @@ impl World {
     }
 
     fn tell(&mut self, event: Event) {
-        if self.verbose {
-            match &event {
-                Event::Pod(p) => eprintln!(
-                    "tell {} v{} node {:?} nom {:?} term {} fin {} sched {} prio {} cpu {} labels {:?}",
-                    p.key.uid,
-                    p.resource_version,
-                    p.node_name,
-                    p.nominated_node_name,
-                    p.terminating,
-                    p.finished,
-                    p.scheduler_name,
-                    p.priority(),
-                    p.spec.requests.filter.milli_cpu,
-                    p.labels
-                ),
-                e => eprintln!("tell {:.300}", format!("{e:?}")),
-            }
-        }
         if let Event::Pod(pod) = &event {
             self.met.insert(pod.key.uid.to_string());
         }
@@ -434,13 +414,6 @@ impl World {
             pods.retain(|p| nominations.node_of(&p.key.uid).is_some_and(|n| n.as_str() == node));
         }
         while let Some(effect) = self.engine.poll_effect() {
-            if self.verbose {
-                match &effect {
-                    Effect::Record(e) => eprintln!("  record {} {}", e.pod.key.uid, e.note),
-                    Effect::Bind(b) => eprintln!("  bind {} {}", b.pod.key.uid, b.node),
-                    e => eprintln!("  {e:?}"),
-                }
-            }
             match effect {
                 Effect::Bind(request) => {
                     let (uid, node) = (request.pod.key.uid.to_string(), request.node.to_string());
