@@ -10,10 +10,12 @@
 //! An assumed pod counts on its node like any other. It never leaves because time has passed: only a watch event, the
 //! certain failure of its binding, or a read of that very pod takes it away.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 
 use hashbrown::HashMap;
 use plimsoll_framework::intern::Istr;
+use plimsoll_framework::node::NodeInfo;
 use plimsoll_framework::pod::{PodInfo, Uid};
 use plimsoll_framework::table::Table;
 
@@ -51,6 +53,16 @@ pub struct Known {
 }
 
 impl Known {
+    /// The pod as it is counted: an assumed one with the node chosen for it, which the API server's object has not yet.
+    pub fn placed(&self) -> Arc<PodInfo> {
+        match &self.standing {
+            Standing::Assumed(assumed) => {
+                Arc::new(PodInfo { node_name: Some(assumed.node.clone()), ..PodInfo::clone(&self.pod) })
+            }
+            _ => Arc::clone(&self.pod),
+        }
+    }
+
     /// The node it counts on.
     pub fn node(&self) -> Option<&Istr> {
         match &self.standing {
@@ -61,11 +73,40 @@ impl Known {
     }
 }
 
+/// How many pods that are gone are remembered. What still speaks of one was under way when it went, so that those of
+/// the last seconds are enough.
+const GONE_KEPT: usize = 8_192;
+
+/// Pods that are gone, with the version at which they went: what arrives late must not bring them back.
+#[derive(Debug, Default)]
+struct Gone {
+    versions: HashMap<Uid, u64>,
+    order: VecDeque<Uid>,
+}
+
+impl Gone {
+    fn note(&mut self, uid: &Uid, version: u64) {
+        let known = self.versions.entry(uid.clone()).or_insert_with(|| {
+            self.order.push_back(uid.clone());
+            version
+        });
+        *known = version.max(*known);
+        while self.order.len() > GONE_KEPT
+            && let Some(oldest) = self.order.pop_front()
+        {
+            self.versions.remove(&oldest);
+        }
+    }
+}
+
 /// The cache. It has one owner.
 #[derive(Debug, Default)]
 pub struct Cache {
     pods: HashMap<Uid, Known>,
+    gone: Gone,
     table: Table,
+    /// The version at which each node was last heard of: a heartbeat leaves the table, and the version in it, alone.
+    node_versions: HashMap<Istr, u64>,
     assumed: usize,
 }
 
@@ -126,6 +167,31 @@ impl Cache {
         Some(old)
     }
 
+    /// Notes that a node was heard of at this version; `false` where a later one is known. 0 is later than any.
+    pub fn note_node_version(&mut self, name: &Istr, version: u64) -> bool {
+        let newer = version == 0 || self.node_versions.get(name).is_none_or(|known| version > *known);
+        if newer {
+            self.node_versions.insert(name.clone(), version);
+        }
+        newer
+    }
+
+    /// Takes a node away from the table.
+    pub fn remove_node(&mut self, name: &Istr) -> Option<Arc<NodeInfo>> {
+        self.node_versions.remove(name);
+        self.table.remove_node(name)
+    }
+
+    /// Remembers that a pod went at this version.
+    pub fn bury(&mut self, uid: &Uid, version: u64) {
+        self.gone.note(uid, version);
+    }
+
+    /// Whether the pod went at this version of it or a later one, as far as is remembered.
+    pub fn is_buried(&self, pod: &PodInfo) -> bool {
+        pod.resource_version != 0 && self.gone.versions.get(&pod.key.uid).is_some_and(|at| *at >= pod.resource_version)
+    }
+
     /// Notes that the API server accepted the binding of an assumed pod.
     pub fn mark_bound(&mut self, uid: &Uid) {
         if let Some(Known { standing: Standing::Assumed(assumed), .. }) = self.pods.get_mut(uid) {
@@ -141,5 +207,8 @@ impl Cache {
 
 /// Whether two versions of a pod are the same to everybody who looks at the pods of a node.
 fn counts_alike(old: &PodInfo, new: &PodInfo) -> bool {
-    Arc::ptr_eq(&old.spec, &new.spec) && Arc::ptr_eq(&old.labels, &new.labels) && old.terminating == new.terminating
+    Arc::ptr_eq(&old.spec, &new.spec)
+        && Arc::ptr_eq(&old.labels, &new.labels)
+        && old.terminating == new.terminating
+        && old.annotations == new.annotations
 }

@@ -63,7 +63,7 @@ pub struct Profile {
     pub post_bind: Vec<At<dyn PostBindDyn>>,
     /// What its plugins want to hear of.
     pub listeners: Vec<Listener>,
-    /// Everything its filters read of a node.
+    /// Everything its filters read, of a node and of the cluster as a whole.
     pub filter_groups: Groups,
     /// Annotations its plugins read.
     pub annotation_keys: Vec<Istr>,
@@ -152,7 +152,11 @@ impl ProfileBuilder {
                 self.queue_sorts.extend(plugin.queue_sort.clone());
                 plugin.queue_sort.is_some()
             }
-            Point::PreFilter => push(&mut p.pre_filter, name, &plugin.pre_filter),
+            Point::PreFilter => {
+                let groups = plugin.pre_filter.as_ref().map_or(Groups::NONE, |f| f.groups());
+                p.filter_groups = p.filter_groups.union(groups);
+                push(&mut p.pre_filter, name, &plugin.pre_filter)
+            }
             Point::Filter => {
                 let groups = plugin.filter.as_ref().map_or(Groups::NONE, |f| f.groups());
                 p.filter_groups = p.filter_groups.union(groups);

@@ -186,10 +186,15 @@ plain_points! {
 
 /// [`PreFilter`], callable without knowing the plugin.
 pub trait PreFilterDyn: Send + Sync {
+    /// What it reads of the cluster as a whole.
+    fn groups(&self) -> Groups;
     /// Looks at the pod.
     fn pre_filter(&self, pod: &PodInfo, view: &View) -> PreFilterVerdict;
 }
 impl<P: PreFilter> PreFilterDyn for P {
+    fn groups(&self) -> Groups {
+        P::Cluster::GROUPS
+    }
     fn pre_filter(&self, pod: &PodInfo, view: &View) -> PreFilterVerdict {
         PreFilter::pre_filter(self, P::Pod::item(pod), P::Cluster::item(view))
     }
@@ -208,7 +213,7 @@ impl<P: PreScore> PreScoreDyn for P {
 
 /// [`Filter`], before it is prepared for a pod.
 pub trait FilterDyn: Send + Sync {
-    /// What its answers read of a node.
+    /// What its answers read, of a node and of the cluster as a whole.
     fn groups(&self) -> Groups;
     /// Whether its answers for a pod serve every pod with the same spec.
     fn spec_only(&self) -> bool;
@@ -244,7 +249,7 @@ struct FilterAdapter<P>(Arc<P>);
 
 impl<P: Filter> FilterDyn for FilterAdapter<P> {
     fn groups(&self) -> Groups {
-        P::Node::GROUPS
+        P::Node::GROUPS.union(P::Cluster::GROUPS)
     }
     fn spec_only(&self) -> bool {
         P::Pod::SPEC_ONLY

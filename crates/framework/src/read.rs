@@ -64,6 +64,7 @@ impl Groups {
     const OBJECT: u16 = 1;
     const USAGE: u16 = 2;
     const OTHER_ROWS: u16 = 4;
+    const CLUSTER: u16 = 8;
 
     /// Nothing.
     pub const NONE: Self = Self(0);
@@ -84,6 +85,10 @@ impl Groups {
     /// Whether something beyond the node's own row is read.
     pub const fn reads_other_rows(self) -> bool {
         self.0 & Self::OTHER_ROWS != 0
+    }
+    /// Whether something of the cluster as a whole is read that can turn a node that fitted into one that does not.
+    pub const fn reads_cluster(self) -> bool {
+        self.0 & Self::CLUSTER != 0
     }
 }
 
@@ -220,6 +225,7 @@ macro_rules! tuples {
             fn item<'a>(at: &At<'a>) -> Self::Item<'a> { ($($name::item(at),)+) }
         }
         impl<$($name: ReadCluster),+> ReadCluster for ($($name,)+) {
+            const GROUPS: Groups = Groups::NONE$(.union(<$name as ReadCluster>::GROUPS))+;
             type Item<'a> = ($($name::Item<'a>,)+);
             fn item(view: &View) -> Self::Item<'_> { ($($name::item(view),)+) }
         }
@@ -597,6 +603,8 @@ pub type PodOf<'a, P> = <P as ReadPod>::Item<'a>;
 
 /// What of the cluster as a whole is read when a plugin is prepared for a pod.
 pub trait ReadCluster: Sealed + Send + Sync + 'static {
+    /// What must change for an answer to become stale; follows from the type.
+    const GROUPS: Groups = Groups(Groups::CLUSTER);
     /// What `prepare` is handed.
     type Item<'a>;
     #[doc(hidden)]
@@ -607,6 +615,7 @@ pub trait ReadCluster: Sealed + Send + Sync + 'static {
 pub type ClusterOf<'a, C> = <C as ReadCluster>::Item<'a>;
 
 impl ReadCluster for () {
+    const GROUPS: Groups = Groups::NONE;
     type Item<'a> = ();
     fn item(_: &View) {}
 }
@@ -616,12 +625,13 @@ impl ReadCluster for () {
 pub struct ColumnId(usize);
 
 macro_rules! cluster_markers {
-    ($($(#[$doc:meta])* $name:ident => $item:ty, |$view:ident| $read:expr;)*) => {$(
+    ($($(#[$doc:meta])* $name:ident $(: $groups:expr)? => $item:ty, |$view:ident| $read:expr;)*) => {$(
         $(#[$doc])*
         #[derive(Debug)]
         pub enum $name {}
         impl Sealed for $name {}
         impl ReadCluster for $name {
+            $(const GROUPS: Groups = $groups;)?
             type Item<'a> = $item;
             #[allow(clippy::needless_lifetimes, reason = "some items borrow from the view, some do not")]
             fn item<'a>($view: &'a View) -> $item { $read }
@@ -632,8 +642,8 @@ macro_rules! cluster_markers {
 cluster_markers! {
     /// How many nodes there are.
     NodeCount => usize, |view| view.node_count();
-    /// The numbers of the scalar resources.
-    ResourceColumns => ResourceNumbers<'a>, |view| ResourceNumbers { names: &view.cluster.resource_columns };
+    /// The numbers of the scalar resources. A number is never taken back, so what fitted by it still does.
+    ResourceColumns: Groups::NONE => ResourceNumbers<'a>, |view| ResourceNumbers { names: &view.cluster.resource_columns };
     /// The images in the cluster.
     ClusterImages => ImageIndex<'a>, |view| ImageIndex { view };
     /// The terms that existing pods carry.

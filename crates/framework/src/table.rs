@@ -190,11 +190,11 @@ impl Table {
         Arc::make_mut(&mut self.live.nominations)
     }
 
-    /// Whether, since `epoch`, something changed that a function reading `groups` could have read of this row.
+    /// Whether, since `epoch`, something changed that a function reading `groups` could have read of this row or of the cluster.
     pub fn changed_since(&self, row: Row, groups: Groups, epoch: u64) -> bool {
         let (chunk, at) = split(row);
         let Some(chunk) = self.live.chunks.get(chunk) else { return true };
-        (groups.reads_other_rows() && self.live.epoch > epoch)
+        ((groups.reads_other_rows() || groups.reads_cluster()) && self.live.epoch > epoch)
             || (groups.reads_object() && chunk.objects.epochs[at] > epoch)
             || (groups.reads_usage() && chunk.usage.epochs[at] > epoch)
     }

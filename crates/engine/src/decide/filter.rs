@@ -101,12 +101,17 @@ impl<'p> Prepared<'p> {
         })
     }
 
+    /// Whether PreFilter left this node to be asked about.
+    pub(crate) fn leaves(&self, node: &Istr) -> bool {
+        self.narrowed.as_ref().is_none_or(|narrowed| narrowed.names.contains(node))
+    }
+
     /// The nodes of a block that may be asked about.
     fn candidates(&self, view: &View, first: Row, lanes: u64) -> u64 {
         match &self.narrowed {
             None => lanes,
-            Some(narrowed) => {
-                let named = |lane: &u32| view.node(first + lane).is_some_and(|n| narrowed.names.contains(&n.name));
+            Some(_) => {
+                let named = |lane: &u32| view.node(first + lane).is_some_and(|n| self.leaves(&n.name));
                 bits(lanes).filter(named).fold(0, |set, lane| set | 1 << lane)
             }
         }
@@ -220,6 +225,8 @@ impl Scratch {
             .pods(&node.name)
             .iter()
             .filter(|p| p.key.uid != pod.key.uid && p.priority() >= pod.priority())
+            // One that the overlay has placed counts there, not where it was nominated.
+            .filter(|p| !overlay.deltas().iter().any(|d| d.sign > 0 && d.pod.key.uid == p.key.uid))
             .peekable();
         if nominated.peek().is_some() {
             self.nominated.clear();

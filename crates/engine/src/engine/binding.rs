@@ -40,7 +40,7 @@ impl Engine {
     /// Asks Permit and, unless somebody holds the pod, begins to bind it.
     pub(super) fn permit(&mut self, now: Time, binding: Binding) {
         let profiles = Arc::clone(&self.profiles);
-        let mut holders = Vec::new();
+        let (mut holders, mut refused) = (Vec::new(), None);
         let mut answers: Vec<(&'static str, PermitAnswer)> = Vec::new();
         for point in &profiles[binding.info.profile].permit {
             let held: Vec<&PodInfo> = self.waiting.iter().map(|w| &*w.binding.info.pod).collect();
@@ -51,18 +51,21 @@ impl Engine {
                     let time = time.min(MAX_PERMIT_WAIT);
                     holders.push((point.name, now.after(time), time));
                 }
-                PermitVerdict::Refuse(refusal) => {
-                    self.give_back(now, binding, refused_by("Permit", point.name, refusal));
-                    return self.release(now, point.name, answer);
-                }
+                PermitVerdict::Refuse(refusal) => refused = Some((point.name, refusal)),
             }
             answers.push((point.name, answer));
+            if refused.is_some() {
+                break;
+            }
         }
-        if holders.is_empty() {
+        if let Some((plugin, refusal)) = refused {
+            self.give_back(now, binding, refused_by("Permit", plugin, refusal));
+        } else if holders.is_empty() {
             self.start_binding(now, binding);
         } else {
             self.waiting.push(Waiting { binding, since: now, plugins: holders });
         }
+        // What the plugins said of others holds, whatever became of this pod.
         for (plugin, answer) in answers {
             self.release(now, plugin, answer);
         }
@@ -90,7 +93,7 @@ impl Engine {
         {
             let first = self.waiting[at].plugins.iter().min_by_key(|(_, deadline, _)| *deadline).copied();
             let Some((plugin, _, time)) = first else { return };
-            let reason = format!("rejected due to timeout after waiting {}s at plugin {plugin}", time.as_secs_f64());
+            let reason = format!("rejected due to timeout after waiting {} at plugin {plugin}", in_words(time));
             self.reject_waiting(now, at, plugin, reason);
         }
     }
@@ -99,7 +102,7 @@ impl Engine {
         let waiting = self.stop_waiting(now, at, "Unschedulable");
         let rejection = Rejection::unschedulable(reason);
         let diagnosis = Diagnosis::rejected_at_node(plugin, rejection.code, rejection.reason);
-        self.give_back(now, waiting.binding, Failure::Unfit(Box::new(diagnosis)));
+        self.give_back(now, waiting.binding, Failure::Refused(Box::new(diagnosis)));
     }
 
     fn stop_waiting(&mut self, now: Time, at: usize, result: &'static str) -> Waiting {
@@ -117,6 +120,14 @@ impl Engine {
         if let Some(at) = self.waiting_index(uid) {
             let waiting = self.stop_waiting(now, at, "Unschedulable");
             self.unreserve(&waiting.binding.info, &waiting.binding.node);
+            self.queue.done(uid);
+        }
+    }
+
+    /// A pod that waits for Permit is on its node already, by somebody else's hand: there is nothing left to permit.
+    pub(super) fn bound_by_another(&mut self, now: Time, uid: &Uid) {
+        if let Some(at) = self.waiting_index(uid) {
+            self.stop_waiting(now, at, "Success");
             self.queue.done(uid);
         }
     }
@@ -173,9 +184,11 @@ impl Engine {
                 let duration = now.since(binding.popped);
                 let profile = binding.info.profile;
                 self.observations.push(Observation::Attempt { result: AttemptResult::Error, profile, duration });
-                if self.is_assumed(&binding.info.pod) {
-                    // The watch will say what became of it; until then it takes up nothing here.
-                    self.forget(now, &binding.info.pod, Standing::Held);
+                let known = self.cache.get(uid).filter(|k| matches!(k.standing, Standing::Assumed(_)));
+                // The watch will say what became of it; until then it takes up nothing here.
+                let left = known.map(|k| Arc::clone(&k.pod)).and_then(|pod| self.cache.set(pod, Standing::Held));
+                if let Some(left) = left {
+                    self.place_left(now, &left);
                 }
             }
         }
@@ -197,5 +210,50 @@ impl Engine {
             sli: now.since(info.initial_attempt.unwrap_or(info.timestamp)),
             flushed: info.flushed,
         });
+    }
+}
+
+/// A duration as kube-scheduler's messages write it: `1h0m5s`, `1m30s`, `1.5s`, `250ms`.
+fn in_words(time: Duration) -> String {
+    let fraction = |nanos: u32, digits: usize| {
+        let text = format!("{nanos:0digits$}");
+        let text = text.trim_end_matches('0');
+        if text.is_empty() { String::new() } else { format!(".{text}") }
+    };
+    let (seconds, nanos) = (time.as_secs(), time.subsec_nanos());
+    match (seconds, nanos) {
+        (0, 0) => "0s".to_owned(),
+        (0, 1..1_000) => format!("{nanos}ns"),
+        (0, 1_000..1_000_000) => format!("{}{}µs", nanos / 1_000, fraction(nanos % 1_000, 3)),
+        (0, _) => format!("{}{}ms", nanos / 1_000_000, fraction(nanos % 1_000_000, 6)),
+        _ => {
+            let (hours, minutes) = (seconds / 3_600, seconds / 60 % 60);
+            let longest = if hours > 0 { format!("{hours}h{minutes}m") } else { format!("{minutes}m") };
+            let longest = if seconds < 60 { String::new() } else { longest };
+            format!("{longest}{}{}s", seconds % 60, fraction(nanos, 9))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn durations_are_written_as_in_go() {
+        let rows = [
+            (0, "0s"),
+            (900, "900ns"),
+            (1_500, "1.5µs"),
+            (250_000_000, "250ms"),
+            (1_500_000_000, "1.5s"),
+            (15_000_000_000, "15s"),
+            (90_000_000_000, "1m30s"),
+            (900_000_000_000, "15m0s"),
+            (3_605_000_000_000, "1h0m5s"),
+        ];
+        for (nanos, expect) in rows {
+            assert_eq!(in_words(Duration::from_nanos(nanos)), expect);
+        }
     }
 }

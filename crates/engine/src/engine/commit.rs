@@ -84,7 +84,9 @@ impl Engine {
         let held = match Prepared::for_pod(profile, view, &info.pod) {
             PreFiltered::Reject(_) => false,
             PreFiltered::Run(prepared) => {
-                self.worker.scratch.rejection(&prepared, view, &Overlay::default(), &info.pod, row).is_none()
+                // The way to a nominated node leads past what PreFilter leaves of the nodes.
+                (prepared.leaves(node) || info.pod.nominated_node_name.as_ref() == Some(node))
+                    && self.worker.scratch.rejection(&prepared, view, &Overlay::default(), &info.pod, row).is_none()
             }
         };
         self.observations.push(Observation::Recheck { held });
@@ -94,8 +96,11 @@ impl Engine {
     /// Counts the pod on its node, reserves what else it needs, and asks Permit.
     fn assume(&mut self, now: Time, popped: Time, info: QueuedPodInfo, node: Istr, score: Option<i64>) {
         let pod = Arc::clone(&info.pod);
-        self.set_nomination(None, &pod);
+        let left = self.set_nomination(None, &pod).filter(|left| *left != node);
         self.cache.set(Arc::clone(&pod), Standing::Assumed(Assumed { node: node.clone(), bound: false }));
+        if let Some(left) = left {
+            self.nomination_left(now, &left, &pod);
+        }
         let binding = Binding { info, node, score, popped };
         let refused = self.profiles[binding.info.profile]
             .reserve
@@ -110,11 +115,13 @@ impl Engine {
     /// Undoes an assumed pod whose binding will not come about, and puts it back into the queue.
     pub(super) fn give_back(&mut self, now: Time, binding: Binding, failure: Failure) {
         self.unreserve(&binding.info, &binding.node);
-        let pod = Arc::clone(&binding.info.pod);
-        if self.is_assumed(&pod) {
-            self.forget(now, &pod, Standing::Pending);
-        }
+        let pod = self.cache.get(&binding.info.pod.key.uid).map(|k| Arc::clone(&k.pod));
+        let left = pod.filter(|p| self.is_assumed(p)).and_then(|pod| self.cache.set(pod, Standing::Pending));
         self.fail(now, binding.popped, binding.info, failure);
+        // Only now: while the pod is in flight its own leaving would be kept for it, and wake it for ever.
+        if let Some(left) = left {
+            self.place_left(now, &left);
+        }
     }
 
     /// Every Reserve plugin gives back what it took, in reverse order, whether it had taken anything or not.
@@ -132,7 +139,7 @@ impl Engine {
 /// What a refusal at Reserve or Permit means for the pod.
 pub(super) fn refused_by(point: &str, plugin: &'static str, refusal: Refusal) -> Failure {
     match refusal {
-        Refusal::Rejected(r) => Failure::Unfit(Box::new(Diagnosis::rejected_at_node(plugin, r.code, r.reason))),
+        Refusal::Rejected(r) => Failure::Refused(Box::new(Diagnosis::rejected_at_node(plugin, r.code, r.reason))),
         Refusal::Failed(e) => Failure::Error(format!("running {point} plugin \"{plugin}\": {e}")),
     }
 }

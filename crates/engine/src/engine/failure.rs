@@ -23,6 +23,8 @@ use crate::queue::{QueuedPodInfo, Rejectors};
 pub(super) enum Failure {
     /// No node will do.
     Unfit(Box<Diagnosis>),
+    /// Turned away from the node chosen for it; pods leaving the nodes would not help.
+    Refused(Box<Diagnosis>),
     /// Something went wrong.
     Error(String),
 }
@@ -31,12 +33,16 @@ impl Engine {
     /// Puts the pod back, if it still is there to be scheduled, and says why it was not.
     pub(super) fn fail(&mut self, now: Time, popped: Time, info: QueuedPodInfo, failure: Failure) {
         let profile = info.profile;
+        let rejected = |diagnosis: Box<Diagnosis>, nominated| {
+            let rejectors = diagnosis.rejectors();
+            (AttemptResult::Unschedulable, Reason::Unschedulable, diagnosis.message(), rejectors, nominated)
+        };
         let (result, reason, message, rejectors, nominated) = match failure {
             Failure::Unfit(mut diagnosis) => {
                 let nominated = self.post_filter(&info, &mut diagnosis);
-                let rejectors = diagnosis.rejectors();
-                (AttemptResult::Unschedulable, Reason::Unschedulable, diagnosis.message(), rejectors, nominated)
+                rejected(diagnosis, nominated)
             }
+            Failure::Refused(diagnosis) => rejected(diagnosis, Some(None)),
             Failure::Error(message) => {
                 (AttemptResult::Error, Reason::SchedulerError, message, Rejectors::default(), Some(None))
             }
@@ -47,10 +53,11 @@ impl Engine {
         else {
             return self.queue.done(&uid);
         };
-        if let Some(node) = &nominated {
-            self.set_nomination(node.clone(), &pod);
-        }
+        let left = nominated.as_ref().and_then(|node| self.set_nomination(node.clone(), &pod));
         self.queue.add_unschedulable(now, QueuedPodInfo { pod: Arc::clone(&pod), ..info }, rejectors);
+        if let Some(left) = left {
+            self.nomination_left(now, &left, &pod);
+        }
         self.report(&pod, reason, message, nominated);
     }
 

@@ -45,7 +45,9 @@ impl Engine {
             }
             Event::ObjectsListed { kind, present } => {
                 let keys = self.cache.table().view().cluster().object_keys(kind.id);
-                let gone: Vec<_> = keys.filter(|key| !present.contains(*key)).cloned().collect();
+                let mut gone: Vec<_> = keys.filter(|key| !present.contains(*key)).cloned().collect();
+                // In a fixed order, so that every run goes the same way.
+                gone.sort_by(|a, b| (&a.namespace, &a.name).cmp(&(&b.namespace, &b.name)));
                 gone.into_iter().for_each(|key| self.ingest(now, Event::Object { kind, key, object: None }));
             }
             Event::BindFinished { uid, result } => self.bind_finished(now, &uid, result),
@@ -59,7 +61,7 @@ impl Engine {
         let known = self.cache.get(&pod.key.uid).cloned();
         // Watches can be behind what another watch, or a read, has told already.
         let newer = |known: &Known| pod.resource_version == 0 || pod.resource_version > known.pod.resource_version;
-        if known.as_ref().is_some_and(|known| !newer(known)) {
+        if known.as_ref().map_or_else(|| self.cache.is_buried(&pod), |known| !newer(known)) {
             return;
         }
         if pod.finished {
@@ -82,12 +84,13 @@ impl Engine {
                 tracing::warn!(pod = %pod.key, assumed = %node, actual = ?pod.node_name, "pod is on another node than the one chosen here");
                 self.leave_permit(now, &uid);
             }
+            Some(Standing::Assumed(_)) => self.bound_by_another(now, &uid),
             Some(Standing::Pending) => {
                 self.queue.delete(&uid);
             }
             _ => {}
         }
-        self.set_nomination(None, &pod);
+        self.nominate(now, None, &pod);
         self.cache.set(Arc::clone(&pod), Standing::Assigned);
         match old.filter(|_| was_assigned) {
             Some(old) => {
@@ -101,7 +104,7 @@ impl Engine {
     }
 
     fn pod_added(&mut self, now: Time, pod: Arc<PodInfo>) {
-        self.set_nomination(pod.nominated_node_name.clone(), &pod);
+        self.nominate(now, pod.nominated_node_name.clone(), &pod);
         let Some(profile) = self.by_name.get(&pod.scheduler_name).copied() else {
             self.cache.set(pod, Standing::Foreign);
             return;
@@ -117,31 +120,36 @@ impl Engine {
     /// A pod without a node has changed.
     fn pod_updated(&mut self, now: Time, known: &Known, pod: Arc<PodInfo>) {
         let old = &known.pod;
-        if old.nominated_node_name.is_some() || pod.nominated_node_name.is_some() {
-            self.set_nomination(pod.nominated_node_name.clone(), &pod);
-        }
         match &known.standing {
             Standing::Assumed(_) => self.assumed_updated(now, known, pod),
             // An older answer than that of the node it is on; there is no way back from a node.
             Standing::Assigned => tracing::warn!(pod = %pod.key, "pod is on a node and now seen without one; ignored"),
+            // It was given up while its binding was under way; what becomes of that is waited for.
+            Standing::Held if self.binding.contains_key(&pod.key.uid) => {
+                self.cache.set(pod, Standing::Held);
+            }
             Standing::Foreign | Standing::Held => {
                 self.cache.remove(&pod.key.uid);
                 self.pod_added(now, pod);
             }
-            Standing::Pending => match self.by_name.get(&pod.scheduler_name).copied() {
-                Some(profile) if !self.hold(&pod, profile) => {
-                    self.cache.set(Arc::clone(&pod), Standing::Pending);
-                    self.queue.update(now, old, &pod, profile, &changes::of_pod(old, &pod));
-                    if old.nominated_node_name.is_some() && old.nominated_node_name != pod.nominated_node_name {
-                        self.nomination_left(now, old);
+            Standing::Pending => {
+                match self.by_name.get(&pod.scheduler_name).copied() {
+                    Some(profile) if !self.hold(&pod, profile) => {
+                        self.cache.set(Arc::clone(&pod), Standing::Pending);
+                        self.queue.update(now, old, &pod, profile, &changes::of_pod(old, &pod));
+                    }
+                    profile => {
+                        self.queue.delete(&pod.key.uid);
+                        let standing = if profile.is_some() { Standing::Held } else { Standing::Foreign };
+                        self.cache.set(Arc::clone(&pod), standing);
                     }
                 }
-                profile => {
-                    self.queue.delete(&pod.key.uid);
-                    let standing = if profile.is_some() { Standing::Held } else { Standing::Foreign };
-                    self.cache.set(pod, standing);
-                }
-            },
+                // A nomination that the API server was never told of stays as it is.
+                let told = old.nominated_node_name.is_some() || pod.nominated_node_name.is_some();
+                let kept = || self.cache.table().view().nominations().node_of(&pod.key.uid).cloned();
+                let node = if told { pod.nominated_node_name.clone() } else { kept() };
+                self.nominate(now, node, &pod);
+            }
         }
     }
 
@@ -153,26 +161,23 @@ impl Engine {
             return;
         }
         self.leave_permit(now, &pod.key.uid);
-        self.cache.set(Arc::clone(&pod), Standing::Held);
-        self.queue.move_all(now, &ASSIGNED_DELETE, OwnedChange::Pod(Some(pod), None), |_| true);
+        self.cache.set(pod, Standing::Held);
+        self.queue.move_all(now, &ASSIGNED_DELETE, OwnedChange::Pod(Some(known.placed()), None), |_| true);
     }
 
     fn pod_deleted(&mut self, now: Time, uid: &Uid, resource_version: u64) {
-        let Some(known) = self.cache.get(uid) else { return };
+        let Some(known) = self.cache.get(uid) else { return self.cache.bury(uid, resource_version) };
         if resource_version != 0 && resource_version < known.pod.resource_version {
             return;
         }
+        let last = resource_version.max(known.pod.resource_version);
+        self.cache.bury(uid, last);
         self.leave_permit(now, uid);
         self.queue.delete(uid);
-        let nominated = self.cache.table().view().nominations().node_of(uid).is_some();
         let Some(known) = self.cache.remove(uid) else { return };
-        if nominated {
-            self.set_nomination(None, &known.pod);
-        }
+        self.nominate(now, None, &known.pod);
         if known.node().is_some() {
-            self.queue.move_all(now, &ASSIGNED_DELETE, OwnedChange::Pod(Some(known.pod), None), |_| true);
-        } else if nominated {
-            self.nomination_left(now, &known.pod);
+            self.queue.move_all(now, &ASSIGNED_DELETE, OwnedChange::Pod(Some(known.placed()), None), |_| true);
         }
     }
 
@@ -191,12 +196,12 @@ impl Engine {
         }
         gone.sort();
         doubtful.sort();
-        gone.iter().for_each(|uid| self.pod_deleted(now, uid, 0));
+        gone.iter().for_each(|uid| self.pod_deleted(now, uid, resource_version));
         self.effects.extend(doubtful.into_iter().map(Effect::ReadPod));
     }
 
     fn pod_absent(&mut self, now: Time, key: &PodKey) {
-        self.pod_deleted(now, &key.uid, 0);
+        self.pod_deleted(now, &key.uid, u64::MAX);
     }
 
     /// Reports a pod that cannot be scheduled as it is; whether it is one.
@@ -213,41 +218,51 @@ impl Engine {
         true
     }
 
-    /// Room that was kept for a nominated pod is free: those who had to respect it may try.
-    fn nomination_left(&mut self, now: Time, pod: &Arc<PodInfo>) {
-        let priority = pod.priority();
-        let change = OwnedChange::Pod(Some(Arc::clone(pod)), None);
-        self.queue.move_all(now, &ASSIGNED_DELETE, change, |p| p.priority() <= priority);
+    /// Notes for which node a pod is nominated, if any; those who had to respect a nomination that is no more may try.
+    fn nominate(&mut self, now: Time, node: Option<Istr>, pod: &Arc<PodInfo>) {
+        if let Some(left) = self.set_nomination(node, pod).filter(|left| pod.node_name.as_ref() != Some(left)) {
+            self.nomination_left(now, &left, pod);
+        }
     }
 
-    /// Notes for which node a pod is nominated, if any.
-    pub(super) fn set_nomination(&mut self, node: Option<Istr>, pod: &Arc<PodInfo>) {
+    /// Room that was kept on a node for a nominated pod is free.
+    pub(super) fn nomination_left(&mut self, now: Time, node: &Istr, pod: &PodInfo) {
+        let left = PodInfo { node_name: None, nominated_node_name: Some(node.clone()), ..pod.clone() };
+        let change = OwnedChange::Pod(Some(Arc::new(left)), None);
+        // Not the pod itself: its own nomination was never in its way.
+        let respected = |p: &PodInfo| p.priority() <= pod.priority() && p.key.uid != pod.key.uid;
+        self.queue.move_all(now, &ASSIGNED_DELETE, change, respected);
+    }
+
+    /// Notes for which node a pod is nominated, if any. Gives the node it was nominated for and is no more.
+    pub(super) fn set_nomination(&mut self, node: Option<Istr>, pod: &Arc<PodInfo>) -> Option<Istr> {
         let table = self.cache.table_mut();
+        let old = table.view().nominations().node_of(&pod.key.uid).cloned();
+        let left = old.clone().filter(|old| Some(old) != node.as_ref());
         match node {
             Some(node) => table.nominations_mut().set(node, Arc::clone(pod)),
-            None if table.view().nominations().node_of(&pod.key.uid).is_some() => {
+            None if old.is_some() => {
                 table.nominations_mut().remove(&pod.key.uid);
             }
             None => {}
         }
+        left
     }
 
-    /// Takes a pod off the node it was assumed on, which is room for others.
-    pub(super) fn forget(&mut self, now: Time, pod: &Arc<PodInfo>, standing: Standing) {
-        self.cache.set(Arc::clone(pod), standing);
-        let own = pod.key.uid.clone();
-        let change = OwnedChange::Pod(Some(Arc::clone(pod)), None);
-        self.queue.move_all(now, &ASSIGNED_DELETE, change, |p| p.key.uid != own);
+    /// A pod was taken off the node it was assumed on, which is room for others.
+    pub(super) fn place_left(&mut self, now: Time, left: &Known) {
+        let change = OwnedChange::Pod(Some(left.placed()), None);
+        self.queue.move_all(now, &ASSIGNED_DELETE, change, |p| p.key.uid != left.pod.key.uid);
     }
 
     // --- nodes ---
 
     fn node_seen(&mut self, now: Time, node: Arc<NodeInfo>) {
-        let table = self.cache.table_mut();
-        let old = table.row(&node.name).and_then(|row| table.view().node(row).cloned());
-        if old.as_ref().is_some_and(|old| node.resource_version != 0 && node.resource_version <= old.resource_version) {
+        if !self.cache.note_node_version(&node.name, node.resource_version) {
             return;
         }
+        let table = self.cache.table_mut();
+        let old = table.row(&node.name).and_then(|row| table.view().node(row).cloned());
         table.set_node(Arc::clone(&node));
         match old {
             None => {
@@ -264,7 +279,7 @@ impl Engine {
     }
 
     fn node_deleted(&mut self, now: Time, name: &Istr) {
-        if let Some(old) = self.cache.table_mut().remove_node(name) {
+        if let Some(old) = self.cache.remove_node(name) {
             let event = ClusterEvent::new(EventResource::Node, Actions::DELETE);
             self.queue.move_all(now, &event, OwnedChange::Node(Some(old), None), |_| true);
         }

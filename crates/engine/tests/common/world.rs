@@ -1,0 +1,605 @@
+//! An API server of lists and logs, an engine, and workers run by hand: every order of things that can happen to them.
+//!
+//! What happens is a list of [`Op`]s, each a number and two more that say the details, so that a failing list shrinks
+//! well. After every step the world checks what must always hold.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use plimsoll_engine::cache::Standing;
+use plimsoll_engine::decide::{Proposal, Ticket, TieBreak, Worker};
+use plimsoll_engine::effect::{Effect, StatusUpdate};
+use plimsoll_engine::engine::{Engine, EngineSettings};
+use plimsoll_engine::event::{BindResult, Event};
+use plimsoll_engine::queue::{Place, QueueSettings};
+use plimsoll_framework::extensions::Extensions;
+use plimsoll_framework::pod::{PodKey, Uid};
+use plimsoll_framework::table::View;
+use plimsoll_framework::time::Time;
+
+use super::build::{Node, Pod, node, pod};
+use super::inspect::{Plain, assert_sums};
+use super::plugins::{self, Log, Nominator};
+use super::{at, profile};
+
+/// One thing that happens: which, and two numbers for its details.
+pub(crate) type Op = (u8, u16, u16);
+
+/// What a log says of one object.
+#[derive(Clone)]
+enum News<T> {
+    Seen(T),
+    Gone(String),
+}
+
+/// The changes of one kind of objects in order, and how far the watch has told of them.
+struct Watched<T> {
+    log: Vec<(u64, News<T>)>,
+    told: usize,
+}
+
+impl<T> Default for Watched<T> {
+    fn default() -> Self {
+        Self { log: Vec::new(), told: 0 }
+    }
+}
+
+/// What a worker has in hand.
+#[derive(Default)]
+struct Job {
+    tickets: Vec<Ticket>,
+    view: Option<View>,
+    proposals: Option<Vec<Proposal>>,
+}
+
+/// How decisions are made where the order is to be exactly sequential.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Mode {
+    /// By workers, in any order.
+    Workers,
+    /// By the engine itself.
+    Direct,
+    /// By one worker that is handed one pod at a time.
+    HandedOver,
+}
+
+pub(crate) struct World {
+    pub(crate) engine: Engine,
+    now: Time,
+    mode: Mode,
+    local: bool,
+    version: u64,
+    pods: BTreeMap<String, Pod>,
+    nodes: BTreeMap<String, Node>,
+    pod_log: Watched<Pod>,
+    node_log: Watched<Node>,
+    workers: Vec<(Worker, Job)>,
+    /// Every ticket taken, in order.
+    tickets: Vec<(u64, Uid)>,
+    last_bound: u64,
+    /// Asked for, not executed.
+    binds: Vec<(String, String)>,
+    /// Executed, not answered.
+    answers: Vec<Event>,
+    /// Pods whose binding was asked for and not answered.
+    under_way: BTreeSet<String>,
+    /// Pods whose binding was answered and not seen by the watch.
+    settled: BTreeSet<String>,
+    reads: Vec<PodKey>,
+    /// Pods the engine was ever told of.
+    met: BTreeSet<String>,
+    /// The version of the last list of pods.
+    listed: u64,
+    pub(crate) trace: Vec<String>,
+}
+
+impl World {
+    /// With `local`, every rule reads its own node alone: then most commits rest on what did not change since the view.
+    pub(crate) fn new(mode: Mode, workers: usize, local: bool) -> Self {
+        let mut plugins = plugins::deciding();
+        plugins.retain(|p| !local || !matches!(p.name, "Apart" | "Crowd"));
+        plugins.push(Extensions::of(Nominator(Log::default())).post_filter().done());
+        // Nobody is tried again for having waited long: whoever could go somewhere has to be woken.
+        let queue = QueueSettings { max_in_unschedulable: Duration::from_secs(1_000_000), ..QueueSettings::default() };
+        let settings = EngineSettings { queue, line_limit: 8 * workers, ..EngineSettings::default() };
+        let worker = |i| (Worker::new(TieBreak::Random, i), Job::default());
+        Self {
+            engine: Engine::new(vec![profile("plimsoll", &plugins)], settings),
+            now: at(0),
+            mode,
+            local,
+            version: 1,
+            pods: BTreeMap::new(),
+            nodes: BTreeMap::new(),
+            pod_log: Watched::default(),
+            node_log: Watched::default(),
+            workers: (0..workers as u64).map(worker).collect(),
+            tickets: Vec::new(),
+            last_bound: 0,
+            binds: Vec::new(),
+            answers: Vec::new(),
+            under_way: BTreeSet::new(),
+            settled: BTreeSet::new(),
+            reads: Vec::new(),
+            met: BTreeSet::new(),
+            listed: 0,
+            trace: Vec::new(),
+        }
+    }
+
+    pub(crate) fn run(&mut self, ops: &[Op]) {
+        for op in ops {
+            self.step(*op);
+            self.check();
+        }
+    }
+
+    fn step(&mut self, (kind, a, b): Op) {
+        let (a, b) = (usize::from(a), usize::from(b));
+        match kind {
+            0..=3 => self.create_pod(a, b),
+            4 => self.change_pod(a, b),
+            5 => self.end_pod(a, b),
+            6 => self.bind_by_others(a, b),
+            7 | 8 => self.create_node(a, b),
+            9 => self.change_node(a, b),
+            10 => self.delete_node(a),
+            11..=14 => self.deliver(a % 4 + 1, b % 3),
+            15 => self.tell_again(a),
+            16 => self.relist(a, b),
+            17 => {
+                self.now = self.now.after(Duration::from_millis(a as u64 % 2_500));
+                self.engine.tick(self.now);
+                self.gather(None);
+            }
+            18 | 19 => self.execute_bind(a, b),
+            20 | 21 => self.answer(a),
+            22 => self.read(a),
+            _ if self.mode == Mode::Workers => self.work(a, b),
+            _ => self.decide_one(),
+        }
+    }
+
+    // --- the API server ---
+
+    fn write_pod(&mut self, uid: &str, change: impl FnOnce(&mut Pod)) {
+        self.version += 1;
+        if let Some(pod) = self.pods.get_mut(uid) {
+            change(pod);
+            pod.version = self.version;
+            let pod = pod.clone();
+            if pod.finished {
+                self.pods.remove(uid);
+            }
+            self.pod_log.log.push((self.version, News::Seen(pod)));
+        }
+    }
+
+    fn create_pod(&mut self, a: usize, b: usize) {
+        self.version += 1;
+        let name = format!("p{}", self.version);
+        let mut made = pod(&name).cpu([0, 200, 400, 700][a % 4]).priority([0, 0, 1, 2][a / 4 % 4]);
+        made.memory_bytes = [0, 300, 600][a / 16 % 3];
+        made.port = b.is_multiple_of(4).then_some(80 + i32::from((b / 4).is_multiple_of(2)));
+        made.tolerates = (b / 8).is_multiple_of(4).then_some("gpu");
+        made.gated = (b / 32).is_multiple_of(8);
+        if (b / 256).is_multiple_of(3) && !self.local {
+            made = made.label("apart", ["x", "y"][b / 768 % 2]);
+        }
+        if (b / 1_536).is_multiple_of(3) && !self.local {
+            made = made.label("crowd", "");
+        }
+        made.scheduler = if (a / 48).is_multiple_of(8) { "other" } else { "plimsoll" };
+        made.nominated = (a / 384).is_multiple_of(8).then(|| format!("n{}", a / 3_072 % 6));
+        if a / 384 % 8 == 1 {
+            made = made.label("nominate", &format!("n{}", a / 3_072 % 6));
+        }
+        made.version = self.version;
+        self.pods.insert(made.uid.clone(), made.clone());
+        self.pod_log.log.push((self.version, News::Seen(made)));
+    }
+
+    fn nth_pod(&self, a: usize) -> Option<Pod> {
+        self.pods.values().nth(a % self.pods.len().max(1)).cloned()
+    }
+
+    fn change_pod(&mut self, a: usize, b: usize) {
+        let Some(pod) = self.nth_pod(a) else { return };
+        // A nominated pod that asks for less tells nobody (upstream's hints do not look at it either).
+        let local = self.local;
+        let nominated = pod.nominated.is_some() || pod.labels.iter().any(|(key, _)| *key == "nominate");
+        self.write_pod(&pod.uid, |p| match b % 6 {
+            0 => p.gated = false,
+            1 => p.nominated = p.nominated.take().xor((p.node.is_none()).then(|| format!("n{}", b / 6 % 6))),
+            2 => p.terminating = true,
+            3 if !nominated => p.milli_cpu /= 2,
+            4 if !nominated && !local => p.labels = vec![("apart", "z".to_owned())],
+            _ => p.tolerates = Some("gpu"),
+        });
+    }
+
+    fn end_pod(&mut self, a: usize, b: usize) {
+        let Some(pod) = self.nth_pod(a) else { return };
+        if b.is_multiple_of(3) && pod.node.is_some() {
+            return self.write_pod(&pod.uid, |p| p.finished = true);
+        }
+        self.version += 1;
+        self.pods.remove(&pod.uid);
+        self.pod_log.log.push((self.version, News::Gone(pod.uid)));
+    }
+
+    fn bind_by_others(&mut self, a: usize, b: usize) {
+        let Some(pod) = self.nth_pod(a).filter(|p| p.node.is_none() && !p.terminating) else { return };
+        self.write_pod(&pod.uid, |p| p.node = Some(format!("n{}", b % 20)));
+    }
+
+    fn write_node(&mut self, made: Node) {
+        self.version += 1;
+        let made = made.version(self.version);
+        self.nodes.insert(made.name.clone(), made.clone());
+        self.node_log.log.push((self.version, News::Seen(made)));
+    }
+
+    fn create_node(&mut self, a: usize, b: usize) {
+        let mut made = node(&format!("n{}", a % 20)).zone(["a", "b", "c"][b % 3]);
+        made.milli_cpu = [500, 1_000, 1_500][b / 3 % 3];
+        made.memory_bytes = [600, 1_200][b / 9 % 2];
+        made.pods = [1, 2, 5][b / 18 % 3];
+        made.taint = (b / 54).is_multiple_of(4).then_some("gpu");
+        if !self.nodes.contains_key(&made.name) {
+            self.write_node(made);
+        }
+    }
+
+    fn nth_node(&self, a: usize) -> Option<Node> {
+        self.nodes.values().nth(a % self.nodes.len().max(1)).cloned()
+    }
+
+    fn change_node(&mut self, a: usize, b: usize) {
+        let Some(mut changed) = self.nth_node(a) else { return };
+        match b % 6 {
+            0 => changed.milli_cpu += 300,
+            1 => changed.milli_cpu -= 300,
+            2 => changed.taint = changed.taint.xor(Some("gpu")),
+            3 => changed.zone = ["a", "b", "c"][b / 6 % 3].to_owned(),
+            4 => changed.pods += 1,
+            _ => changed.ready = !changed.ready,
+        }
+        self.write_node(changed);
+    }
+
+    fn delete_node(&mut self, a: usize) {
+        let Some(gone) = self.nth_node(a) else { return };
+        self.version += 1;
+        self.nodes.remove(&gone.name);
+        self.node_log.log.push((self.version, News::Gone(gone.name)));
+    }
+
+    // --- watches ---
+
+    fn deliver(&mut self, count: usize, which: usize) {
+        for _ in 0..count {
+            if which == 0 {
+                self.deliver_node()
+            } else {
+                self.deliver_pod()
+            };
+        }
+    }
+
+    fn deliver_pod(&mut self) -> bool {
+        let Some((version, news)) = self.pod_log.log.get(self.pod_log.told).cloned() else { return false };
+        self.pod_log.told += 1;
+        let event = match news {
+            News::Seen(pod) => pod.seen(),
+            News::Gone(uid) => Event::PodDeleted { uid: Uid::new(&uid), resource_version: version },
+        };
+        self.tell(event);
+        true
+    }
+
+    fn deliver_node(&mut self) -> bool {
+        let Some((_, news)) = self.node_log.log.get(self.node_log.told).cloned() else { return false };
+        self.node_log.told += 1;
+        self.tell(match news {
+            News::Seen(node) => node.seen(),
+            News::Gone(name) => Event::NodeDeleted { name: name.as_str().into() },
+        });
+        true
+    }
+
+    /// Some version of some pod, told already or not, comes by another way.
+    fn tell_again(&mut self, a: usize) {
+        let news = self.pod_log.log.get(a % self.pod_log.log.len().max(1)).map(|(_, news)| news.clone());
+        if let Some(News::Seen(pod)) = news {
+            // What a list left out and the engine never knew is asked for by nobody.
+            if self.met.contains(&pod.uid) || pod.version > self.listed {
+                self.tell(pod.seen());
+            }
+        }
+    }
+
+    /// A watch begins anew with a list, which may be older than what is known.
+    fn relist(&mut self, a: usize, b: usize) {
+        if b.is_multiple_of(2) {
+            let upto = self.pod_log.log.len() - a % 4 % (self.pod_log.log.len() + 1);
+            let mut listed: BTreeMap<String, Pod> = BTreeMap::new();
+            for (_, news) in &self.pod_log.log[..upto] {
+                match news {
+                    News::Seen(pod) if !pod.finished => drop(listed.insert(pod.uid.clone(), pod.clone())),
+                    News::Seen(Pod { uid, .. }) | News::Gone(uid) => drop(listed.remove(uid)),
+                }
+            }
+            self.pod_log.told = upto;
+            let resource_version = upto.checked_sub(1).map_or(1, |last| self.pod_log.log[last].0);
+            listed.values().for_each(|pod| self.tell(pod.seen()));
+            let present = listed.values().map(Pod::uid).collect();
+            self.listed = resource_version;
+            self.tell(Event::PodsListed { present, resource_version });
+        } else {
+            let upto = self.node_log.log.len() - a % 4 % (self.node_log.log.len() + 1);
+            let mut listed: BTreeMap<String, Node> = BTreeMap::new();
+            for (_, news) in &self.node_log.log[..upto] {
+                match news {
+                    News::Seen(node) => drop(listed.insert(node.name.clone(), node.clone())),
+                    News::Gone(name) => drop(listed.remove(name)),
+                }
+            }
+            self.node_log.told = upto;
+            listed.values().for_each(|node| self.tell(node.seen()));
+            let present = listed.keys().map(|name| name.as_str().into()).collect();
+            self.tell(Event::NodesListed { present });
+        }
+    }
+
+    // --- what the engine asked for ---
+
+    fn execute_bind(&mut self, a: usize, b: usize) {
+        if self.binds.is_empty() {
+            return;
+        }
+        let (uid, node) = self.binds.swap_remove(a % self.binds.len());
+        let failed = |message: &str| BindResult::Failed { message: message.to_owned() };
+        let result = match self.pods.get(&uid) {
+            None => BindResult::Gone,
+            Some(pod) if pod.node.as_ref() == Some(&node) => BindResult::Bound,
+            Some(pod) if pod.node.is_some() => BindResult::Gone,
+            Some(pod) if pod.terminating => failed("pod is being deleted"),
+            Some(_) if b.is_multiple_of(4) => failed("timed out and was not done"),
+            Some(_) => {
+                self.write_pod(&uid, |p| (p.node, p.nominated) = (Some(node), None));
+                BindResult::Bound
+            }
+        };
+        self.answers.push(Event::BindFinished { uid: Uid::new(&uid), result });
+    }
+
+    fn answer(&mut self, a: usize) {
+        if self.answers.is_empty() {
+            return;
+        }
+        let event = self.answers.swap_remove(a % self.answers.len());
+        if let Event::BindFinished { uid, result } = &event {
+            self.under_way.remove(uid.as_str());
+            if *result == BindResult::Bound {
+                self.settled.insert(uid.to_string());
+            }
+        }
+        self.tell(event);
+    }
+
+    fn read(&mut self, a: usize) {
+        if self.reads.is_empty() {
+            return;
+        }
+        let key = self.reads.swap_remove(a % self.reads.len());
+        let found = self.pods.get(key.uid.as_str()).map(Pod::seen);
+        self.answers.push(found.unwrap_or(Event::PodAbsent { key }));
+    }
+
+    fn tell(&mut self, event: Event) {
+        if let Event::Pod(pod) = &event {
+            self.met.insert(pod.key.uid.to_string());
+        }
+        self.engine.handle(self.now, event);
+        self.gather(None);
+    }
+
+    /// Takes in what the engine asked for. `before` is how things stood when the decisions at hand were committed.
+    fn gather(&mut self, mut before: Option<Plain>) {
+        // A nomination may end between two commits of one call; those that are left held for all of them.
+        let nominations = self.engine.cache().table().view().nominations();
+        for (node, pods) in before.iter_mut().flat_map(|plain| &mut plain.nominated) {
+            pods.retain(|p| nominations.node_of(&p.key.uid).is_some_and(|n| n.as_str() == node));
+        }
+        while let Some(effect) = self.engine.poll_effect() {
+            match effect {
+                Effect::Bind(request) => {
+                    let (uid, node) = (request.pod.key.uid.to_string(), request.node.to_string());
+                    self.trace.push(format!("{uid}->{node} {:?}", request.score));
+                    let plain = before.as_mut().expect("only a decision leads to a binding");
+                    assert!(!plain.pods.contains_key(&uid), "{uid} counted on a node and was placed once more");
+                    assert_eq!(plain.objection(&request.pod, &node), None, "{uid} on {node}");
+                    plain.place(Arc::clone(&request.pod), &node);
+                    let ticket = self.tickets.iter().rev().find(|(_, of)| *of == request.pod.key.uid);
+                    let seq = ticket.expect("it was popped").0;
+                    assert!(seq > self.last_bound, "{uid} was overtaken");
+                    self.last_bound = seq;
+                    assert!(self.under_way.insert(uid.clone()), "{uid} is being bound already");
+                    self.binds.push((uid, node));
+                }
+                Effect::Status(status) => self.write_status(*status),
+                Effect::ReadPod(key) => self.reads.push(key),
+                Effect::Record(event) => self.trace.push(format!("{} {}", event.pod.key.uid, event.note)),
+            }
+        }
+    }
+
+    fn write_status(&mut self, status: StatusUpdate) {
+        let node = status.nominated_node_name;
+        self.write_pod(status.key.uid.as_str(), |p| {
+            if let Some((reason, message)) = status.condition {
+                p.condition = Some((reason.as_str().to_owned(), message));
+            }
+            if let Some(node) = node.filter(|_| p.node.is_none()) {
+                p.nominated = node.map(|n| n.to_string());
+            }
+        });
+    }
+
+    // --- deciding ---
+
+    fn work(&mut self, a: usize, b: usize) {
+        let index = a % self.workers.len();
+        let (worker, job) = &mut self.workers[index];
+        if job.tickets.is_empty() {
+            job.tickets = self.engine.take_work(self.now, b % 5 + 1);
+            self.tickets.extend(job.tickets.iter().map(|t| (t.seq, t.pod.key.uid.clone())));
+            return self.gather(None);
+        }
+        if job.view.is_none() {
+            job.view = Some(self.engine.view());
+        } else if job.proposals.is_none() {
+            let view = job.view.as_ref().expect("taken above");
+            job.proposals = Some(worker.decide_batch(&self.engine.profiles(), view, &job.tickets));
+        } else {
+            let done = std::mem::take(job);
+            let before = Plain::of(&self.engine);
+            self.engine.propose(self.now, done.proposals.expect("decided above"));
+            self.gather(Some(before));
+        }
+    }
+
+    fn decide_one(&mut self) {
+        let before = Plain::of(&self.engine);
+        if self.mode == Mode::Direct {
+            // Numbered as tickets are: one for each pod that is decided.
+            let first = self.engine.queue().iter().map(|(info, _)| info.pod.key.uid.clone()).collect::<Vec<_>>();
+            if self.engine.decide_next(self.now) {
+                let seq = self.tickets.last().map_or(1, |(seq, _)| seq + 1);
+                self.tickets.extend(first.into_iter().map(|uid| (seq, uid)));
+            }
+        } else {
+            let tickets = self.engine.take_work(self.now, 1);
+            self.tickets.extend(tickets.iter().map(|t| (t.seq, t.pod.key.uid.clone())));
+            let (view, profiles) = (self.engine.view(), self.engine.profiles());
+            let proposals = self.workers[0].0.decide_batch(&profiles, &view, &tickets);
+            self.engine.propose(self.now, proposals);
+        }
+        self.gather(Some(before));
+    }
+
+    /// Whether something was done.
+    fn work_off(&mut self) -> bool {
+        let before = self.tickets.len();
+        if self.mode == Mode::Workers {
+            let mut busy = true;
+            while busy {
+                busy = false;
+                for index in 0..self.workers.len() {
+                    if !self.workers[index].1.tickets.is_empty() || self.engine.has_work() {
+                        self.work(index, 4);
+                        busy |= !self.workers[index].1.tickets.is_empty();
+                    }
+                }
+            }
+        } else if self.engine.has_work() {
+            self.decide_one();
+        }
+        self.tickets.len() > before
+    }
+
+    // --- what must hold ---
+
+    fn check(&self) {
+        assert_sums(&self.engine);
+        let (engine, queue) = (&self.engine, self.engine.queue());
+        let in_line: BTreeSet<&Uid> =
+            self.tickets.iter().rev().take(engine.line_length()).map(|(_, uid)| uid).collect();
+        assert_eq!(queue.in_flight().0, engine.line_length(), "in flight is what is in line");
+        for known in engine.cache().iter() {
+            let uid = &known.pod.key.uid;
+            let queued = queue.get(uid).is_some();
+            match &known.standing {
+                Standing::Pending => {
+                    let somewhere = usize::from(queued) + usize::from(in_line.contains(uid));
+                    assert!(
+                        somewhere == 1 || (known.pod.terminating && somewhere == 0),
+                        "{uid} is lost, or twice there"
+                    );
+                }
+                Standing::Assumed(_) => {
+                    assert!(!queued, "{uid} is assumed and in the queue");
+                    let known_to = [&self.under_way, &self.settled].iter().any(|set| set.contains(uid.as_str()));
+                    assert!(known_to, "{uid} is assumed and nobody binds it");
+                }
+                _ => assert!(!queued, "{uid} is {:?} and in the queue", known.standing),
+            }
+            let nominated = engine.cache().table().view().nominations().node_of(uid).is_some();
+            assert!(!nominated || known.node().is_none(), "{uid} counts on a node and is nominated");
+        }
+        for (info, _) in queue.iter() {
+            let standing = engine.cache().get(&info.pod.key.uid).map(|k| &k.standing);
+            assert_eq!(standing, Some(&Standing::Pending), "{} is in the queue", info.pod.key.uid);
+        }
+        let bindings = engine.bindings_under_way();
+        assert_eq!(bindings, self.under_way.len(), "bindings under way");
+    }
+
+    /// Everything is told, done and answered, until nothing happens any more.
+    pub(crate) fn drain(&mut self) {
+        let (mut idle, mut rounds) = (0, 0);
+        while idle < 15 {
+            rounds += 1;
+            assert!(rounds < 2_000, "it never comes to rest: {:?}", self.trace.last());
+            let mut busy = false;
+            while self.deliver_node() || self.deliver_pod() {
+                busy = true;
+            }
+            while !self.reads.is_empty() || !self.binds.is_empty() || !self.answers.is_empty() {
+                self.read(0);
+                self.execute_bind(0, 1);
+                self.answer(0);
+                busy = true;
+            }
+            busy |= self.work_off();
+            self.check();
+            if busy && !self.nodes.is_empty() {
+                idle = 0;
+            } else {
+                idle += 1;
+                self.now = self.now.after(Duration::from_secs(1));
+                self.engine.tick(self.now);
+            }
+        }
+        self.check_rest();
+    }
+
+    /// At rest the cache is the API server's, and whoever could be somewhere is.
+    fn check_rest(&self) {
+        let (engine, plain) = (&self.engine, Plain::of(&self.engine));
+        assert_eq!((engine.cache().pod_counts().1, engine.line_length()), (0, 0), "assumed, in line");
+        assert_eq!(engine.queue().in_flight(), (0, 0), "in flight, with the events kept");
+        let known: BTreeMap<String, Option<String>> =
+            engine.cache().iter().map(|k| (k.pod.key.uid.to_string(), k.node().map(|n| n.to_string()))).collect();
+        let real: BTreeMap<String, Option<String>> =
+            self.pods.iter().map(|(uid, p)| (uid.clone(), p.node.clone())).collect();
+        assert_eq!(known, real, "pods and their nodes");
+        let nodes: BTreeMap<&String, _> = plain.nodes.iter().map(|(name, n)| (name, (&n.labels, &n.taints))).collect();
+        let real: Vec<_> = self.nodes.values().map(Node::info).collect();
+        let real: BTreeMap<&String, _> = self.nodes.keys().zip(real.iter().map(|n| (&n.labels, &n.taints))).collect();
+        assert_eq!(nodes, real, "nodes");
+        for (info, place) in engine.queue().iter().filter(|_| !plain.nodes.is_empty()) {
+            let uid = &info.pod.key.uid;
+            if place == Place::Gated {
+                assert!(!info.pod.spec.scheduling_gates.is_empty(), "{uid} is gated by nothing");
+                continue;
+            }
+            assert_eq!(place, Place::Unschedulable, "{uid}");
+            for node in plain.nodes.keys() {
+                assert!(plain.objection(&info.pod, node).is_some(), "{uid} could be on {node} and sleeps");
+            }
+        }
+    }
+}
