@@ -67,7 +67,7 @@ fn scores(plugin: &Extensions, pod: &PodInfo, table: &Table, overlay: &Overlay, 
     let (view, overlay) = (table.view(), Some(overlay));
     let normalized = |raws: Vec<i64>, normalize: &dyn plimsoll_framework::extensions::Normalize| {
         let Some(extent) = Extent::of(raws.iter().copied()) else { return Vec::new() };
-        raws.into_iter().map(|raw| normalize.normalize(raw, extent).unwrap()).collect()
+        raws.into_iter().map(|raw| normalize.normalize(raw, extent)).collect()
     };
     match plugin.score.as_ref().unwrap().bind(pod, view) {
         BoundScoring::Skip => None,

@@ -205,7 +205,8 @@ impl World {
                     _ => panic!("{} scores in another way", plugin.name),
                 };
             let over = Extent::of(raw.iter().copied()).unwrap();
-            let last = |raw: &i64| normalize.normalize(*raw, over).unwrap_or(*raw) * weight;
+            let score = |raw: i64| if normalize.is_normalized() { normalize.normalize(raw, over) } else { raw };
+            let last = |raw: &i64| score(*raw) * weight;
             (plugin.name, raw.iter().map(last).collect())
         });
         scores.collect()
