@@ -5,6 +5,7 @@
 //! be decoded. Nor has the outbox: what is bounded is the number of bindings under way, by not popping more pods.
 
 mod observe;
+mod stopwatch;
 mod workers;
 
 use std::sync::Arc;
@@ -23,6 +24,7 @@ use tokio::time::Instant;
 use crate::admin::{Check, Heartbeat};
 use crate::metrics::Metrics;
 use observe::Observer;
+use stopwatch::Stopwatch;
 use workers::Workers;
 
 /// No more pods are popped while this many bindings are under way: the API server is the bottleneck then, and a pod
@@ -151,7 +153,7 @@ impl Driver {
     /// been read.
     #[expect(clippy::too_many_arguments, reason = "each is another thing, and there is one caller")]
     pub fn new(
-        engine: Engine,
+        mut engine: Engine,
         workers: usize,
         lists: usize,
         (inbox, incoming): (&Inbox, Incoming),
@@ -160,7 +162,8 @@ impl Driver {
         metrics: Arc<Metrics>,
         heartbeat: Heartbeat,
     ) -> Self {
-        let workers = (workers > 1).then(|| Workers::start(workers, &engine, inbox));
+        engine.set_probe(Box::new(Stopwatch::new(Arc::clone(&metrics), &engine.profiles())));
+        let workers = (workers > 1).then(|| Workers::start(workers, &engine, inbox, &metrics));
         let observer = Observer::new(metrics, &engine.profiles());
         Self {
             engine,

@@ -233,6 +233,7 @@ impl Parts {
                 clock,
                 metrics: Arc::clone(&metrics),
                 annotation_keys,
+                profiles: scheduler.config.profiles.iter().map(|p| p.scheduler_name.as_str().into()).collect(),
                 instance: identity().split('_').next().unwrap_or_default().to_owned(),
                 limit: limit(&scheduler.config),
             },

@@ -24,7 +24,7 @@ use tokio_util::task::TaskTracker;
 use crate::client::{CallError, Clients, RateLimit, RawRequest, RawResponse, describe, send};
 use crate::driver::{Clock, Inbox};
 use crate::lease::Fence;
-use crate::metrics::Metrics;
+use crate::metrics::{Metrics, ProfileMetrics};
 use crate::reflector::parse_pod;
 
 /// Bindings at a time. More would only wait inside the API server.
@@ -52,6 +52,8 @@ pub struct WriterSettings {
     pub metrics: Arc<Metrics>,
     /// Annotations that plugins read, for pods that are read by themselves.
     pub annotation_keys: Vec<Istr>,
+    /// The names of the profiles, for the times of their bindings.
+    pub profiles: Vec<Istr>,
     /// Who records events: the part of `reportingInstance` behind the scheduler's name.
     pub instance: String,
     /// Calls a second and at once for each of the lanes; `None` leaves it to the server to say when it is too much.
@@ -64,6 +66,7 @@ struct Lanes {
     bind: Semaphore,
     status: Semaphore,
     other: Semaphore,
+    profiles: HashMap<Istr, ProfileMetrics>,
     bind_limit: Option<RateLimit>,
     status_limit: Option<RateLimit>,
     /// Tells the writer that a pod's status write has ended.
@@ -96,6 +99,11 @@ impl Writer {
         let events = events::Recorder::start(&settings, &calls);
         let limit = || settings.limit.and_then(|(qps, burst)| RateLimit::new(qps, burst));
         let lanes = Lanes {
+            profiles: settings
+                .profiles
+                .iter()
+                .map(|name| (name.clone(), settings.metrics.scheduler.profile(name)))
+                .collect(),
             bind_limit: limit(),
             status_limit: limit(),
             settings,

@@ -9,7 +9,9 @@ use plimsoll_framework::table::View;
 use plimsoll_framework::time::Time;
 use tokio::time::Instant;
 
+use super::stopwatch::Stopwatch;
 use super::{Inbox, Message};
+use crate::metrics::Metrics;
 
 /// How many pods are handed out at once: enough to make up for the hand-over, few enough that others do not wait long.
 const BATCH: usize = 16;
@@ -30,10 +32,11 @@ pub(super) struct Workers {
 }
 
 impl Workers {
-    pub(super) fn start(count: usize, engine: &Engine, inbox: &Inbox) -> Self {
+    pub(super) fn start(count: usize, engine: &Engine, inbox: &Inbox, metrics: &Arc<Metrics>) -> Self {
         let start = |number: usize| {
             let (jobs, incoming) = channel();
-            let (inbox, profiles, worker) = (inbox.clone(), engine.profiles(), engine.new_worker());
+            let (inbox, profiles, mut worker) = (inbox.clone(), engine.profiles(), engine.new_worker());
+            worker.set_probe(Box::new(Stopwatch::new(Arc::clone(metrics), &profiles)));
             let decide = move || decide(number, worker, &profiles, &incoming, &inbox);
             let thread = std::thread::Builder::new().name(format!("decide-{number}"));
             // Without threads there is no process to speak of; the operating system's refusal is as fatal as any.

@@ -15,7 +15,7 @@ use tokio::time::{Instant, sleep};
 
 use super::{Lanes, PodRead, pod_path, refusal, segment, turn};
 use crate::client::{CallError, RawRequest, RawResponse, describe, send};
-use crate::metrics::BindingResult;
+use crate::metrics::{BindingResult, ExtensionPoint, Status};
 
 /// How often a server that is busy (429) is asked again.
 const BUSY_TRIES: u32 = 5;
@@ -55,7 +55,13 @@ impl Lanes {
     pub(super) async fn bind(&self, request: BindRequest) {
         let Ok(_place) = self.bind.acquire().await else { return };
         let uid = request.pod.key.uid.clone();
+        let begun = Instant::now();
         let result = self.settle(&request).await;
+        if let Some(profile) = self.profiles.get(&request.pod.scheduler_name) {
+            let status = if result == BindResult::Bound { Status::Success } else { Status::Error };
+            let took = begun.elapsed().as_secs_f64();
+            profile.extension_point_duration.at((ExtensionPoint::Bind, status)).observe(took);
+        }
         if result == BindResult::Bound {
             let took = self.settings.clock.now().since(request.popped);
             tracing::info!(

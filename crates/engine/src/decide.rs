@@ -4,6 +4,7 @@
 //! can decide at the same time, on the same view, without a lock.
 
 mod filter;
+mod probe;
 mod score;
 
 use std::sync::Arc;
@@ -11,12 +12,14 @@ use std::sync::Arc;
 use plimsoll_framework::intern::Istr;
 use plimsoll_framework::overlay::Overlay;
 use plimsoll_framework::pod::PodInfo;
+use plimsoll_framework::point::Point;
 use plimsoll_framework::table::{Row, View};
 use plimsoll_framework::time::Time;
-use plimsoll_framework::verdict::Verdict;
+use plimsoll_framework::verdict::{Code, Verdict};
 
 pub use filter::NodeVerdict;
 pub(crate) use filter::{PreFiltered, Prepared};
+pub use probe::Probe;
 pub use score::NodeScores;
 
 use crate::diagnosis::Diagnosis;
@@ -86,6 +89,7 @@ pub struct Explanation {
 pub struct Worker {
     pub(crate) scratch: Scratch,
     batch: Overlay,
+    probe: Option<Box<dyn Probe>>,
     tie_break: TieBreak,
     seed: u64,
 }
@@ -111,6 +115,11 @@ impl Worker {
         Self { tie_break, seed, ..Self::default() }
     }
 
+    /// Tells `probe` of every decision from now on.
+    pub fn set_probe(&mut self, probe: Box<dyn Probe>) {
+        self.probe = Some(probe);
+    }
+
     /// Decides pods in their order on one view; each sees those before it where this worker put them.
     pub fn decide_batch(&mut self, profiles: &[Profile], view: &View, tickets: &[Ticket]) -> Vec<Proposal> {
         let mut batch = std::mem::take(&mut self.batch);
@@ -133,24 +142,48 @@ impl Worker {
         if view.node_count() == 0 {
             return unfit(Diagnosis::no_nodes());
         }
+        self.tell(|probe| probe.begin(profile));
         let prepared = match Prepared::for_pod(profile, view, pod) {
             PreFiltered::Run(prepared) => prepared,
-            PreFiltered::Reject(diagnosis) => return unfit(*diagnosis),
+            PreFiltered::Reject(diagnosis) => {
+                self.tell(|probe| probe.ran(Point::PreFilter, Code::Unschedulable));
+                return unfit(*diagnosis);
+            }
         };
+        self.tell(|probe| {
+            prepared.pre_filters().for_each(|plugin| probe.asked(Point::PreFilter, plugin));
+            probe.ran(Point::PreFilter, Code::Success);
+            prepared.filters().for_each(|plugin| probe.asked(Point::Filter, plugin));
+        });
         if let Some(outcome) = self.nominated_node(&prepared, view, overlay, pod) {
             return outcome;
         }
-        match self.scratch.filter(&prepared, view, overlay, pod) {
+        let feasible = self.scratch.filter(&prepared, view, overlay, pod);
+        let code = if feasible > 0 { Code::Success } else { Code::Unschedulable };
+        self.tell(|probe| probe.ran(Point::Filter, code));
+        match feasible {
             0 => unfit(self.scratch.diagnose(&prepared, view)),
             1 => match self.scratch.first_feasible() {
                 Some(row) => chosen(view, row, None),
                 None => unfit(Diagnosis::no_nodes()),
             },
             _ => {
-                self.scratch.score(profile, view, overlay, pod, None);
+                let scorers = score::taking_part(profile, view, pod);
+                self.tell(|probe| {
+                    probe.ran(Point::PreScore, Code::Success);
+                    scorers.iter().for_each(|s| probe.asked(Point::Score, s.name));
+                });
+                self.scratch.score(&scorers, view, overlay, pod, None);
+                self.tell(|probe| probe.ran(Point::Score, Code::Success));
                 let (row, score) = self.scratch.select(view, self.tie_break, self.seed ^ draw);
                 chosen(view, row, Some(score))
             }
+        }
+    }
+
+    fn tell(&mut self, what: impl FnOnce(&mut dyn Probe)) {
+        if let Some(probe) = &mut self.probe {
+            what(&mut **probe);
         }
     }
 
@@ -176,7 +209,7 @@ impl Worker {
         if let PreFiltered::Run(prepared) = Prepared::for_pod(profile, view, pod) {
             self.scratch.filter(&prepared, view, &overlay, pod);
             let mut scores = vec![NodeScores::default(); view.row_limit()];
-            self.scratch.score(profile, view, &overlay, pod, Some(&mut scores));
+            self.scratch.score(&score::taking_part(profile, view, pod), view, &overlay, pod, Some(&mut scores));
             for row in view.rows() {
                 let Some(node) = view.node(row) else { continue };
                 let verdict = match self.scratch.verdict(&prepared, view, row) {

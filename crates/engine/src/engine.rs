@@ -19,7 +19,7 @@ use plimsoll_framework::time::Time;
 use binding::{Binding, Waiting};
 
 use crate::cache::Cache;
-use crate::decide::{Proposal, Ticket, TieBreak, Worker};
+use crate::decide::{Probe, Proposal, Ticket, TieBreak, Worker};
 use crate::effect::{Effect, Observation};
 use crate::event::Event;
 use crate::profile::Profile;
@@ -149,6 +149,11 @@ impl Engine {
     /// The profiles, for workers to decide by.
     pub fn profiles(&self) -> Arc<[Profile]> {
         Arc::clone(&self.profiles)
+    }
+
+    /// Tells `probe` of the decisions that this engine makes by itself.
+    pub fn set_probe(&mut self, probe: Box<dyn Probe>) {
+        self.worker.set_probe(probe);
     }
 
     /// A worker that decides as this engine does by itself.

@@ -30,6 +30,8 @@ pub(crate) struct Prepared<'p> {
     filters: Vec<(&'static str, Box<dyn BoundFilter>)>,
     /// The only nodes that may be asked about, where PreFilter plugins said so, and which plugins those were.
     narrowed: Option<Narrowed>,
+    /// The PreFilter plugins that had nothing to say.
+    skipped: Vec<&'static str>,
     profile: &'p Profile,
 }
 
@@ -89,7 +91,17 @@ impl<'p> Prepared<'p> {
         }
         let wanted = profile.filter.iter().filter(|f| !skipped.contains(&f.name));
         let filters = wanted.filter_map(|f| Some((f.name, f.plugin.bind(pod, view)?))).collect();
-        PreFiltered::Run(Self { filters, narrowed, profile })
+        PreFiltered::Run(Self { filters, narrowed, skipped, profile })
+    }
+
+    /// The PreFilter plugins that had something to say.
+    pub(super) fn pre_filters(&self) -> impl Iterator<Item = &'static str> + '_ {
+        self.profile.pre_filter.iter().map(|p| p.name).filter(|name| !self.skipped.contains(name))
+    }
+
+    /// The Filter plugins that have something to say.
+    pub(super) fn filters(&self) -> impl Iterator<Item = &'static str> + '_ {
+        self.filters.iter().map(|(name, _)| *name)
     }
 
     /// The first rejection of one node, without regard to nominated pods.

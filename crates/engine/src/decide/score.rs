@@ -19,10 +19,10 @@ pub struct NodeScores {
 }
 
 impl Scratch {
-    /// Scores the feasible nodes. The totals are left in `self`; `each` is told the parts.
+    /// Scores the feasible nodes by these plugins. The totals are left in `self`; `each` is told the parts.
     pub(super) fn score(
         &mut self,
-        profile: &Profile,
+        scorers: &[&Scorer],
         view: &View,
         overlay: &Overlay,
         pod: &PodInfo,
@@ -32,10 +32,8 @@ impl Scratch {
         self.totals.resize(view.row_limit(), 0);
         self.raw.resize(view.row_limit(), 0);
         self.common = 0;
-        for scorer in &profile.score {
-            if takes_part(profile, scorer, pod, view) {
-                self.score_by(scorer, view, overlay, pod, each.as_deref_mut());
-            }
+        for scorer in scorers {
+            self.score_by(scorer, view, overlay, pod, each.as_deref_mut());
         }
     }
 
@@ -169,9 +167,13 @@ fn rows(blocks: &[u64]) -> impl Iterator<Item = Row> + '_ {
     blocks.iter().zip(first).flat_map(|(lanes, first): (&u64, Row)| bits(*lanes).map(move |lane| first + lane))
 }
 
-/// PreScore has a veto; without a PreScore of its own a plugin always takes part.
-fn takes_part(profile: &Profile, scorer: &Scorer, pod: &PodInfo, view: &View) -> bool {
-    profile.pre_score.iter().filter(|p| p.name == scorer.name).all(|p| p.plugin.pre_score(pod, view))
+/// The Score plugins that have something to say of a pod: PreScore has a veto, and a plugin without a PreScore of its own
+/// always takes part.
+pub(super) fn taking_part<'p>(profile: &'p Profile, view: &View, pod: &PodInfo) -> Vec<&'p Scorer> {
+    let takes_part = |scorer: &&Scorer| {
+        profile.pre_score.iter().filter(|p| p.name == scorer.name).all(|p| p.plugin.pre_score(pod, view))
+    };
+    profile.score.iter().filter(takes_part).collect()
 }
 
 /// A number below `bound`, each as likely as the others to within 2^-32 for the bounds that occur, from one seed.

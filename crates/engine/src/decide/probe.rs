@@ -1,0 +1,16 @@
+//! How a decision goes, for those who measure it.
+
+use plimsoll_framework::point::Point;
+use plimsoll_framework::verdict::Code;
+
+use crate::profile::Profile;
+
+/// Told what a worker is doing, as it does it. The engine has no clock; who has one can time the points by it.
+pub trait Probe: Send {
+    /// A decision begins.
+    fn begin(&mut self, profile: &Profile);
+    /// A plugin was asked at a point and had something to say.
+    fn asked(&mut self, point: Point, plugin: &'static str);
+    /// A point is done with: PreFilter, Filter (all nodes), PreScore, Score.
+    fn ran(&mut self, point: Point, code: Code);
+}
