@@ -173,6 +173,7 @@ async fn each_profile_serves_its_own_pods_by_its_own_rules() {
     rig.bound("last").await;
     let foreign = rig.pod("foreign");
     assert!(foreign["spec"]["nodeName"].is_null() && condition(&foreign).is_none(), "{foreign}");
+    rig.until("the event", || !rig.events("last", "Scheduled").is_empty()).await;
     assert_eq!(rig.events("last", "Scheduled")[0]["reportingController"], "spread");
     rig.end().await;
 }

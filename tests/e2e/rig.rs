@@ -131,6 +131,13 @@ impl Rig {
         text(&said().unwrap(), "/message").to_owned()
     }
 
+    /// Waits until that is a pod's message, however many others come before: nodes and pods are told by two watches,
+    /// of which either may be ahead.
+    pub(crate) async fn says(&self, name: &str, message: &str) {
+        let said = || condition(&self.pod(name)).is_some_and(|c| c["message"] == message);
+        self.until(&format!("{name} to say {message:?}"), said).await;
+    }
+
     pub(crate) fn pods(&self) -> Vec<Value> {
         self.server.list("pods", None).unwrap()
     }
