@@ -69,7 +69,7 @@ impl Engine {
         }
         match (known, pod.node_name.is_some()) {
             (known, true) => self.pod_assigned(now, known, pod),
-            (None, false) => self.pod_added(now, pod),
+            (None, false) => self.pod_added(now, None, pod),
             (Some(known), false) => self.pod_updated(now, &known, pod),
         }
     }
@@ -103,13 +103,14 @@ impl Engine {
         }
     }
 
-    fn pod_added(&mut self, now: Time, pod: Arc<PodInfo>) {
+    /// A pod without a node is new to us, as it is now; `old` is what it was while it did not concern the queue.
+    fn pod_added(&mut self, now: Time, old: Option<&PodInfo>, pod: Arc<PodInfo>) {
         self.nominate(now, pod.nominated_node_name.clone(), &pod);
         let Some(profile) = self.by_name.get(&pod.scheduler_name).copied() else {
             self.cache.set(pod, Standing::Foreign);
             return;
         };
-        if self.hold(&pod, profile) {
+        if self.hold(old, &pod, profile) {
             self.cache.set(pod, Standing::Held);
         } else {
             self.cache.set(Arc::clone(&pod), Standing::Pending);
@@ -130,11 +131,11 @@ impl Engine {
             }
             Standing::Foreign | Standing::Held => {
                 self.cache.remove(&pod.key.uid);
-                self.pod_added(now, pod);
+                self.pod_added(now, Some(old), pod);
             }
             Standing::Pending => {
                 match self.by_name.get(&pod.scheduler_name).copied() {
-                    Some(profile) if !self.hold(&pod, profile) => {
+                    Some(profile) if !self.hold(Some(old), &pod, profile) => {
                         self.cache.set(Arc::clone(&pod), Standing::Pending);
                         self.queue.update(now, old, &pod, profile, &changes::of_pod(old, &pod));
                     }
@@ -204,18 +205,25 @@ impl Engine {
         self.pod_deleted(now, &key.uid, u64::MAX);
     }
 
-    /// Reports a pod that cannot be scheduled as it is; whether it is one.
-    fn hold(&mut self, pod: &Arc<PodInfo>, profile: usize) -> bool {
-        let (reason, message) = if let Some(faults) = &pod.faults {
-            (Reason::Invalid, format!("the pod cannot be scheduled: {faults}"))
-        } else if let Some(needs) = (self.settings.admission)(pod, &self.profiles[profile]) {
-            (Reason::Unsupported, format!("the pod cannot be scheduled: it {needs}"))
-        } else {
-            return false;
-        };
-        self.observations.push(Observation::Held { reason });
+    /// Reports a pod that cannot be scheduled as it is; whether it is one. It is counted when it becomes one, and not
+    /// again with every change that leaves it so, such as that of its condition.
+    fn hold(&mut self, old: Option<&PodInfo>, pod: &Arc<PodInfo>, profile: usize) -> bool {
+        let Some((reason, message)) = self.refusal(pod, profile) else { return false };
+        let before = old.filter(|old| old.scheduler_name == pod.scheduler_name);
+        if before.and_then(|old| self.refusal(old, profile)).is_none_or(|(was, _)| was != reason) {
+            self.observations.push(Observation::Held { reason });
+        }
         self.report(pod, reason, message, None);
         true
+    }
+
+    /// Why a pod cannot be scheduled as it is, if it cannot.
+    fn refusal(&self, pod: &PodInfo, profile: usize) -> Option<(Reason, String)> {
+        if let Some(faults) = &pod.faults {
+            return Some((Reason::Invalid, format!("the pod cannot be scheduled: {faults}")));
+        }
+        let needs = (self.settings.admission)(pod, &self.profiles[profile])?;
+        Some((Reason::Unsupported, format!("the pod cannot be scheduled: it {needs}")))
     }
 
     /// Notes for which node a pod is nominated, if any; those who had to respect a nomination that is no more may try.

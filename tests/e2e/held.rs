@@ -1,0 +1,87 @@
+//! Pods that cannot be scheduled as they are: they say so, and hold up nobody.
+
+use plimsoll_testkit::{node, pod};
+use serde_json::json;
+
+use crate::rig::Rig;
+
+const INVALID: &str = "plimsoll_invalid_pods_total{reason=\"InvalidPodSpec\"}";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_field_that_cannot_be_read_is_named() {
+    let rig = Rig::start(vec![node("only").build()]).await;
+    rig.create(pod("quantity").requests(&[("cpu", "1x")]));
+    rig.create(pod("operator").affinity(json!({"nodeAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": {
+        "nodeSelectorTerms": [{"matchExpressions": [{"key": "zone", "operator": "Foo", "values": ["a"]}]}]}}})));
+    rig.create(pod("good"));
+    let message = rig.refused("quantity", "InvalidPodSpec").await;
+    assert!(message.contains("spec.containers[0].resources.requests") && message.contains("1x"), "{message}");
+    let message = rig.refused("operator", "InvalidPodSpec").await;
+    assert!(message.contains("spec.affinity.nodeAffinity") && message.contains("Foo"), "{message}");
+    rig.bound("good").await;
+    for name in ["quantity", "operator"] {
+        rig.until("its event", || !rig.events(name, "FailedScheduling").is_empty()).await;
+    }
+    // The condition comes back through the watch, which must not count as yet another invalid pod, and a label that
+    // somebody sets must not make it be said again.
+    rig.server.edit("pods", "default", "quantity", |pod| pod["metadata"]["labels"] = json!({"a": "b"})).unwrap();
+    rig.create(pod("later"));
+    rig.bound("later").await;
+    assert_eq!(rig.events("quantity", "FailedScheduling").len(), 1);
+    assert_eq!(rig.scheduler.metric(INVALID), 2.0);
+    // Mended, which the API lets nobody do with requests; but an upgrade of a cluster might.
+    rig.server
+        .edit("pods", "default", "quantity", |pod| {
+            pod["spec"]["containers"][0]["resources"]["requests"]["cpu"] = json!("1");
+        })
+        .unwrap();
+    rig.bound("quantity").await;
+    rig.server.delete("pods", "default", "operator").unwrap();
+    rig.check_books();
+    rig.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_field_of_the_wrong_type_keeps_nobody_from_being_read() {
+    // One is there before the scheduler is, so it is in the first list; one comes later, by the watch.
+    let broken = |name: &str| pod(name).set("/spec/containers", "none").build();
+    let rig = Rig::start(vec![node("only").build(), broken("listed"), pod("first").build()]).await;
+    let message = rig.refused("listed", "InvalidPodSpec").await;
+    assert!(message.starts_with("the pod cannot be scheduled: pod: invalid type: string \"none\""), "{message}");
+    rig.bound("first").await;
+    rig.create(pod("watched"));
+    rig.bound("watched").await;
+    rig.server.load(vec![broken("late"), pod("last").build()]);
+    rig.refused("late", "InvalidPodSpec").await;
+    rig.bound("last").await;
+    rig.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_node_that_cannot_be_read_takes_no_pods_and_hides_no_others() {
+    let broken = node("broken").set("/status/allocatable", "much").build();
+    let rig = Rig::start(vec![broken, node("good").build()]).await;
+    for n in 0..4 {
+        rig.create(pod(&format!("p{n}")).requests(&[("cpu", "1")]));
+    }
+    rig.all_bound().await;
+    assert!(rig.pods().iter().all(|pod| pod["spec"]["nodeName"] == "good"));
+    rig.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn rules_that_are_not_built_hold_a_pod_and_say_which() {
+    let rig = Rig::start(vec![node("only").build()]).await;
+    rig.create(pod("claim").volume(json!({"name": "data", "persistentVolumeClaim": {"claimName": "data"}})));
+    rig.create(pod("hard").label("app", "hard").spread(json!({
+        "maxSkew": 1, "topologyKey": "kubernetes.io/hostname", "whenUnsatisfiable": "DoNotSchedule",
+        "labelSelector": {"matchLabels": {"app": "hard"}}})));
+    rig.create(pod("soft").spread(json!({
+        "maxSkew": 1, "topologyKey": "kubernetes.io/hostname", "whenUnsatisfiable": "ScheduleAnyway"})));
+    let needs =
+        |what: &str| format!("the pod cannot be scheduled: it needs {what}, which this version does not support yet");
+    assert_eq!(rig.refused("claim", "Unsupported").await, needs("VolumeBinding (spec.volumes)"));
+    assert_eq!(rig.refused("hard", "Unsupported").await, needs("PodTopologySpread (spec.topologySpreadConstraints)"));
+    rig.bound("soft").await;
+    rig.end().await;
+}

@@ -1,0 +1,16 @@
+//! A whole scheduler against the stand-in API server, over real connections, in one process.
+//!
+//! Nothing here depends on how fast the machine is: waits end as soon as what is waited for is there, and only a test
+//! that fails sees their limit.
+
+#![cfg(feature = "tools")]
+#![expect(clippy::unwrap_used, clippy::panic, reason = "in a test, a failed step is a failed test")]
+
+mod decisions;
+mod events;
+mod faults;
+mod held;
+mod replicas;
+mod rig;
+mod shutdown;
+mod wire;

@@ -1,0 +1,138 @@
+//! Several replicas, of which one binds.
+
+use plimsoll_apiserver::Server;
+use plimsoll_testkit::{node, pod};
+use serde_json::Value;
+use tokio::runtime::Runtime;
+
+use crate::rig::{Replica, cluster, config, text, until_while};
+
+const ELECTION: &str = "leaderElection: {leaseDuration: 3s, renewDeadline: 2s, retryPeriod: 500ms}\n";
+const LEADING: &str = "leader_election_master_status{name=\"plimsoll\"}";
+
+/// A replica with threads and connections of its own, so that it can die like a process.
+struct Process {
+    runtime: Runtime,
+    replica: Replica,
+}
+
+impl Process {
+    fn start(url: &str) -> Self {
+        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
+        let replica = runtime.block_on(async { Replica::start(url, config(ELECTION)) });
+        Self { runtime, replica }
+    }
+
+    fn leads(&self) -> bool {
+        self.replica.metric(LEADING) > 0.0
+    }
+
+    /// How many pods it has bound.
+    fn bound(&self) -> f64 {
+        self.replica.metric("plimsoll_binding_results_total{result=\"bound\"}")
+    }
+
+    /// Ends at once: nothing is finished, nothing is released.
+    fn kill(self) {
+        self.runtime.shutdown_background();
+    }
+
+    /// Ends in good order.
+    fn stop(self) -> anyhow::Result<()> {
+        self.replica.stop();
+        self.runtime.block_on(self.replica.end())
+    }
+}
+
+struct Stage {
+    server: Server,
+    /// The test's own runtime, on which the server runs.
+    runtime: Runtime,
+}
+
+impl Stage {
+    fn start() -> Self {
+        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
+        let server = runtime.block_on(cluster());
+        server.load(vec![node("only").capacity(&[("cpu", "64"), ("pods", "110")]).build()]);
+        Self { server, runtime }
+    }
+
+    fn until(&self, what: &str, done: impl FnMut() -> bool) {
+        self.runtime.block_on(until_while(what, done, || true));
+    }
+
+    fn lease(&self) -> Value {
+        self.server.get("leases.coordination.k8s.io", "kube-system", "plimsoll").unwrap()
+    }
+
+    /// Makes ten pods and waits until they are bound.
+    fn place(&self, round: &str) {
+        for n in 0..10 {
+            self.server.create(pod(&format!("{round}{n}")).requests(&[("cpu", "1")])).unwrap();
+        }
+        let pending = || {
+            let pods = self.server.list("pods", None).unwrap();
+            pods.iter().filter(|pod| text(pod, "/spec/nodeName").is_empty()).count()
+        };
+        self.until("all pods to be bound", || pending() == 0);
+    }
+}
+
+#[test]
+fn only_the_leader_binds_and_another_takes_over_when_it_dies() {
+    let stage = Stage::start();
+    let first = Process::start(&stage.server.url());
+    stage.until("the first to lead", || first.leads());
+    let second = Process::start(&stage.server.url());
+    // The standby is warm: it has read everything, and waits.
+    stage.until("the second to have seen the node", || {
+        second.replica.metric("plimsoll_watch_events_total{kind=\"Node\",type=\"added\"}") > 0.0
+    });
+    stage.place("a");
+    // It counts a binding when it has read the answer.
+    stage.until("the first to have counted them", || first.bound() >= 10.0);
+    assert_eq!((first.bound(), second.bound()), (10.0, 0.0));
+    assert!(first.leads() && !second.leads());
+    let holder = stage.lease()["spec"]["holderIdentity"].clone();
+    first.kill();
+    // Made while nobody leads.
+    stage.place("b");
+    assert!(second.leads());
+    stage.until("the second to have counted them", || second.bound() >= 10.0);
+    let lease = stage.lease();
+    assert_ne!(lease["spec"]["holderIdentity"], holder);
+    assert_eq!(lease["spec"]["leaseTransitions"], 1);
+    second.stop().unwrap();
+    assert_eq!(text(&stage.lease(), "/spec/holderIdentity"), "", "released");
+}
+
+#[test]
+fn a_leader_that_stops_hands_over_at_once() {
+    let stage = Stage::start();
+    let first = Process::start(&stage.server.url());
+    stage.until("the first to lead", || first.leads());
+    let second = Process::start(&stage.server.url());
+    stage.place("a");
+    first.stop().unwrap();
+    stage.place("b");
+    stage.until("the second to have counted them", || second.bound() >= 10.0);
+    // The lease was given back: who takes it needs not wait for its end, and that is told by what the second wrote.
+    let (acquired, transitions) =
+        (stage.lease()["spec"]["acquireTime"].clone(), stage.lease()["spec"]["leaseTransitions"].clone());
+    assert_eq!(transitions, 1, "{acquired}");
+    second.stop().unwrap();
+}
+
+#[test]
+fn a_leader_whose_lease_is_taken_ends() {
+    let stage = Stage::start();
+    let first = Process::start(&stage.server.url());
+    stage.until("the first to lead", || first.leads());
+    let steal = |lease: &mut Value| lease["spec"]["holderIdentity"] = "thief".into();
+    stage.server.edit("leases.coordination.k8s.io", "kube-system", "plimsoll", steal).unwrap();
+    stage.until("the first to end", || first.replica.is_finished());
+    let error = first.runtime.block_on(first.replica.end()).unwrap_err();
+    assert!(error.to_string().contains("lost the lease kube-system/plimsoll"), "{error:#}");
+    assert_eq!(text(&stage.lease(), "/spec/holderIdentity"), "thief");
+}

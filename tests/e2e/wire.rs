@@ -1,0 +1,85 @@
+//! What goes over the wire: no verb that is not granted, no more calls than are allowed.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use plimsoll_apiserver::{Fault, Rule};
+use plimsoll_testkit::{node, pod};
+
+use crate::rig::{Rig, config, single};
+
+/// Verb, group, resource with subresource.
+type Permission = (String, String, String);
+
+/// What the chart is expected to grant: the table that its own tests compare its roles with.
+fn granted() -> BTreeSet<Permission> {
+    let table = include_str!("../chart/test_rbac.py");
+    let (table, _) = table.split_once("\ndef ").unwrap();
+    let mut granted = BTreeSet::new();
+    for line in table.lines().filter(|line| line.starts_with("    (\"")) {
+        let (key, verbs) = line.split_once("): {").unwrap();
+        let quoted = |text: &str| text.split('"').skip(1).step_by(2).map(str::to_owned).collect::<Vec<_>>();
+        let key = quoted(key);
+        granted.extend(quoted(verbs).into_iter().map(|verb| (verb, key[0].clone(), key[1].clone())));
+    }
+    granted
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn only_what_the_chart_grants_is_asked_for() {
+    let rig = Rig::start_with(vec![node("only").build()], config("")).await;
+    // A lost answer, so that the pod is read; a failure twice, so that a series is written; an invalid pod.
+    rig.server.faults().add(Rule::new(Fault::DropAfter).resource("pods/binding").times(1));
+    rig.create(pod("good").requests(&[("cpu", "3")]));
+    rig.bound("good").await;
+    rig.create(pod("invalid").requests(&[("cpu", "1x")]));
+    rig.refused("invalid", "InvalidPodSpec").await;
+    rig.create(pod("large").requests(&[("cpu", "3")]));
+    rig.refused("large", "Unschedulable").await;
+    rig.server.cut_watches("pods", true).unwrap();
+    rig.server.compact("pods").unwrap();
+    let Rig { server, scheduler } = rig;
+    scheduler.stop();
+    scheduler.end().await.unwrap();
+    let used: BTreeSet<Permission> = server
+        .call_counts()
+        .into_iter()
+        .map(|call| {
+            let slash = if call.subresource.is_empty() { "" } else { "/" };
+            (call.verb.to_owned(), call.group, format!("{}{slash}{}", call.resource, call.subresource))
+        })
+        .collect();
+    let granted = granted();
+    assert_eq!(granted.len(), 14, "the table was read: {granted:?}");
+    let missing: Vec<_> = used.difference(&granted).collect();
+    assert!(missing.is_empty(), "used and not granted: {missing:?}");
+    for (verb, group, resource) in [
+        ("get", "", "pods"),
+        ("create", "", "pods/binding"),
+        ("patch", "", "pods/status"),
+        ("create", "events.k8s.io", "events"),
+        ("update", "coordination.k8s.io", "leases"),
+    ] {
+        let permission = (verb.to_owned(), group.to_owned(), resource.to_owned());
+        assert!(used.contains(&permission), "the run did not come to {permission:?}");
+    }
+    server.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_limit_on_calls_is_kept() {
+    let limit = single("clientConnection: {qps: 20, burst: 1}\n");
+    let rig = Rig::start_with(vec![node("only").build()], limit).await;
+    for n in 0..21 {
+        rig.create(pod(&format!("p{n}")));
+    }
+    rig.all_bound().await;
+    let mut times: Vec<_> =
+        rig.server.calls().into_iter().filter(|c| c.subresource == "binding").map(|c| c.time).collect();
+    times.sort();
+    let took = times[times.len() - 1].duration_since(times[0]).unwrap();
+    assert_eq!(times.len(), 21);
+    // Twenty intervals of 50 ms; the first call may have been slow to arrive.
+    assert!(took >= Duration::from_millis(800), "{took:?}");
+    rig.end().await;
+}
