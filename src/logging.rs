@@ -86,13 +86,11 @@ impl LogLevel {
             Self::Verbosity(_) => "debug,plimsoll=trace".to_owned(),
             Self::Filter(filter) => filter.split(',').map(str::trim).collect::<Vec<_>>().join(","),
         };
-        // At lower levels kube writes whole objects into the log when it cannot decode them, Secrets too. Whoever wants
-        // that has to name it.
-        if directives.contains("kube_client") {
-            directives.to_owned()
-        } else {
-            format!("{directives},kube_client=error")
-        }
+        // At lower levels kube's client writes whole objects into the log when it cannot decode them, Secrets too, and
+        // its watcher repeats every retry of what is said once here. Whoever wants that has to name it.
+        ["kube_client", "kube_runtime"]
+            .into_iter()
+            .fold(directives, |all, library| if all.contains(library) { all } else { format!("{all},{library}=error") })
     }
 
     fn filter(&self) -> Result<EnvFilter, LogError> {

@@ -136,7 +136,7 @@ impl Reflectors {
                     sink.list_begins();
                 }
                 Ok(watcher::Event::InitApply(object)) => {
-                    metrics.events.at(WatchEventType::Added).inc();
+                    metrics.events.at(WatchEventType::Listed).inc();
                     batch.extend(sink.apply(object));
                     if batch.len() >= BATCH {
                         self.inbox.events(std::mem::take(&mut batch));
@@ -146,9 +146,10 @@ impl Reflectors {
                     batch.push(sink.list_ends());
                     self.inbox.events(std::mem::take(&mut batch));
                     self.inbox.synced(list, synced.clone());
+                    self.permission(name).set(0);
                 }
                 Ok(watcher::Event::Apply(object)) => {
-                    metrics.events.at(WatchEventType::Modified).inc();
+                    metrics.events.at(WatchEventType::Applied).inc();
                     sink.apply(object).into_iter().for_each(|event| self.inbox.event(event));
                 }
                 Ok(watcher::Event::Delete(object)) => {
@@ -168,16 +169,21 @@ impl Reflectors {
         Ended::Stopped
     }
 
+    /// Shows whether a kind may be listed.
+    fn permission(&self, name: &str) -> prometheus::IntGauge {
+        self.metrics.plimsoll.missing_permission("list", resource(name))
+    }
+
     /// The watch failed; the watcher begins again by itself, after a while.
     fn trouble(&self, name: &str, error: &watcher::Error, synced: &Check, metrics: &WatchMetrics) {
         let (reason, text) = (restart_reason(error), describe(error));
         metrics.restarts.at(reason).inc();
-        synced.fail_unless_passing(format!("listing {name}s: {text}; retrying"));
+        synced.fail_unless_passing(format!("listing {}: {text}; retrying", resource(name)));
         if reason == RestartReason::Forbidden {
-            let resource = format!("{}s", name.to_lowercase());
-            let gauge = self.metrics.plimsoll.missing_permission("list", &resource);
+            let gauge = self.permission(name);
             // Said once, when it begins; the metric tells that it still is so.
             if gauge.get() == 0 {
+                let resource = resource(name);
                 tracing::error!(kind = name, error = %text, "listing or watching is not permitted: the role lacks verbs list and watch on {resource}");
             }
             gauge.set(1);
@@ -186,6 +192,15 @@ impl Reflectors {
         } else {
             tracing::warn!(kind = name, error = %text, "watching failed; retrying");
         }
+    }
+}
+
+/// The resource of a kind, as permissions name it; further kinds go by it already.
+fn resource(kind: &str) -> &str {
+    match kind {
+        "Pod" => "pods",
+        "Node" => "nodes",
+        plural => plural,
     }
 }
 

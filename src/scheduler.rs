@@ -339,7 +339,7 @@ fn elect(
     let name = format!("{}/{}", lease.namespace, lease.name);
     let elector = Elector::new(scheduler.clients.lease.clone(), lease)?.with_metrics(Arc::clone(&scheduler.metrics));
     let (fence, mut state) = (elector.fence(), elector.subscribe());
-    let inbox = inbox.clone();
+    let (inbox, ending) = (inbox.clone(), stop.clone());
     tokio::spawn(async move {
         let mut said = None;
         loop {
@@ -347,7 +347,12 @@ fn elect(
             let leading = matches!(now, Leadership::Leading { .. });
             if said.as_ref().map(std::mem::discriminant) != Some(std::mem::discriminant(&now)) {
                 match &now {
-                    Leadership::Standby { holder } => tracing::info!(lease = %name, ?holder, "standing by"),
+                    // It gives the lease away because it ends; that is no standing by.
+                    Leadership::Standby { .. } if ending.is_cancelled() => {}
+                    Leadership::Standby { holder } => {
+                        let holder = holder.as_deref().unwrap_or("nobody");
+                        tracing::info!(lease = %name, holder, "standing by");
+                    }
                     Leadership::Leading { transitions, .. } => tracing::info!(lease = %name, transitions, "leading"),
                     Leadership::Lost => tracing::error!(lease = %name, "lost the lease"),
                 }

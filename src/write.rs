@@ -180,7 +180,7 @@ impl Writer {
 
     fn record(&mut self, event: PodEvent) {
         if event.warning && event.reason == "FailedScheduling" {
-            tracing::info!(pod = %event.pod.key, uid = %event.pod.key.uid, reason = %event.note, "pod is not scheduled");
+            tracing::info!(pod = %event.pod.key, uid = %event.pod.key.uid, "pod is not scheduled: {}", event.note);
         }
         self.events.record(event, self.lanes.settings.clock.now());
     }

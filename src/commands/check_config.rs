@@ -38,7 +38,11 @@ pub fn run(args: &Args, defaults: &Defaults, supported: &dyn Fn(&str) -> bool) -
     let (mut out, mut err) = (io::stdout().lock(), io::stderr().lock());
     let mut check = Check { defaults, supported, input: io::stdin().lock(), out: &mut out, err: &mut err };
     check.all(args).unwrap_or_else(|error| {
-        // The reader of the output may be gone, and then there is nobody to tell.
+        // Whoever was reading has seen enough.
+        if error.kind() == io::ErrorKind::BrokenPipe {
+            return 0;
+        }
+        // Standard error may be gone, too, and then there is nobody to tell.
         let _ = writeln!(err, "writing the result: {error}");
         1
     })
@@ -105,13 +109,14 @@ fn yaml(value: &serde_json::Value) -> io::Result<String> {
 struct Report<'a> {
     file: &'a str,
     config: &'a Config,
+    supported: &'a dyn Fn(&str) -> bool,
     unsupported: Vec<ConfigError>,
     refusals: Vec<ConfigError>,
 }
 
 impl<'a> Report<'a> {
-    fn new(file: &'a str, config: &'a Config, supported: &dyn Fn(&str) -> bool) -> Self {
-        Self { file, config, unsupported: config.unsupported(supported), refusals: config.refusals() }
+    fn new(file: &'a str, config: &'a Config, supported: &'a dyn Fn(&str) -> bool) -> Self {
+        Self { file, config, supported, unsupported: config.unsupported(supported), refusals: config.refusals() }
     }
 
     fn value(&self) -> serde_json::Value {
@@ -128,7 +133,15 @@ impl<'a> Report<'a> {
         writeln!(out, "{}: valid", self.file)?;
         self.settings(out)?;
         for profile in &config.profiles {
-            write_profile(profile, out)?;
+            write_profile(profile, self.supported, out)?;
+        }
+        let points =
+            || config.profiles.iter().flat_map(|p| Point::ALL.into_iter().flat_map(|point| p.plugins.at(point)));
+        if points().any(|plugin| !(self.supported)(&plugin.name)) {
+            writeln!(
+                out,
+                "\nPlugins in parentheses are not built yet; pods with rules that need them stay pending and say so."
+            )?;
         }
         write_list(out, "Warnings", &config.warnings)?;
         write_list(out, "Not supported yet (run refuses this)", &self.unsupported)?;
@@ -153,7 +166,7 @@ impl<'a> Report<'a> {
             0 => "all".to_owned(),
             percentage => format!("{percentage}%"),
         };
-        let adaptive = || "adaptive".to_owned();
+        let unlimited = || "not limited".to_owned();
         let tie_break = match (config.plimsoll.tie_break, config.plimsoll.seed) {
             (crate::config::TieBreak::Name, _) => "by name".to_owned(),
             (crate::config::TieBreak::Random, None) => "random".to_owned(),
@@ -165,11 +178,10 @@ impl<'a> Report<'a> {
             ("leader election", elected),
             (
                 "API requests",
-                format!(
-                    "{} a second, burst {}",
-                    qps.map_or_else(adaptive, |qps| qps.to_string()),
-                    burst.map_or_else(adaptive, |burst| burst.to_string())
-                ),
+                qps.map_or_else(unlimited, |qps| {
+                    let burst = burst.map_or_else(|| "100".to_owned(), |burst| burst.to_string());
+                    format!("{qps} a second, burst {burst}")
+                }),
             ),
             ("kubeconfig", client.kubeconfig.clone().unwrap_or_else(|| "in-cluster".to_owned())),
             ("nodes to score", looked_at),
@@ -185,7 +197,8 @@ impl<'a> Report<'a> {
     }
 }
 
-fn write_profile(profile: &ProfileConfig, out: &mut impl Write) -> io::Result<()> {
+/// Plugins that are enabled but not built are in parentheses.
+fn write_profile(profile: &ProfileConfig, supported: &dyn Fn(&str) -> bool, out: &mut impl Write) -> io::Result<()> {
     writeln!(out, "\nProfile {}", profile.scheduler_name)?;
     if let Some(percentage) = profile.percentage_of_nodes_to_score {
         writeln!(out, "  {:<18} {percentage}%", "nodes to score")?;
@@ -197,9 +210,10 @@ fn write_profile(profile: &ProfileConfig, out: &mut impl Write) -> io::Result<()
         }
         let names: Vec<String> = plugins
             .iter()
-            .map(|plugin| match is_weighted(point) {
-                true => format!("{}={}", plugin.name, plugin.weight),
-                false => plugin.name.clone(),
+            .map(|plugin| {
+                let weight = if is_weighted(point) { format!("={}", plugin.weight) } else { String::new() };
+                let (before, after) = if supported(&plugin.name) { ("", "") } else { ("(", ")") };
+                format!("{before}{}{weight}{after}", plugin.name)
             })
             .collect();
         writeln!(out, "  {:<18} {}", point.as_config_key(), names.join(" "))?;
@@ -246,9 +260,9 @@ mod tests {
         for line in [
             "-: valid",
             "  leader election  <own namespace>/plimsoll (lease 15s, renew within 10s, retry every 2s)",
-            "  API requests     adaptive a second, burst adaptive",
+            "  API requests     not limited",
             "Profile plimsoll",
-            "  filter             NodeResourcesFit VolumeZone",
+            "  filter             NodeResourcesFit (VolumeZone)",
             "  score              NodeResourcesFit=5",
             "Not supported yet (run refuses this)",
         ] {

@@ -68,10 +68,10 @@ const HOMES: &[(&str, &str)] = &[
 const GONE: &[(&str, &str)] = &[
     ("algorithmSource", "it was removed with policy files: use profiles"),
     ("disablePreemption", "it was removed: disable the plugin DefaultPreemption"),
-    ("healthzBindAddress", "it was removed: use --bind-address and --secure-port"),
+    ("healthzBindAddress", "it was removed: use the flag --http-address"),
     ("lockObjectName", "it was renamed: use resourceName"),
     ("lockObjectNamespace", "it was renamed: use resourceNamespace"),
-    ("metricsBindAddress", "it was removed: use --bind-address and --secure-port"),
+    ("metricsBindAddress", "it was removed: use the flag --http-address"),
     ("unreserve", "it was removed: a plugin's unreserve belongs to reserve"),
 ];
 

@@ -95,25 +95,19 @@ labels! {
 
     /// What the check at commit found.
     pub RecheckResult {
-        /// Nothing that was read has changed: there was nothing to check.
-        Unchanged = "unchanged",
         /// Something changed and the pod still fits.
         Passed = "passed",
         /// The pod no longer fits there.
         Failed = "failed",
     }
 
-    /// A watch event's type.
-    pub WatchEventType { Added = "added", Modified = "modified", Deleted = "deleted", Bookmark = "bookmark", Error = "error", }
+    /// How an object came: in a list, or by a watch as new or changed, or as gone.
+    pub WatchEventType { Listed = "listed", Applied = "applied", Deleted = "deleted", }
 
     /// Why a watch was begun again.
     pub RestartReason {
-        /// The server ended it in good order.
-        Closed = "closed",
         /// The resource version is too old: everything is listed again.
         Expired = "expired",
-        /// Nothing came for too long.
-        Silent = "silent",
         /// Not allowed.
         Forbidden = "forbidden",
         Error = "error",

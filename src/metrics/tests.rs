@@ -40,7 +40,7 @@ fn touched() -> Metrics {
     p.invalid_pods("quantity").inc();
     p.missing_permission("list", "pods").set(1);
     let watch = p.watch("Pod");
-    watch.events.at(WatchEventType::Bookmark).inc();
+    watch.events.at(WatchEventType::Applied).inc();
     watch.restarts.at(RestartReason::Expired).inc();
     let client = metrics.rest_client("api:6443");
     client.observe(&Method::POST, Some(StatusCode::CREATED), Duration::from_millis(3));

@@ -70,7 +70,7 @@ impl Lanes {
                 node = %request.node,
                 score = request.score,
                 attempts = request.attempts,
-                ms = took.as_secs_f64() * 1e3,
+                ms = (took.as_secs_f64() * 1e5).round() / 1e2,
                 "pod is bound"
             );
         }

@@ -360,6 +360,7 @@ impl Queue {
         }
         let place = *place;
         let info = self.take(slot, place);
+        tracing::debug!(pod = %info.pod.key, %event, "the pod is tried again");
         self.requeue(now, info, deserved, QueueReason::Event(event.clone()));
         true
     }

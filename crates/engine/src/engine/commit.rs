@@ -56,6 +56,7 @@ impl Engine {
             let view = self.cache.table().view();
             self.worker.decide(&self.profiles[info.profile], view, &Overlay::default(), &pod, ticket.seq)
         };
+        tracing::debug!(pod = %pod.key, stands, ?outcome, "decided");
         match outcome {
             Outcome::Node { node, score, .. } => self.assume(now, ticket.popped, info, node, score),
             Outcome::Unfit(diagnosis) => self.fail(now, ticket.popped, info, Failure::Unfit(diagnosis)),
