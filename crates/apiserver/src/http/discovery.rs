@@ -40,6 +40,8 @@ pub(super) fn answer(web: &Web, head: &Parts, path: &str) -> Result<Response<Bod
         ["apis", group, version] => resource_list(kinds, group, version)?,
         ["version"] => version(web.cluster.options.minor),
         ["healthz" | "livez" | "readyz"] => return Ok(Response::new(Body::full("ok"))),
+        ["openapi", "v2"] if wants_openapi_protobuf(head) => return Ok(no_schemas()),
+        ["openapi", "v2"] => json!({"swagger": "2.0", "info": {"title": "Kubernetes", "version": "v1"}, "paths": {}}),
         ["openapi", "v3"] => openapi_index(kinds),
         ["openapi", "v3", "api", version] => openapi(kinds, "", version)?,
         ["openapi", "v3", "apis", group, version] => openapi(kinds, group, version)?,
@@ -187,6 +189,25 @@ fn discovered(kind: &Kind) -> Value {
         "scope": if kind.namespaced { "Namespaced" } else { "Cluster" }, "verbs": VERBS,
         "shortNames": kind.short_names, "categories": categories(kind), "subresources": subresources,
     })
+}
+
+/// How the form in protobuf is asked for, and how it is called in the answer, where `@` is not allowed.
+const OPENAPI_PROTOBUF: [&str; 2] = [
+    "application/com.github.proto-openapi.spec.v2@v1.0+protobuf",
+    "application/com.github.proto-openapi.spec.v2.v1.0+protobuf",
+];
+
+fn wants_openapi_protobuf(head: &Parts) -> bool {
+    let accept = head.headers.get(header::ACCEPT).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    OPENAPI_PROTOBUF.iter().any(|name| accept.contains(name))
+}
+
+/// kubectl checks the items of a `kind: List` itself, by the schemas of the older form of OpenAPI, and lets pass what
+/// has none. A message of protobuf without any field is no byte.
+fn no_schemas() -> Response<Body> {
+    let mut response = Response::new(Body::full(""));
+    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(OPENAPI_PROTOBUF[1]));
+    response
 }
 
 fn openapi_index(kinds: &Kinds) -> Value {

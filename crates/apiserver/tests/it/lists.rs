@@ -24,6 +24,7 @@ async fn discovery_names_what_is_served() {
     let openapi = client.get("/openapi/v3/api/v1").await.body;
     let patch = &openapi["paths"]["/api/v1/namespaces/{namespace}/pods/{name}"]["patch"];
     assert!(patch["parameters"].as_array().unwrap().iter().any(|p| p["name"] == "fieldValidation"));
+    assert_eq!(client.get("/openapi/v2").await.body["swagger"], "2.0");
     assert_eq!(client.get("/readyz").await.body, "ok");
 }
 

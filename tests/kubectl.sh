@@ -1,0 +1,192 @@
+#!/usr/bin/env bash
+# kubectl against the stand-in API server and the scheduler, as two processes of the program. Left out where kubectl is
+# not installed. The user's own kubeconfig is never looked at.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+if ! command -v kubectl >/dev/null; then
+    echo "kubectl: left out: kubectl is not installed"
+    exit 0
+fi
+
+cargo build --locked --quiet
+program=${CARGO_TARGET_DIR:-target}/debug/plimsoll
+work=$(mktemp -d)
+started=()
+
+end() {
+    for process in "${started[@]}"; do
+        kill "$process" 2>/dev/null || true
+        wait "$process" 2>/dev/null || true
+    done
+    rm -rf "$work"
+}
+trap end EXIT
+
+passed=0
+
+# check WHAT COMMAND...: the command succeeds. Each check builds on those before it, so the first that fails is the last.
+check() {
+    local what=$1
+    shift
+    if "$@" >"$work/out" 2>&1; then
+        passed=$((passed + 1))
+        return
+    fi
+    echo "FAILED: $what"
+    tail -30 "$work/out" | sed 's/^/    /'
+    echo "--- the scheduler's log:"
+    tail -10 "$work/scheduler.log"
+    echo "kubectl: $passed passed, 1 failed"
+    exit 1
+}
+
+# eventually COMMAND...: the command succeeds within a minute.
+eventually() {
+    for _ in $(seq 300); do
+        if "$@"; then return 0; fi
+        sleep 0.2
+    done
+    return 1
+}
+
+# shows PATTERN ARGUMENTS...: within a minute kubectl prints a line that matches.
+shows() {
+    local pattern=$1
+    shift
+    if eventually prints "$pattern" "$@"; then return 0; fi
+    echo "no line matches: $pattern"
+    k "$@"
+    return 1
+}
+
+prints() {
+    local pattern=$1
+    shift
+    # Not one pipeline: kubectl may say it and fail.
+    local out
+    out=$(k "$@" 2>&1) || true
+    grep -Eq -- "$pattern" <<<"$out"
+}
+
+# counts NUMBER PATTERN ARGUMENTS...: within a minute that many lines match.
+counts() {
+    local number=$1 pattern=$2
+    shift 2
+    if eventually prints_times "$number" "$pattern" "$@"; then return 0; fi
+    echo "not $number lines match: $pattern"
+    k "$@"
+    return 1
+}
+
+prints_times() {
+    local number=$1 pattern=$2
+    shift 2
+    local out
+    out=$(k "$@" 2>&1) || true
+    [ "$(grep -cE -- "$pattern" <<<"$out")" = "$number" ]
+}
+
+# Its cache of discovery would otherwise be the user's.
+k() {
+    env -u KUBECONFIG HOME="$work" kubectl --kubeconfig "$work/kubeconfig" --cache-dir "$work/cache" "$@"
+}
+
+said() {
+    grep -q -- "$1" "$2"
+}
+
+"$program" apiserver --listen 127.0.0.1:0 --cron-speedup 60 --job-seconds 1 --write-kubeconfig "$work/kubeconfig" \
+    >"$work/apiserver.log" 2>&1 &
+started+=($!)
+if ! eventually said "serving Kubernetes" "$work/apiserver.log"; then
+    cat "$work/apiserver.log"
+    exit 1
+fi
+"$program" run --kubeconfig "$work/kubeconfig" --http-address 127.0.0.1:0 >"$work/scheduler.log" 2>&1 &
+started+=($!)
+if ! eventually said "leading" "$work/scheduler.log"; then
+    cat "$work/scheduler.log"
+    exit 1
+fi
+
+cat >"$work/nodes.yaml" <<'END'
+apiVersion: v1
+kind: List
+items:
+  - apiVersion: v1
+    kind: Node
+    metadata: {name: node-a, labels: {kubernetes.io/hostname: node-a}}
+    status: &room
+      capacity: {cpu: "4", memory: 8Gi, pods: "20"}
+      allocatable: {cpu: "4", memory: 8Gi, pods: "20"}
+      conditions: [{type: Ready, status: "True", reason: KubeletReady}]
+  - apiVersion: v1
+    kind: Node
+    metadata: {name: node-b, labels: {kubernetes.io/hostname: node-b}}
+    status: *room
+END
+cat >"$work/workloads.yaml" <<'END'
+apiVersion: apps/v1
+kind: Deployment
+metadata: {name: web}
+spec:
+  replicas: 3
+  selector: {matchLabels: {app: web}}
+  template:
+    metadata: {labels: {app: web}}
+    spec:
+      schedulerName: plimsoll
+      containers:
+        - {name: web, image: registry.k8s.io/pause:3.10, resources: {requests: {cpu: 500m, memory: 64Mi}}}
+---
+apiVersion: batch/v1
+kind: CronJob
+metadata: {name: tick}
+spec:
+  schedule: "* * * * *"
+  jobTemplate:
+    spec:
+      template:
+        spec:
+          schedulerName: plimsoll
+          restartPolicy: Never
+          containers:
+            - {name: tick, image: registry.k8s.io/pause:3.10, resources: {requests: {cpu: 100m}}}
+END
+cat >"$work/large.yaml" <<'END'
+apiVersion: v1
+kind: Pod
+metadata: {name: large}
+spec:
+  schedulerName: plimsoll
+  containers:
+    - {name: main, image: registry.k8s.io/pause:3.10, resources: {requests: {cpu: "100"}}}
+END
+
+check "apply nodes" k apply -f "$work/nodes.yaml"
+check "nodes are listed" counts 2 "^node-[ab] +Ready" get nodes
+check "apply a Deployment and a CronJob" k apply -f "$work/workloads.yaml"
+check "apply again changes nothing" shows "deployment.apps/web unchanged" apply -f "$work/workloads.yaml"
+check "the Deployment's pods run on the nodes" counts 3 "^web-.* Running .* node-[ab] " get pods -o wide
+check "the Deployment is rolled out" k rollout status deployment/web --timeout=60s
+check "the CronJob's pods run and complete" shows "^tick-.* Completed" get pods
+check "a pod's description tells who placed it" \
+    shows "Normal +Scheduled .* plimsoll +Successfully assigned default/web-[^ ]* to node-[ab]" describe pods -l app=web
+check "apply a pod that fits nowhere" k apply -f "$work/large.yaml"
+check "it is pending" shows "^large +0/1 +Pending" get pods
+check "its description tells why" \
+    shows "Warning +FailedScheduling .* plimsoll +0/2 nodes are available: 2 Insufficient cpu\." describe pod large
+check "its events tell why" shows "FailedScheduling" events --for pod/large
+check "the lease has a holder" shows "^plimsoll +[^ ]+_" get leases -A --no-headers -o custom-columns=N:.metadata.name,H:.spec.holderIdentity
+check "scale" k scale deployment/web --replicas=5
+check "five pods run" counts 5 "^web-.* Running" get pods
+check "cordon" k cordon node-a
+check "scale on" k scale deployment/web --replicas=6
+check "six pods run" counts 6 "^web-.* Running" get pods
+check "delete a pod" k delete pod large --wait=true --timeout=60s
+check "it is gone" shows "\"large\" not found" get pod large
+check "delete the workloads" k delete -f "$work/workloads.yaml" --timeout=60s
+check "their pods are gone" shows "No resources found" get pods
+
+echo "kubectl: $passed passed, 0 failed"

@@ -1,0 +1,470 @@
+//! The program itself, as a process: arguments, exit codes, signals, and what it serves.
+
+#![cfg(feature = "tools")]
+#![expect(clippy::unwrap_used, reason = "in a test, a failed step is a failed test")]
+
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use plimsoll_apiserver::{Options, Server};
+use plimsoll_testkit::{node, pod};
+use serde_json::Value;
+
+/// How long anything is waited for. Only a test that fails waits that long.
+const PATIENCE: Duration = Duration::from_secs(60);
+const HEAD: &str = "apiVersion: kubescheduler.config.k8s.io/v1\nkind: KubeSchedulerConfiguration\n";
+
+/// The program, as if outside any cluster.
+fn program() -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_plimsoll"));
+    for name in ["KUBERNETES_SERVICE_HOST", "KUBERNETES_SERVICE_PORT", "KUBECONFIG", "RUST_LOG"] {
+        command.env_remove(name);
+    }
+    command
+}
+
+/// Exit code, standard output and standard error of a run that ends by itself.
+fn run(arguments: &[&str]) -> (i32, String, String) {
+    ended(program().args(arguments).output().unwrap())
+}
+
+fn ended(output: Output) -> (i32, String, String) {
+    let text = |bytes| String::from_utf8(bytes).unwrap();
+    (output.status.code().unwrap(), text(output.stdout), text(output.stderr))
+}
+
+/// A folder for the files of one test.
+struct Files(tempfile::TempDir);
+
+impl Files {
+    fn new() -> Self {
+        Self(tempfile::tempdir().unwrap())
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.0.path().join(name)
+    }
+
+    /// Writes a file and gives its path as an argument.
+    fn write(&self, name: &str, text: &str) -> String {
+        std::fs::write(self.path(name), text).unwrap();
+        self.path(name).display().to_string()
+    }
+}
+
+/// A process of the program that goes on until it is ended; at the latest when this is dropped.
+struct Process {
+    child: Child,
+    lines: Arc<Mutex<Vec<String>>>,
+}
+
+impl Process {
+    fn start(command: &mut Command) -> Self {
+        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        let lines = Arc::new(Mutex::new(Vec::new()));
+        let (out, err) = (child.stdout.take().unwrap(), child.stderr.take().unwrap());
+        collect(out, Arc::clone(&lines));
+        collect(err, Arc::clone(&lines));
+        Self { child, lines }
+    }
+
+    /// Runs the scheduler with these arguments, with its admin server on a free port.
+    fn scheduler(arguments: &[&str]) -> (Self, SocketAddr) {
+        let always = ["run", "--http-address", "127.0.0.1:0"];
+        let process = Self::start(program().args(always).args(arguments));
+        let line = process.line("serving health and metrics");
+        let address = line.split("127.0.0.1:").nth(1).unwrap();
+        let port: String = address.chars().take_while(char::is_ascii_digit).collect();
+        (process, SocketAddr::from(([127, 0, 0, 1], port.parse().unwrap())))
+    }
+
+    fn lines(&self) -> Vec<String> {
+        self.lines.lock().unwrap().clone()
+    }
+
+    /// Waits for a line with this text.
+    fn line(&self, text: &str) -> String {
+        let find = || self.lines().into_iter().find(|line| line.contains(text));
+        until(&format!("the line {text:?} in {:#?}", self.lines()), || find().is_some());
+        find().unwrap()
+    }
+
+    fn signal(&self, name: &str) {
+        let sent = Command::new("kill").args(["-s", name, &self.child.id().to_string()]).status().unwrap();
+        assert!(sent.success());
+    }
+
+    /// Waits for the end; gives the exit code.
+    fn end(&mut self) -> i32 {
+        let mut code = None;
+        until("the process to end", || {
+            code = self.child.try_wait().unwrap();
+            code.is_some()
+        });
+        code.unwrap().code().unwrap()
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        // Fails only when it has ended already.
+        drop(self.child.kill());
+        drop(self.child.wait());
+    }
+}
+
+fn collect(stream: impl std::io::Read + Send + 'static, lines: Arc<Mutex<Vec<String>>>) {
+    std::thread::spawn(move || {
+        BufReader::new(stream).lines().map_while(Result::ok).for_each(|line| lines.lock().unwrap().push(line));
+    });
+}
+
+fn until(what: &str, mut done: impl FnMut() -> bool) {
+    let begun = Instant::now();
+    while !done() {
+        assert!(begun.elapsed() < PATIENCE, "waited {PATIENCE:?} for {what}");
+        std::thread::sleep(Duration::from_millis(10));
+    }
+}
+
+/// Status and body of what is served there.
+fn get(address: SocketAddr, path: &str) -> (u16, String) {
+    let mut stream = TcpStream::connect(address).unwrap();
+    write!(stream, "GET {path} HTTP/1.1\r\nHost: admin\r\nConnection: close\r\n\r\n").unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+    (head.split(' ').nth(1).unwrap().parse().unwrap(), body.to_owned())
+}
+
+/// The stand-in, on threads of its own so that tests can wait without it.
+struct Api {
+    server: Server,
+    _runtime: tokio::runtime::Runtime,
+}
+
+impl Api {
+    fn start(listen: SocketAddr) -> Self {
+        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+        let server = runtime.block_on(Server::start(Options { listen, ..Options::default() })).unwrap();
+        server.load(vec![node("only").build()]);
+        Self { server, _runtime: runtime }
+    }
+
+    fn any() -> Self {
+        Self::start(([127, 0, 0, 1], 0).into())
+    }
+
+    fn node_of(&self, pod: &str) -> String {
+        let pod = self.server.get("pods", "default", pod).unwrap();
+        pod.pointer("/spec/nodeName").and_then(Value::as_str).unwrap_or_default().to_owned()
+    }
+
+    fn until_bound(&self, pod: &str) {
+        until(&format!("{pod} to be bound"), || self.node_of(pod) == "only");
+    }
+}
+
+/// A kubeconfig for a server at that address.
+fn kubeconfig(address: SocketAddr) -> String {
+    format!(
+        "apiVersion: v1\nkind: Config\ncurrent-context: c\ncontexts:\n- name: c\n  context: {{cluster: c, user: c}}\n\
+         clusters:\n- name: c\n  cluster: {{server: \"http://{address}\"}}\nusers:\n- name: c\n  user: {{}}\n"
+    )
+}
+
+/// An address of this machine where nobody listens, below the ports that the system gives out by itself.
+fn free_address() -> SocketAddr {
+    let first = 20_000 + u16::try_from(std::process::id() % 10_000).unwrap();
+    let address = |port: u16| SocketAddr::from(([127, 0, 0, 1], port));
+    (first..first + 1_000).map(address).find(|address| TcpListener::bind(address).is_ok()).unwrap()
+}
+
+#[test]
+fn version_and_help_go_to_standard_output() {
+    let (code, out, err) = run(&["--version"]);
+    assert_eq!((code, out.as_str(), err.as_str()), (0, concat!("plimsoll ", env!("CARGO_PKG_VERSION"), "\n"), ""));
+    let (code, out, _) = run(&["--help"]);
+    assert_eq!(code, 0);
+    for word in ["run", "demo", "apiserver", "check-config", "completion", "--kubeconfig", "--leader-elect"] {
+        assert!(out.contains(word), "{word} is not in\n{out}");
+    }
+}
+
+#[test]
+fn wrong_usage_is_told_apart_from_failure() {
+    for arguments in [
+        &["run", "--nope"][..],
+        &["nope"],
+        &["run", "--leader-elect-lease-duration", "soon"],
+        &["run", "-v", "loud"],
+        &["check-config"],
+    ] {
+        let (code, out, err) = run(arguments);
+        assert_eq!((code, out.as_str()), (2, ""), "{arguments:?}: {err}");
+        assert!(err.starts_with("error: "), "{err}");
+    }
+    for (arguments, what) in [
+        (["run", "--logging-format", "xml"], "\"xml\""),
+        (["run", "--log-level", "loud"], "\"loud\""),
+        (["run", "--http-address", "here"], "--http-address \"here\""),
+    ] {
+        let files = Files::new();
+        let kubeconfig = files.write("kubeconfig", &kubeconfig(free_address()));
+        let (code, _, err) = ended(program().args(arguments).args(["--kubeconfig", &kubeconfig]).output().unwrap());
+        assert_eq!(code, 2, "{err}");
+        assert!(err.contains(what), "{err}");
+    }
+}
+
+#[test]
+fn without_a_cluster_it_ends_at_once_and_names_the_flag() {
+    let files = Files::new();
+    let api = Api::any();
+    // A cluster that somebody happens to work with is not taken by accident.
+    let theirs = files.write("theirs", &api.server.kubeconfig());
+    std::fs::create_dir(files.path(".kube")).unwrap();
+    std::fs::copy(&theirs, files.path(".kube/config")).unwrap();
+    for arguments in [&["run"][..], &[]] {
+        let output = program().args(arguments).env("KUBECONFIG", &theirs).env("HOME", files.path("")).output().unwrap();
+        let (code, out, err) = ended(output);
+        assert_eq!((code, out.as_str()), (2, ""), "{err}");
+        assert!(err.contains("error: no cluster to connect to: name a file with --kubeconfig"), "{err}");
+    }
+    assert!(api.server.call_counts().is_empty());
+}
+
+#[test]
+fn a_kubeconfig_that_cannot_be_used_is_named() {
+    let files = Files::new();
+    let folder = files.path("").display().to_string();
+    let rows = [
+        (files.path("none").display().to_string(), "reading kubeconfig"),
+        (folder, "is a directory"),
+        (files.write("garbage", "{{{\n"), "not valid YAML"),
+        (files.write("empty", ""), "current-context is not set"),
+        (files.write("loose", "apiVersion: v1\nkind: Config\ncurrent-context: a\n"), "contexts has no such entry"),
+        (files.write("large", &"#".repeat(2 << 20)), "is 2097152 bytes long"),
+    ];
+    for (path, what) in rows {
+        let (code, out, err) = run(&["run", "--kubeconfig", &path]);
+        assert_eq!((code, out.as_str()), (2, ""), "{path}: {err}");
+        assert!(err.contains(&path) && err.contains(what), "{what:?} is not in {err}");
+        assert!(!err.contains("panicked"), "{err}");
+    }
+}
+
+#[test]
+fn a_configuration_that_cannot_be_run_is_refused_with_its_place() {
+    let files = Files::new();
+    let rows = [
+        ("parallelism: 0\n", ":3:14: parallelism: must be 1 or more, not 0"),
+        ("paralelism: 1\n", ":3:1: paralelism: "),
+        ("profiles: [\n", ":"),
+        (
+            "profiles:\n- schedulerName: default-scheduler\n",
+            ":4:18: profiles[0].schedulerName: \"default-scheduler\" is the name",
+        ),
+        ("extenders:\n- urlPrefix: http://127.0.0.1:1\n  filterVerb: filter\n", ": extenders: is not supported yet"),
+        (
+            "leaderElection: {resourceName: kube-scheduler, resourceNamespace: kube-system}\n",
+            "leaderElection.resourceName: ",
+        ),
+        ("percentageOfNodesToScore: 50\n", "percentageOfNodesToScore: is not supported yet"),
+    ];
+    for (number, (lines, what)) in rows.into_iter().enumerate() {
+        let path = files.write(&format!("config{number}.yaml"), &format!("{HEAD}{lines}"));
+        let (code, out, err) = run(&["run", "--config", &path]);
+        assert_eq!((code, out.as_str()), (2, ""), "{err}");
+        assert!(
+            err.contains(&format!("{path}{what}")) || (err.contains(&path) && err.contains(what)),
+            "{what:?} is not in {err}"
+        );
+    }
+    let (code, _, err) = run(&["run", "--config", &files.path("none.yaml").display().to_string()]);
+    assert_eq!(code, 2);
+    assert!(err.contains("none.yaml") && err.contains("No such file"), "{err}");
+    // What flags ask for is judged like what files do.
+    let elect = ["run", "--leader-elect-lease-duration=5s", "--leader-elect-renew-deadline=10s"];
+    let (code, _, err) = run(&elect);
+    assert_eq!(code, 2);
+    assert!(err.contains("leaderElection.leaseDuration: must be longer than renewDeadline (10s), not 5s"), "{err}");
+}
+
+#[test]
+fn check_config_judges_without_a_cluster() {
+    let files = Files::new();
+    let good = files.write("good.yaml", &format!("{HEAD}profiles:\n- schedulerName: mine\n"));
+    let bad = files.write("bad.yaml", &format!("{HEAD}parallelism: 0\nfoo: 1\n"));
+    let (code, out, err) = run(&["check-config", &good]);
+    assert_eq!((code, err.as_str()), (0, ""));
+    assert!(out.contains(": valid\n") && out.contains("\nProfile mine\n"), "{out}");
+    let (code, out, err) = run(&["check-config", &bad]);
+    assert_eq!((code, out.as_str(), err.lines().count()), (2, "", 2), "{err}");
+    assert!(err.starts_with(&format!("{bad}:3:14: parallelism: ")), "{err}");
+    let (code, out, err) = run(&["check-config", "-o", "json", &good, &bad]);
+    assert_eq!(code, 2, "one bad file is enough: {err}");
+    let value: Value = serde_json::from_str(&out).unwrap();
+    assert_eq!(value["profiles"][0]["schedulerName"], "mine", "{value:#}");
+}
+
+#[test]
+fn the_configuration_that_is_written_is_the_one_that_is_read() {
+    let files = Files::new();
+    let config = files.write(
+        "in.yaml",
+        &format!("{HEAD}profiles:\n- schedulerName: mine\n---\napiVersion: config.plimsoll/v1alpha1\nkind: PlimsollConfiguration\nworkers: 3\n"),
+    );
+    let (first, second) = (files.path("first.yaml"), files.path("second.yaml"));
+    for (input, output) in [(Path::new(&config), &first), (&first, &second)] {
+        let (code, _, err) = ended(
+            program().args(["run", "--config"]).arg(input).arg("--write-config-to").arg(output).output().unwrap(),
+        );
+        assert_eq!(code, 0, "{err}");
+    }
+    let text = |path| std::fs::read_to_string(path).unwrap();
+    assert_eq!(text(&first), text(&second));
+    assert!(text(&first).contains("schedulerName: mine") && text(&first).contains("workers: 3"), "{}", text(&first));
+    let nowhere = files.path("none/out.yaml").display().to_string();
+    let (code, _, err) = run(&["run", "--write-config-to", &nowhere]);
+    assert_eq!(code, 1);
+    assert!(err.contains(&format!("writing the configuration to {nowhere}: No such file")), "{err}");
+}
+
+#[test]
+fn completion_scripts_are_printed() {
+    for shell in ["bash", "zsh", "fish"] {
+        let (code, out, err) = run(&["completion", shell]);
+        assert_eq!((code, err.as_str()), (0, ""));
+        assert!(out.contains("check-config") && out.contains("plimsoll"), "{shell}");
+    }
+    assert_eq!(run(&["completion", "dos"]).0, 2);
+}
+
+#[test]
+fn a_scheduler_binds_serves_and_ends_at_sigterm() {
+    let (files, api) = (Files::new(), Api::any());
+    let kubeconfig = files.write("kubeconfig", &api.server.kubeconfig());
+    let foreign = ["--secure-port=10259", "--profiling=false", "--bind-address", "0.0.0.0"];
+    let arguments = [&["--kubeconfig", &kubeconfig, "--logging-format", "json"][..], &foreign].concat();
+    let (mut scheduler, admin) = Process::scheduler(&arguments);
+    api.server.create(pod("web")).unwrap();
+    api.until_bound("web");
+    scheduler.line("pod is bound");
+    assert_eq!(get(admin, "/livez"), (200, "ok".to_owned()));
+    assert_eq!(get(admin, "/readyz"), (200, "ok".to_owned()));
+    until("the attempt to be counted", || {
+        let (status, metrics) = get(admin, "/metrics");
+        status == 200
+            && metrics.contains("scheduler_schedule_attempts_total{profile=\"plimsoll\",result=\"scheduled\"} 1\n")
+    });
+    let (status, config) = get(admin, "/configz");
+    let config: Value = serde_json::from_str(&config).unwrap();
+    assert_eq!((status, &config["componentconfig"]["leaderElection"]["resourceName"]), (200, &"plimsoll".into()));
+    scheduler.signal("TERM");
+    assert_eq!(scheduler.end(), 0);
+    // Every line is for machines; the foreign flags are said once; the binding has all that is asked for in a log.
+    let lines: Vec<Value> = scheduler.lines().iter().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let with = |text: &str| lines.iter().filter(|line| line.to_string().contains(text)).collect::<Vec<_>>();
+    let warned = with("have no effect here");
+    assert_eq!(warned.len(), 1, "{lines:#?}");
+    assert!(warned[0].to_string().contains("--secure-port --profiling --bind-address") && warned[0]["level"] == "WARN");
+    let bound = with("pod is bound");
+    assert_eq!(bound.len(), 1);
+    // No score: where only one node fits there is nothing to compare.
+    for part in ["default/web", "uid", "only", "attempts", "ms"] {
+        assert!(bound[0].to_string().contains(part), "{part} is not in {}", bound[0]);
+    }
+    assert_eq!(with("shut down").len(), 1);
+    assert!(lines.iter().all(|line| line["level"].is_string() && line["timestamp"].is_string()), "{lines:#?}");
+}
+
+#[test]
+fn an_api_server_that_is_not_there_is_waited_for() {
+    let (files, address) = (Files::new(), free_address());
+    let kubeconfig = files.write("kubeconfig", &kubeconfig(address));
+    let (mut scheduler, admin) = Process::scheduler(&["--kubeconfig", &kubeconfig]);
+    let mut reason = String::new();
+    until("the reason", || {
+        let (status, body) = get(admin, "/readyz");
+        assert_eq!(status, 500, "{body}");
+        reason = body;
+        reason.contains("refused")
+    });
+    for check in ["[-]nodes-synced: ", "[-]pods-synced: ", "onnection refused", "[+]owner ok"] {
+        assert!(reason.contains(check), "{check:?} is not in {reason}");
+    }
+    assert_eq!(get(admin, "/livez").0, 200, "a missing API server is no reason to restart");
+    let api = Api::start(address);
+    api.server.create(pod("web")).unwrap();
+    until("the scheduler to be ready", || get(admin, "/readyz").0 == 200);
+    api.until_bound("web");
+    scheduler.signal("INT");
+    assert_eq!(scheduler.end(), 0);
+}
+
+#[test]
+fn a_second_signal_ends_it_at_once() {
+    let (files, api) = (Files::new(), Api::any());
+    let kubeconfig = files.write("kubeconfig", &api.server.kubeconfig());
+    let (mut scheduler, _) = Process::scheduler(&["--kubeconfig", &kubeconfig]);
+    // A binding that does not come back keeps the first signal from being the end.
+    let slow = plimsoll_apiserver::Fault::Delay(Duration::from_secs(600));
+    let slow = api.server.faults().add(plimsoll_apiserver::Rule::new(slow).resource("pods/binding"));
+    api.server.create(pod("web")).unwrap();
+    until("the binding to be under way", || api.server.faults().hits(slow) == 1);
+    scheduler.signal("TERM");
+    scheduler.line("shutting down");
+    assert!(scheduler.child.try_wait().unwrap().is_none(), "it waits for its binding");
+    scheduler.signal("TERM");
+    assert_eq!(scheduler.end(), 1);
+    scheduler.line("second signal");
+}
+
+#[test]
+fn the_stand_in_and_the_scheduler_work_as_two_processes() {
+    let files = Files::new();
+    let kubeconfig = files.path("kubeconfig").display().to_string();
+    let stand_in = ["apiserver", "--listen", "127.0.0.1:0", "--nodes", "3", "--write-kubeconfig", &kubeconfig];
+    let mut api = Process::start(program().args(stand_in));
+    let line = api.line("serving Kubernetes 1.36 on http://127.0.0.1:");
+    let address: SocketAddr = line.split("http://").nth(1).unwrap().parse().unwrap();
+    let (mut scheduler, admin) = Process::scheduler(&["--kubeconfig", &kubeconfig, "--leader-elect=false"]);
+    until("the scheduler to be ready", || get(admin, "/readyz").0 == 200);
+    let body = pod("web").build().to_string();
+    let mut stream = TcpStream::connect(address).unwrap();
+    write!(
+        stream,
+        "POST /api/v1/namespaces/default/pods HTTP/1.1\r\nHost: api\r\nConnection: close\r\n\
+         Content-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}",
+        body.len()
+    )
+    .unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    assert!(answer.starts_with("HTTP/1.1 201"), "{answer}");
+    until("the pod to run", || {
+        let (_, body) = get(address, "/api/v1/namespaces/default/pods/web");
+        let pod: Value = serde_json::from_str(&body).unwrap();
+        pod["status"]["phase"] == "Running"
+    });
+    for process in [&mut scheduler, &mut api] {
+        process.signal("TERM");
+        assert_eq!(process.end(), 0, "{:#?}", process.lines());
+    }
+}
+
+#[test]
+fn the_demo_touches_no_cluster_of_the_users() {
+    let (files, api) = (Files::new(), Api::any());
+    let theirs = files.write("theirs", &api.server.kubeconfig());
+    let demo = ["demo", "--nodes", "10", "--pods", "50"];
+    let (code, out, err) = ended(program().args(demo).env("KUBECONFIG", &theirs).output().unwrap());
+    assert_eq!(code, 0, "{err}");
+    assert!(out.contains("Done."), "{out}");
+    assert!(api.server.call_counts().is_empty());
+}
