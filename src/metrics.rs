@@ -19,12 +19,12 @@ use prometheus::{IntGauge, IntGaugeVec, Opts, Registry, TextEncoder};
 
 pub use family::{Counters, Family, Gauges, Histograms, LabelSet, Vector};
 pub use labels::{
-    AttemptResult, BindingResult, CacheKind, ExtensionPoint, Hint, Outcome, QueueName, RecheckResult, RestartReason,
-    Status, WatchEventType,
+    AttemptResult, BindingResult, CacheKind, ExtensionPoint, QueueName, RecheckResult, RestartReason, Status,
+    WatchEventType,
 };
 pub use plimsoll::{PlimsollMetrics, WatchMetrics};
 pub use rest_client::RestClientMetrics;
-pub use scheduler::{HintMetrics, PluginMetrics, ProfileMetrics, SchedulerMetrics};
+pub use scheduler::{PluginMetrics, ProfileMetrics, SchedulerMetrics};
 
 /// The content type of [`Metrics::render`].
 pub const TEXT_FORMAT: &str = prometheus::TEXT_FORMAT;

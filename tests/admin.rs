@@ -112,7 +112,7 @@ async fn metrics_and_configuration_are_served() {
     let metrics = admin.call("GET", "/metrics", "").await;
     assert_eq!(metrics.status, 200);
     assert!(metrics.head.contains("content-type: text/plain; version=0.0.4"), "{}", metrics.head);
-    assert!(metrics.body.contains("\nscheduler_preemption_attempts_total 0\n"));
+    assert!(metrics.body.contains("\nscheduler_pod_scheduled_after_flush_total 0\n"));
     let configz = admin.call("GET", "/configz", "").await;
     assert!(configz.head.contains("content-type: application/json"));
     let config: serde_json::Value = serde_json::from_str(&configz.body).unwrap();

@@ -42,12 +42,6 @@ labels! {
     /// What the cache holds.
     pub CacheKind { AssumedPods = "assumed_pods", Pods = "pods", Nodes = "nodes", }
 
-    /// Whether something worked.
-    pub Outcome { Success = "success", Error = "error", }
-
-    /// A queueing hint's answer.
-    pub Hint { Queue = "Queue", QueueSkip = "QueueSkip", Error = "Error", }
-
     /// The status of a plugin's call or of an extension point.
     pub Status {
         Success = "Success",

@@ -6,8 +6,7 @@ use prometheus::{
 
 use super::family::Maker;
 use super::{
-    AttemptResult, CacheKind, Counters, ExtensionPoint, Family, Gauges, Hint, Histograms, LabelSet, Outcome, QueueName,
-    Status,
+    AttemptResult, CacheKind, Counters, ExtensionPoint, Family, Gauges, Histograms, LabelSet, QueueName, Status,
 };
 
 /// Metrics that kube-scheduler has too. All durations are observed in seconds.
@@ -24,24 +23,13 @@ pub struct SchedulerMetrics {
     pub permit_wait_duration: Histograms<Status>,
     /// Objects in the cache.
     pub cache_size: Gauges<CacheKind>,
-    /// Calls of DefaultPreemption's PostFilter.
-    pub preemption_attempts: IntCounter,
-    /// Victims of one preemption.
-    pub preemption_victims: Histogram,
-    /// Time to prepare and carry out one preemption.
-    pub preemption_goroutines_duration: Histograms<Outcome>,
-    /// Preemptions carried out.
-    pub preemption_goroutines_execution: Counters<Outcome>,
     pod_scheduling_sli_duration: Histograms<Attempts>,
     schedule_attempts: IntCounterVec,
     scheduling_attempt_duration: HistogramVec,
     extension_point_duration: HistogramVec,
-    plugin_execution_duration: HistogramVec,
     plugin_evaluation: IntCounterVec,
     unschedulable_pods: IntGaugeVec,
     queue_incoming_pods: IntCounterVec,
-    queueing_hint_duration: HistogramVec,
-    event_handling_duration: HistogramVec,
     inflight_events: IntGaugeVec,
     goroutines: IntGaugeVec,
 }
@@ -62,12 +50,7 @@ pub struct PluginMetrics {
     pub evaluations: Counters<ExtensionPoint>,
     /// Pods in the queue that this plugin rejected last.
     pub unschedulable_pods: Gauges<()>,
-    /// Time of single calls; the same series for all profiles. Upstream observes a tenth of the cycles.
-    pub execution_duration: Histograms<(ExtensionPoint, Status)>,
 }
-
-/// The children of one plugin's hint for one event.
-pub type HintMetrics = Histograms<Hint>;
 
 /// Which attempt a pod was scheduled with: 1 to 14, then all above.
 #[derive(Clone, Copy)]
@@ -90,7 +73,6 @@ impl SchedulerMetrics {
         let make = Maker { registry, prefix: "scheduler_" };
         let attempt = || exponential_buckets(0.001, 2.0, 15);
         let point = || exponential_buckets(0.0001, 2.0, 12);
-        let call = || exponential_buckets(0.00001, 1.5, 20);
         let life = || exponential_buckets(0.01, 2.0, 20);
         let pending = make.gauges("pending_pods", &["queue"], "Pods waiting, by the part of the queue they are in.")?;
         let permit = make.histograms(
@@ -100,14 +82,6 @@ impl SchedulerMetrics {
             "Time pods were held by Permit plugins.",
         )?;
         let cache = make.gauges("cache_size", &["type"], "Nodes, pods and assumed pods in the cache.")?;
-        let preemption_duration = make.histograms(
-            "preemption_goroutines_duration_seconds",
-            &["result"],
-            life()?,
-            "Time to carry out a preemption.",
-        )?;
-        let preemption_execution =
-            make.counters("preemption_goroutines_execution_total", &["result"], "Preemptions carried out.")?;
         let sli = make.histograms(
             "pod_scheduling_sli_duration_seconds",
             &["attempts"],
@@ -132,14 +106,6 @@ impl SchedulerMetrics {
             )?,
             permit_wait_duration: Family::new(&permit, &[]),
             cache_size: Family::new(&cache, &[]),
-            preemption_attempts: make.counter("preemption_attempts_total", "Attempts to preempt.")?,
-            preemption_victims: make.histogram(
-                "preemption_victims",
-                exponential_buckets(1.0, 2.0, 7)?,
-                "Victims of a preemption.",
-            )?,
-            preemption_goroutines_duration: Family::new(&preemption_duration, &[]),
-            preemption_goroutines_execution: Family::new(&preemption_execution, &[]),
             pod_scheduling_sli_duration: Family::new(&sli, &[]),
             schedule_attempts: make.counters(
                 "schedule_attempts_total",
@@ -158,12 +124,6 @@ impl SchedulerMetrics {
                 point()?,
                 "Time to run all plugins of an extension point.",
             )?,
-            plugin_execution_duration: make.histograms(
-                "plugin_execution_duration_seconds",
-                &["extension_point", "status", "plugin"],
-                call()?,
-                "Time of one call of a plugin.",
-            )?,
             plugin_evaluation: make.counters(
                 "plugin_evaluation_total",
                 &["extension_point", "plugin", "profile"],
@@ -178,18 +138,6 @@ impl SchedulerMetrics {
                 "queue_incoming_pods_total",
                 &["queue", "event"],
                 "Pods put into a part of the queue, by the event that put them there.",
-            )?,
-            queueing_hint_duration: make.histograms(
-                "queueing_hint_execution_duration_seconds",
-                &["hint", "plugin", "event"],
-                call()?,
-                "Time of one queueing hint.",
-            )?,
-            event_handling_duration: make.histograms(
-                "event_handling_duration_seconds",
-                &["event"],
-                point()?,
-                "Time to take in an event.",
             )?,
             inflight_events: make.gauges(
                 "inflight_events",
@@ -214,13 +162,7 @@ impl SchedulerMetrics {
         PluginMetrics {
             evaluations: Family::new(&self.plugin_evaluation, &[plugin, profile]),
             unschedulable_pods: Family::new(&self.unschedulable_pods, &[plugin, profile]),
-            execution_duration: Family::new(&self.plugin_execution_duration, &[plugin]),
         }
-    }
-
-    /// The times of a plugin's hint for an event; resolve once and keep.
-    pub fn queueing_hint(&self, plugin: &str, event: &str) -> HintMetrics {
-        Family::new(&self.queueing_hint_duration, &[plugin, event])
     }
 
     /// Time from first queued until bound, by the number of attempts (from 1).
@@ -231,11 +173,6 @@ impl SchedulerMetrics {
     /// Pods that `event` put into a part of the queue, by part; resolve once and keep.
     pub fn queue_incoming_pods(&self, event: &str) -> Counters<QueueName> {
         Family::new(&self.queue_incoming_pods, &[event])
-    }
-
-    /// Time to take in events of one label; resolve once and keep.
-    pub fn event_handling_duration(&self, event: &str) -> Histogram {
-        self.event_handling_duration.with_label_values(&[event])
     }
 
     /// Entries of one label in the list of in-flight events; resolve once and keep.
