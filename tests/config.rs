@@ -254,8 +254,7 @@ fn bad_files_and_their_messages() {
         ),
         (
             format!("{HEAD}healthzBindAddress: 0.0.0.0:10251\n"),
-            &["f.yaml:3:1: healthzBindAddress: unknown field \"healthzBindAddress\"; it was removed: use --bind-address and \
-               --secure-port"],
+            &["f.yaml:3:1: healthzBindAddress: unknown field \"healthzBindAddress\"; it was removed: use the flag --http-address"],
         ),
         (
             format!("{HEAD}parallelism: 3\nparallelism: 4\n"),

@@ -87,7 +87,7 @@ fn only_the_leader_binds_and_another_takes_over_when_it_dies() {
     let second = Process::start(&stage.server.url());
     // The standby is warm: it has read everything, and waits.
     stage.until("the second to have seen the node", || {
-        second.replica.metric("plimsoll_watch_events_total{kind=\"Node\",type=\"added\"}") > 0.0
+        second.replica.metric("plimsoll_watch_events_total{kind=\"Node\",type=\"listed\"}") > 0.0
     });
     stage.place("a");
     // It counts a binding when it has read the answer.

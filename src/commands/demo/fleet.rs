@@ -20,7 +20,7 @@ pub(super) async fn run(nodes: usize, pods: usize) -> anyhow::Result<()> {
     let options = Options {
         controllers: false,
         kubelets: false,
-        recorded_calls: 8 * pods,
+        recorded_calls: 8 * (pods + STEADY),
         history_limit: 4 * pods.max(10_000),
         ..Options::default()
     };
