@@ -129,7 +129,14 @@ impl Reflectors {
     ) -> Ended {
         let mut stream = std::pin::pin!(stream);
         let mut batch = Vec::new();
+        // Asked for each event, so not of the metric itself.
+        let mut forbidden = false;
         while let Some(event) = stream.next().await {
+            // A list begins before the server is asked.
+            if forbidden && event.as_ref().is_ok_and(|event| !matches!(event, watcher::Event::Init)) {
+                forbidden = false;
+                self.list_permission(name).set(0);
+            }
             match event {
                 Ok(watcher::Event::Init) => {
                     batch.clear();
@@ -161,24 +168,28 @@ impl Reflectors {
                         metrics.restarts.at(RestartReason::Error).inc();
                         return Ended::Undecodable;
                     }
-                    self.trouble(name, &error, synced, metrics);
+                    forbidden |= self.trouble(name, &error, synced, metrics) == RestartReason::Forbidden;
                 }
             }
         }
         Ended::Stopped
     }
 
-    /// The watch failed; the watcher begins again by itself, after a while.
-    fn trouble(&self, name: &str, error: &watcher::Error, synced: &Check, metrics: &WatchMetrics) {
+    /// The gauge of the permission to list and watch a kind.
+    fn list_permission(&self, name: &str) -> prometheus::IntGauge {
+        self.metrics.plimsoll.missing_permission("list", &resource(name))
+    }
+
+    /// The watch failed; the watcher begins again by itself, after a while. Tells why it failed.
+    fn trouble(&self, name: &str, error: &watcher::Error, synced: &Check, metrics: &WatchMetrics) -> RestartReason {
         let (reason, text) = (restart_reason(error), describe(error));
         metrics.restarts.at(reason).inc();
         synced.fail_unless_passing(format!("listing {name}s: {text}; retrying"));
         if reason == RestartReason::Forbidden {
-            let resource = format!("{}s", name.to_lowercase());
-            let gauge = self.metrics.plimsoll.missing_permission("list", &resource);
+            let gauge = self.list_permission(name);
             // Said once, when it begins; the metric tells that it still is so.
             if gauge.get() == 0 {
-                tracing::error!(kind = name, error = %text, "listing or watching is not permitted: the role lacks verbs list and watch on {resource}");
+                tracing::error!(kind = name, error = %text, "listing or watching is not permitted: the role lacks verbs list and watch on {}", resource(name));
             }
             gauge.set(1);
         } else if reason == RestartReason::Expired {
@@ -186,6 +197,7 @@ impl Reflectors {
         } else {
             tracing::warn!(kind = name, error = %text, "watching failed; retrying");
         }
+        reason
     }
 }
 
@@ -198,6 +210,11 @@ enum Ended {
 /// One list, unpaged and from the server's cache: pages of a large list expire faster than they are read.
 fn config() -> watcher::Config {
     watcher::Config { page_size: None, timeout: Some(WATCH_SECONDS), ..watcher::Config::default().any_semantic() }
+}
+
+/// A kind as the resource that permissions name.
+fn resource(kind: &str) -> String {
+    format!("{}s", kind.to_lowercase())
 }
 
 fn kube_error(error: &watcher::Error) -> Option<&kube::Error> {

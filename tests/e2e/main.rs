@@ -4,12 +4,13 @@
 //! that fails sees their limit.
 
 #![cfg(feature = "tools")]
-#![expect(clippy::unwrap_used, clippy::panic, reason = "in a test, a failed step is a failed test")]
+#![expect(clippy::unwrap_used, reason = "in a test, a failed step is a failed test")]
 
 mod decisions;
 mod events;
 mod faults;
 mod held;
+mod refusals;
 mod replicas;
 mod rig;
 mod shutdown;
