@@ -43,9 +43,24 @@ async fn a_missing_permission_to_list_is_waited_out() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_missing_permission_to_write_events_is_shown_until_it_is_granted() {
+    let rig = Rig::start(vec![node("only").build()]).await;
+    rig.server.faults().add(Rule::status(403).resource("events"));
+    rig.create(pod("silent"));
+    let missing = || rig.scheduler.metric("plimsoll_missing_permissions{resource=\"events\",verb=\"create\"}");
+    rig.bound("silent").await;
+    rig.until("the permission to be missed", || missing() == 1.0).await;
+    rig.server.faults().clear();
+    rig.create(pod("told"));
+    rig.until("the event", || !rig.events("told", "Scheduled").is_empty()).await;
+    rig.until("the permission to be known as granted", || missing() == 0.0).await;
+    rig.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn what_is_only_told_holds_up_no_binding() {
     let rig = Rig::start(vec![node("only").build()]).await;
-    for (resource, verb) in [("events.events.k8s.io", "create"), ("events", "create"), ("pods/status", "patch")] {
+    for (resource, verb) in [("events", "create"), ("pods/status", "patch")] {
         rig.server.faults().add(Rule::status(500).resource(resource).verb(verb));
     }
     rig.create(pod("large").requests(&[("cpu", "5")]));
