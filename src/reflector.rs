@@ -129,7 +129,14 @@ impl Reflectors {
     ) -> Ended {
         let mut stream = std::pin::pin!(stream);
         let mut batch = Vec::new();
+        // Asked for each event, so not of the metric itself.
+        let mut forbidden = false;
         while let Some(event) = stream.next().await {
+            // A list begins before the server is asked.
+            if forbidden && event.as_ref().is_ok_and(|event| !matches!(event, watcher::Event::Init)) {
+                forbidden = false;
+                self.list_permission(name).set(0);
+            }
             match event {
                 Ok(watcher::Event::Init) => {
                     batch.clear();
@@ -146,7 +153,6 @@ impl Reflectors {
                     batch.push(sink.list_ends());
                     self.inbox.events(std::mem::take(&mut batch));
                     self.inbox.synced(list, synced.clone());
-                    self.permission(name).set(0);
                 }
                 Ok(watcher::Event::Apply(object)) => {
                     metrics.events.at(WatchEventType::Applied).inc();
@@ -162,29 +168,28 @@ impl Reflectors {
                         metrics.restarts.at(RestartReason::Error).inc();
                         return Ended::Undecodable;
                     }
-                    self.trouble(name, &error, synced, metrics);
+                    forbidden |= self.trouble(name, &error, synced, metrics) == RestartReason::Forbidden;
                 }
             }
         }
         Ended::Stopped
     }
 
-    /// Shows whether a kind may be listed.
-    fn permission(&self, name: &str) -> prometheus::IntGauge {
+    /// The gauge of the permission to list and watch a kind.
+    fn list_permission(&self, name: &str) -> prometheus::IntGauge {
         self.metrics.plimsoll.missing_permission("list", resource(name))
     }
 
-    /// The watch failed; the watcher begins again by itself, after a while.
-    fn trouble(&self, name: &str, error: &watcher::Error, synced: &Check, metrics: &WatchMetrics) {
+    /// The watch failed; the watcher begins again by itself, after a while. Tells why it failed.
+    fn trouble(&self, name: &str, error: &watcher::Error, synced: &Check, metrics: &WatchMetrics) -> RestartReason {
         let (reason, text) = (restart_reason(error), describe(error));
         metrics.restarts.at(reason).inc();
         synced.fail_unless_passing(format!("listing {}: {text}; retrying", resource(name)));
         if reason == RestartReason::Forbidden {
-            let gauge = self.permission(name);
+            let gauge = self.list_permission(name);
             // Said once, when it begins; the metric tells that it still is so.
             if gauge.get() == 0 {
-                let resource = resource(name);
-                tracing::error!(kind = name, error = %text, "listing or watching is not permitted: the role lacks verbs list and watch on {resource}");
+                tracing::error!(kind = name, error = %text, "listing or watching is not permitted: the role lacks verbs list and watch on {}", resource(name));
             }
             gauge.set(1);
         } else if reason == RestartReason::Expired {
@@ -192,6 +197,7 @@ impl Reflectors {
         } else {
             tracing::warn!(kind = name, error = %text, "watching failed; retrying");
         }
+        reason
     }
 }
 

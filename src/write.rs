@@ -216,7 +216,7 @@ impl Lanes {
                     }
                 }
                 Ok(answer) => {
-                    self.permission("get", "pods", answer.status);
+                    self.permission("get", "pods", &answer);
                     tracing::warn!(pod = %key, status = %answer.status, "reading a pod");
                 }
                 Err(error) => tracing::warn!(pod = %key, error = %describe(&error), "reading a pod"),
@@ -234,18 +234,28 @@ impl Lanes {
         });
     }
 
-    /// Notes whether a verb is missing from our role. Said once, when it begins.
-    fn permission(&self, verb: &str, resource: &str, status: StatusCode) {
-        let gauge = self.settings.metrics.plimsoll.missing_permission(verb, resource);
-        if status == StatusCode::FORBIDDEN {
-            if gauge.get() == 0 {
-                tracing::error!("not permitted to {verb} {resource}: the role lacks the verb {verb} on {resource}");
-            }
-            gauge.set(1);
-        } else if gauge.get() != 0 {
-            gauge.set(0);
-        }
+    fn permission(&self, verb: &str, resource: &str, answer: &RawResponse) {
+        permission(&self.settings.metrics, verb, resource, answer);
     }
+}
+
+/// Notes whether a verb is missing from our role. Said once, when it begins.
+fn permission(metrics: &Metrics, verb: &str, resource: &str, answer: &RawResponse) {
+    let gauge = metrics.plimsoll.missing_permission(verb, resource);
+    if is_missing_permission(answer) {
+        if gauge.get() == 0 {
+            tracing::error!("not permitted to {verb} {resource}: the role lacks the verb {verb} on {resource}");
+        }
+        gauge.set(1);
+    } else if gauge.get() != 0 && answer.status != StatusCode::FORBIDDEN {
+        gauge.set(0);
+    }
+}
+
+/// Nothing can be created in a namespace that is being deleted, whatever the role: that is forbidden, too.
+fn is_missing_permission(answer: &RawResponse) -> bool {
+    answer.status == StatusCode::FORBIDDEN
+        && !String::from_utf8_lossy(&answer.body).contains("\"reason\":\"NamespaceTerminating\"")
 }
 
 /// Waits for a lane's turn, where there is a limit.
@@ -305,6 +315,30 @@ mod tests {
     fn names_cannot_leave_their_path_segment() {
         let key = PodKey { namespace: "a/b".into(), name: "../x?y".into(), uid: Uid::new("u") };
         assert_eq!(pod_path(&key, "binding"), "/api/v1/namespaces/a%2Fb/pods/..%2Fx%3Fy/binding");
+    }
+
+    #[test]
+    fn a_namespace_that_is_being_deleted_is_no_missing_permission() {
+        let metrics = Metrics::new().unwrap();
+        let gauge = metrics.plimsoll.missing_permission("create", "events");
+        let answer = |code: u16, body: &'static str| RawResponse {
+            status: StatusCode::from_u16(code).unwrap(),
+            retry_after: None,
+            body: body.into(),
+        };
+        let terminating = r#"{"code":403,"details":{"causes":[{"reason":"NamespaceTerminating","message":"..."}]}}"#;
+        let forbidden = r#"{"code":403,"message":"events is forbidden: User \"u\" cannot create resource"}"#;
+        for (code, body, shown) in [
+            (403, terminating, 0),
+            (403, forbidden, 1),
+            (403, terminating, 1),
+            (409, "{}", 0),
+            (403, forbidden, 1),
+            (201, "{}", 0),
+        ] {
+            permission(&metrics, "create", "events", &answer(code, body));
+            assert_eq!(gauge.get(), shown, "{code} {body}");
+        }
     }
 
     #[test]

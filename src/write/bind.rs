@@ -167,11 +167,11 @@ impl Lanes {
     fn read_answer(&self, answer: Result<RawResponse, CallError>) -> Said {
         match answer {
             Ok(answer) if answer.status.is_success() => {
-                self.permission("create", "pods/binding", answer.status);
+                self.permission("create", "pods/binding", &answer);
                 Said::Bound
             }
             Ok(answer) => {
-                self.permission("create", "pods/binding", answer.status);
+                self.permission("create", "pods/binding", &answer);
                 let unclear = answer.status.is_server_error()
                     || matches!(answer.status, StatusCode::CONFLICT | StatusCode::NOT_FOUND);
                 if unclear { Said::Unclear(refusal(&answer)) } else { Said::Failed(refusal(&answer)) }
@@ -211,7 +211,7 @@ impl Lanes {
         };
         let answer =
             send(&self.settings.clients.status, request).await.map_err(|e| format!("{act}: {}", describe(&e)))?;
-        self.permission("patch", &write.plural, answer.status);
+        self.permission("patch", &write.plural, &answer);
         if answer.status.is_success() { Ok(()) } else { Err(format!("{act}: {}", refusal(&answer))) }
     }
 }

@@ -18,7 +18,7 @@ use serde_json::json;
 use tokio::sync::mpsc;
 use tokio_util::task::TaskTracker;
 
-use super::{CALL_TIMEOUT, WriterSettings, refusal, segment, turn};
+use super::{CALL_TIMEOUT, WriterSettings, permission, refusal, segment, turn};
 use crate::client::{RateLimit, RawRequest, describe, send};
 
 /// Events that may wait to be written.
@@ -173,14 +173,13 @@ async fn write(client: &kube::Client, metrics: &crate::metrics::Metrics, call: C
         timeout: CALL_TIMEOUT,
     };
     match send(client, request).await {
-        Ok(answer) if answer.status.is_success() => {}
-        // The namespace is being deleted, or a series' first event has expired: nobody misses the event.
-        Ok(answer) if patch && answer.status == StatusCode::NOT_FOUND => {}
         Ok(answer) => {
-            if answer.status == StatusCode::FORBIDDEN {
-                metrics.plimsoll.missing_permission(if patch { "patch" } else { "create" }, "events").set(1);
+            permission(metrics, if patch { "patch" } else { "create" }, "events", &answer);
+            // The namespace is being deleted, or a series' first event has expired: nobody misses the event.
+            let missed = !(patch && answer.status == StatusCode::NOT_FOUND);
+            if !answer.status.is_success() && missed {
+                tracing::debug!(error = %refusal(&answer), "writing an event");
             }
-            tracing::debug!(error = %refusal(&answer), "writing an event");
         }
         Err(error) => tracing::debug!(error = %describe(&error), "writing an event"),
     }

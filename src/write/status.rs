@@ -69,7 +69,7 @@ impl Lanes {
             }
             match result {
                 Ok(answer) => {
-                    self.permission("patch", "pods/status", answer.status);
+                    self.permission("patch", "pods/status", &answer);
                     // A pod that is gone needs no condition.
                     if !answer.status.is_success() && answer.status != StatusCode::NOT_FOUND {
                         tracing::warn!(pod = %update.key, error = %refusal(&answer), "writing a pod's status");

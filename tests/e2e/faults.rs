@@ -8,7 +8,7 @@ use plimsoll_testkit::{node, pod};
 use serde_json::Value;
 use tokio::time::sleep;
 
-use crate::rig::{Rig, condition, text};
+use crate::rig::{Rig, condition, single, text};
 
 const CPU_1: &[(&str, &str)] = &[("cpu", "1")];
 const CPU_3: &[(&str, &str)] = &[("cpu", "3")];
@@ -241,7 +241,17 @@ async fn a_pod_that_another_binds_first_is_the_others() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn all_of_it_at_once() {
-    let rig = Rig::start(nodes(25)).await;
+    all_of_it(1).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn all_of_it_at_once_with_several_workers() {
+    all_of_it(4).await;
+}
+
+async fn all_of_it(workers: u16) {
+    let own = format!("---\napiVersion: config.plimsoll/v1alpha1\nkind: PlimsollConfiguration\nworkers: {workers}\n");
+    let rig = Rig::start_with(nodes(25), single(&own)).await;
     let faults = rig.server.faults();
     let bindings = |fault: Fault, probability: f64| Rule::new(fault).resource("pods/binding").probability(probability);
     faults.add(bindings(Fault::Delay(Duration::from_millis(20)), 0.3));
