@@ -1,0 +1,120 @@
+//! Who moves where, and why (reference sections 10.2 and 10.6).
+
+use super::*;
+
+impl Queue {
+    pub(super) fn activate(&mut self, now: Time, mut info: QueuedPodInfo, reason: QueueReason) {
+        if !self.passes_pre_enqueue(&mut info) {
+            self.next_flush.get_or_insert_with(|| now.after(FLUSH_INTERVAL));
+            return self.insert(info, Place::Gated, reason);
+        }
+        info.initial_attempt.get_or_insert(now);
+        self.insert(info, Place::Active, reason);
+    }
+
+    pub(super) fn passes_pre_enqueue(&self, info: &mut QueuedPodInfo) -> bool {
+        let plugins = &self.profiles[info.profile].pre_enqueue;
+        // The one that gated it last is the likeliest to gate it again.
+        let last = plugins.iter().filter(|p| Some(p.name) == info.gating_plugin);
+        let others = plugins.iter().filter(|p| Some(p.name) != info.gating_plugin);
+        let gate = last.chain(others).find(|p| p.plugin.pre_enqueue(&info.pod).is_err()).map(|p| p.name);
+        info.gating_plugin = gate;
+        if let Some(name) = gate {
+            info.unschedulable_plugins.insert(name);
+        }
+        gate.is_none()
+    }
+
+    pub(super) fn requeue(&mut self, now: Time, mut info: QueuedPodInfo, deserved: Requeue, reason: QueueReason) {
+        let backing_off = info.is_backing_off(&self.settings.backoff, now);
+        match deserved {
+            Requeue::Skip => {
+                self.next_flush.get_or_insert_with(|| now.after(FLUSH_INTERVAL));
+                let place = if info.gating_plugin.is_some() { Place::Gated } else { Place::Unschedulable };
+                self.insert(info, place, reason);
+            }
+            Requeue::AfterBackoff if backing_off => {
+                // Pods may be popped from backoff directly, so they must be ready for it.
+                if !self.passes_pre_enqueue(&mut info) {
+                    return self.insert(info, Place::Gated, reason);
+                }
+                info.initial_attempt.get_or_insert(now);
+                let place = if info.failed_by_error() { Place::ErrorBackoff } else { Place::Backoff };
+                self.insert(info, place, reason);
+            }
+            Requeue::AfterBackoff | Requeue::Immediately => self.activate(now, info, reason),
+        }
+    }
+
+    /// Looks at one waiting pod again in the light of an event; whether it moved.
+    pub(super) fn reconsider(&mut self, now: Time, slot: u32, event: &ClusterEvent, change: &OwnedChange) -> bool {
+        let Some(Slot { info, place }) = self.slots[slot as usize].as_ref() else { return false };
+        if let Some(gate) = info.gating_plugin {
+            let listens = |l: &crate::profile::Listener| {
+                l.plugin == gate && event.heard_by(&l.registration.resource, l.registration.actions)
+            };
+            if !self.profiles[info.profile].listeners.iter().any(listens) {
+                return false;
+            }
+        }
+        let deserved = self.worth_requeuing(info, event, change);
+        if deserved == Requeue::Skip {
+            return false;
+        }
+        let place = *place;
+        let info = self.take(slot, place);
+        tracing::debug!(pod = %info.pod.key, %event, "the pod is tried again");
+        self.requeue(now, info, deserved, QueueReason::Event(event.clone()));
+        true
+    }
+
+    pub(super) fn replay(&self, info: &QueuedPodInfo, missed: &[Arc<Recorded>]) -> Requeue {
+        missed.iter().map(|r| self.worth_requeuing(info, &r.event, &r.change)).max().unwrap_or(Requeue::Skip)
+    }
+
+    /// Reference section 10.6.
+    pub(super) fn worth_requeuing(&self, info: &QueuedPodInfo, event: &ClusterEvent, change: &OwnedChange) -> Requeue {
+        if info.failed_by_error() {
+            return Requeue::AfterBackoff;
+        }
+        if event.resource == EventResource::Wildcard {
+            let own = match change {
+                OwnedChange::Pod(_, Some(pod)) => pod.key.uid == info.pod.key.uid,
+                _ => true,
+            };
+            return if own { Requeue::AfterBackoff } else { Requeue::Skip };
+        }
+        let mut best = Requeue::Skip;
+        for listener in &self.profiles[info.profile].listeners {
+            let pending = info.pending_plugins.contains(listener.plugin);
+            let rejector = pending || info.unschedulable_plugins.contains(listener.plugin);
+            if !rejector || !event.heard_by(&listener.registration.resource, listener.registration.actions) {
+                continue;
+            }
+            let hint =
+                listener.ask.as_ref().map_or(QueueingHint::Queue, |p| p.hint(&info.pod, event, &change.as_change()));
+            if hint == QueueingHint::Queue {
+                best = best.max(if pending { Requeue::Immediately } else { Requeue::AfterBackoff });
+                if best == Requeue::Immediately || info.pending_plugins.is_empty() {
+                    return best;
+                }
+            }
+        }
+        best
+    }
+
+    /// Pods nothing happened to for too long: perhaps an event was missed, perhaps the world outside changed.
+    pub(super) fn flush_leftovers(&mut self, now: Time) {
+        let event = ClusterEvent::wildcard("UnschedulableTimeout");
+        for slot in self.waiting() {
+            let Some(info) = self.info(slot) else { continue };
+            if now.since(info.timestamp) > self.settings.max_in_unschedulable && info.gating_plugin.is_none() {
+                if let Some(s) = self.slots[slot as usize].as_mut() {
+                    s.info.flushed = true;
+                }
+                self.reconsider(now, slot, &event, &OwnedChange::None);
+            }
+        }
+        self.next_flush = (!self.waiting.is_empty()).then(|| now.after(FLUSH_INTERVAL));
+    }
+}
