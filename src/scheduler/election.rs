@@ -1,0 +1,55 @@
+//! Who leads, told to the driver.
+
+use std::sync::Arc;
+
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+use super::Scheduler;
+use crate::driver::Inbox;
+use crate::lease::{AlwaysLeading, Elector, Fence, Leadership, LeaseSettings};
+
+/// Begins the election, or leads at once where there is none. The driver is told who leads.
+pub(super) fn elect(
+    scheduler: &Scheduler,
+    lease: LeaseSettings,
+    inbox: &Inbox,
+) -> anyhow::Result<(Fence, JoinSet<anyhow::Result<()>>, CancellationToken)> {
+    let stop = CancellationToken::new();
+    let mut tasks = JoinSet::new();
+    if !scheduler.config.leader_election.leader_elect {
+        inbox.leading(true);
+        return Ok((AlwaysLeading::new().fence(), tasks, stop));
+    }
+    let name = format!("{}/{}", lease.namespace, lease.name);
+    let elector = Elector::new(scheduler.clients.lease.clone(), lease)?.with_metrics(Arc::clone(&scheduler.metrics));
+    let (fence, mut state) = (elector.fence(), elector.subscribe());
+    let (inbox, ending) = (inbox.clone(), stop.clone());
+    tokio::spawn(async move {
+        let mut said = None;
+        loop {
+            let now = state.borrow_and_update().clone();
+            let leading = matches!(now, Leadership::Leading { .. });
+            if said.as_ref().map(std::mem::discriminant) != Some(std::mem::discriminant(&now)) {
+                match &now {
+                    // It gives the lease away because it ends; that is no standing by.
+                    Leadership::Standby { .. } if ending.is_cancelled() => {}
+                    Leadership::Standby { holder } => {
+                        let holder = holder.as_deref().unwrap_or("nobody");
+                        tracing::info!(lease = %name, holder, "standing by");
+                    }
+                    Leadership::Leading { transitions, .. } => tracing::info!(lease = %name, transitions, "leading"),
+                    Leadership::Lost => tracing::error!(lease = %name, "lost the lease"),
+                }
+                inbox.leading(leading);
+                said = Some(now);
+            }
+            if state.changed().await.is_err() {
+                return;
+            }
+        }
+    });
+    let token = stop.clone();
+    tasks.spawn(async move { Ok(elector.run(token).await?) });
+    Ok((fence, tasks, stop))
+}

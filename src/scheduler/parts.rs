@@ -1,0 +1,212 @@
+//! The parts of a running scheduler, from their start to a clean end.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context as _, anyhow};
+use plimsoll_engine::engine::Engine;
+use plimsoll_framework::intern::Istr;
+use plimsoll_framework::object::KindRef;
+use tokio::sync::mpsc;
+use tokio::task::JoinSet;
+use tokio::time::timeout;
+use tokio_util::sync::CancellationToken;
+
+use super::Scheduler;
+use super::election::elect;
+use crate::admin::{Admin, CheckState, Health};
+use crate::client::RateLimit;
+use crate::config::Config;
+use crate::driver::{Clock, Driver, Inbox, inbox};
+use crate::lease::identity;
+use crate::reflector::Reflectors;
+use crate::write::{Writer, WriterSettings};
+
+/// How long bindings under way are waited for at the end, beyond the time a single one may take.
+const DRAIN_GRACE: Duration = Duration::from_secs(5);
+
+/// The parts of a running scheduler.
+pub(super) struct Parts {
+    inbox: Inbox,
+    /// Tasks that go on until they are stopped; if one ends before, so does the scheduler.
+    tasks: JoinSet<anyhow::Result<()>>,
+    stop_watching: CancellationToken,
+    driver: tokio::sync::oneshot::Receiver<()>,
+    writer: tokio::task::JoinHandle<()>,
+    election: JoinSet<anyhow::Result<()>>,
+    stop_election: CancellationToken,
+    admin: Option<tokio::task::JoinHandle<()>>,
+    stop_admin: CancellationToken,
+    drain_limit: Duration,
+}
+
+impl Parts {
+    /// Starts everything; nothing is decided before it leads and every list has been read.
+    pub(super) fn start(
+        scheduler: Scheduler,
+        engine: Engine,
+        workers: usize,
+        annotation_keys: Vec<Istr>,
+        kinds: Vec<KindRef>,
+    ) -> anyhow::Result<Self> {
+        let (health, clock) = (Health::new(), Clock::start());
+        let (inbox, incoming) = inbox();
+        let (outbox, effects) = mpsc::unbounded_channel();
+        let lease = scheduler.lease_settings();
+        let bind_timeout = lease.call_allowance().max(Duration::from_secs(1));
+        let metrics = Arc::clone(&scheduler.metrics);
+
+        let stop_watching = CancellationToken::new();
+        let reflectors = Arc::new(Reflectors {
+            client: scheduler.clients.watch.clone(),
+            inbox: inbox.clone(),
+            metrics: Arc::clone(&metrics),
+            annotation_keys: annotation_keys.clone(),
+        });
+        let (tasks, lists) = watch(&reflectors, kinds, &health, &stop_watching);
+        let heartbeat = health.heartbeat("owner");
+        let driver =
+            Driver::new(engine, workers, lists, (&inbox, incoming), outbox, clock, Arc::clone(&metrics), heartbeat);
+        let (ended, driver_ended) = tokio::sync::oneshot::channel::<()>();
+        std::thread::Builder::new()
+            .name("owner".to_owned())
+            .spawn(move || {
+                // Dropped when the thread ends, by whatever way.
+                let _ended = ended;
+                driver.run();
+            })
+            .context("starting the owner thread")?;
+
+        let (fence, election, stop_election) = elect(&scheduler, lease, &inbox)?;
+        let writer = Writer::new(
+            WriterSettings {
+                clients: scheduler.clients.clone(),
+                inbox: inbox.clone(),
+                fence,
+                bind_timeout,
+                clock,
+                metrics: Arc::clone(&metrics),
+                annotation_keys,
+                profiles: scheduler.config.profiles.iter().map(|p| p.scheduler_name.as_str().into()).collect(),
+                instance: identity().split('_').next().unwrap_or_default().to_owned(),
+                limit: limit(&scheduler.config),
+            },
+            effects,
+        );
+        let stop_admin = CancellationToken::new();
+        let config = Arc::new(scheduler.config);
+        let admin = scheduler.admin.map(|(server, log)| {
+            let configz =
+                move || serde_json::json!({ "componentconfig": config.to_v1(), "plimsoll": config.to_plimsoll() });
+            let admin = Admin { health, metrics, configz: Arc::new(configz), log };
+            tokio::spawn(server.serve(admin, stop_admin.clone()))
+        });
+        Ok(Self {
+            inbox,
+            tasks,
+            stop_watching,
+            driver: driver_ended,
+            writer: tokio::spawn(writer.run()),
+            election,
+            stop_election,
+            admin,
+            stop_admin,
+            drain_limit: bind_timeout + DRAIN_GRACE,
+        })
+    }
+
+    /// Runs until `shutdown`, or until something ends that should not.
+    pub(super) async fn run(mut self, shutdown: CancellationToken) -> anyhow::Result<()> {
+        let result = tokio::select! {
+            () = shutdown.cancelled() => Ok(()),
+            Some(ended) = self.election.join_next() => Err(failed("leader election", ended)),
+            Some(ended) = self.tasks.join_next() => Err(failed("a watch", ended)),
+            _ = &mut self.driver => Err(anyhow!("the thread that owns queue and cache has ended")),
+            ended = &mut self.writer => Err(failed("the writer", ended.map(Ok))),
+        };
+        if result.is_ok() {
+            self.drain().await;
+        }
+        self.end().await;
+        result
+    }
+
+    /// Lets bindings under way end, so that none is left half done.
+    async fn drain(&mut self) {
+        tracing::info!("shutting down: no more pods are taken, bindings under way end");
+        if timeout(self.drain_limit, self.inbox.drain()).await.is_err() {
+            tracing::warn!("bindings were still under way after {:?}; not waiting any longer", self.drain_limit);
+        }
+    }
+
+    /// In this order: who asks for writes, who writes, who may write, who watches.
+    async fn end(mut self) {
+        self.inbox.stop();
+        if !self.writer.is_finished() && timeout(self.drain_limit, &mut self.writer).await.is_err() {
+            tracing::warn!("writes were still under way after {:?}; not waiting any longer", self.drain_limit);
+            self.writer.abort();
+        }
+        self.stop_election.cancel();
+        while let Some(ended) = self.election.join_next().await {
+            if let Ok(Err(error)) = ended {
+                tracing::warn!("{error:#}");
+            }
+        }
+        self.stop_watching.cancel();
+        while self.tasks.join_next().await.is_some() {}
+        self.stop_admin.cancel();
+        if let Some(admin) = self.admin {
+            drop(admin.await);
+        }
+        tracing::info!("shut down");
+    }
+}
+
+/// Begins the watches. Gives their tasks, and how many lists have to be read before anything can be decided.
+fn watch(
+    reflectors: &Arc<Reflectors>,
+    kinds: Vec<KindRef>,
+    health: &Health,
+    stop: &CancellationToken,
+) -> (JoinSet<anyhow::Result<()>>, usize) {
+    let mut tasks = JoinSet::new();
+    let not_yet = |what: &str| CheckState::Failing(format!("{what} have not been listed yet"));
+    let lists = kinds.len() + 2;
+    let (reflector, check, end) =
+        (Arc::clone(reflectors), health.check("nodes-synced", not_yet("nodes")), stop.clone());
+    tasks.spawn(async move {
+        reflector.nodes(0, check, end).await;
+        Ok(())
+    });
+    let (reflector, check, end) = (Arc::clone(reflectors), health.check("pods-synced", not_yet("pods")), stop.clone());
+    tasks.spawn(async move {
+        reflector.pods(1, check, end).await;
+        Ok(())
+    });
+    for (number, kind) in (2..).zip(kinds) {
+        let check = health.check("objects-synced", not_yet(kind.plural));
+        let (reflector, end) = (Arc::clone(reflectors), stop.clone());
+        tasks.spawn(async move {
+            reflector.objects(number, kind, check, end).await;
+            Ok(())
+        });
+    }
+    (tasks, lists)
+}
+
+fn failed(what: &str, ended: Result<anyhow::Result<()>, tokio::task::JoinError>) -> anyhow::Error {
+    match ended {
+        Ok(Ok(())) => anyhow!("{what} has ended"),
+        Ok(Err(error)) => error,
+        Err(error) => anyhow!(error).context(format!("{what} has failed")),
+    }
+}
+
+fn limit(config: &Config) -> Option<(f64, u32)> {
+    let connection = &config.client_connection;
+    let qps = connection.qps?;
+    // As in client-go, where an unset burst takes its default.
+    let burst = connection.burst.unwrap_or(100);
+    RateLimit::new(qps, 1)?;
+    Some((qps, u32::try_from(burst).unwrap_or(1)))
+}
