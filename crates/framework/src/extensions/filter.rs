@@ -1,0 +1,108 @@
+//! PreFilter, Filter and PreScore without their types.
+
+use super::*;
+
+/// [`PreFilter`], callable without knowing the plugin.
+pub trait PreFilterDyn: Send + Sync {
+    /// What it reads of the cluster as a whole.
+    fn groups(&self) -> Groups;
+    /// Looks at the pod.
+    fn pre_filter(&self, pod: &PodInfo, view: &View) -> PreFilterVerdict;
+}
+impl<P: PreFilter> PreFilterDyn for P {
+    fn groups(&self) -> Groups {
+        P::Cluster::GROUPS
+    }
+    fn pre_filter(&self, pod: &PodInfo, view: &View) -> PreFilterVerdict {
+        PreFilter::pre_filter(self, P::Pod::item(pod), P::Cluster::item(view))
+    }
+}
+
+/// [`PreScore`], callable without knowing the plugin.
+pub trait PreScoreDyn: Send + Sync {
+    /// Looks at the pod.
+    fn pre_score(&self, pod: &PodInfo, view: &View) -> bool;
+}
+impl<P: PreScore> PreScoreDyn for P {
+    fn pre_score(&self, pod: &PodInfo, view: &View) -> bool {
+        PreScore::pre_score(self, P::Pod::item(pod), P::Cluster::item(view))
+    }
+}
+
+/// [`Filter`], before it is prepared for a pod.
+pub trait FilterDyn: Send + Sync {
+    /// What its answers read, of a node and of the cluster as a whole.
+    fn groups(&self) -> Groups;
+    /// Whether its answers for a pod serve every pod with the same spec.
+    fn spec_only(&self) -> bool;
+    /// Prepares it for a pod; `None` when every node will do.
+    fn bind(&self, pod: &PodInfo, view: &View) -> Option<Box<dyn BoundFilter>>;
+}
+
+/// A Filter plugin and what it worked out for a pod.
+pub trait BoundFilter: Send + Sync {
+    /// The answer for one node, through the overlay. `view` is the one it was bound on. A later one of the same table
+    /// will do only where [`Groups::reads_other_rows`] is false: domains are counted when the filter is bound.
+    fn one(&self, view: &View, overlay: Option<&Overlay>, row: Row) -> Verdict;
+    /// The answers for 64 nodes, without an overlay.
+    fn block(&self, view: &View, first: Row, lanes: u64, out: &mut [Verdict; 64]);
+    /// The texts of an answer's reasons.
+    fn reasons(&self, reasons: u32) -> Vec<String>;
+}
+
+struct FilterAdapter<P>(Arc<P>);
+
+impl<P: Filter> FilterDyn for FilterAdapter<P> {
+    fn groups(&self) -> Groups {
+        P::Node::GROUPS.union(P::Cluster::GROUPS)
+    }
+    fn spec_only(&self) -> bool {
+        P::Pod::SPEC_ONLY
+    }
+    fn bind(&self, pod: &PodInfo, view: &View) -> Option<Box<dyn BoundFilter>> {
+        let state = self.0.prepare(P::Pod::item(pod), P::Cluster::item(view))?;
+        let counters = Counters::count(view, self.0.counters(&state));
+        Some(Box::new(Bound { plugin: Arc::clone(&self.0), state, counters, mark: PhantomData::<ForFilter> }))
+    }
+}
+
+impl<P: Filter> BoundFilter for Bound<P, P::State, ForFilter> {
+    fn one(&self, view: &View, overlay: Option<&Overlay>, row: Row) -> Verdict {
+        let at = At::new(view, overlay, &self.counters, row);
+        at.map_or(Verdict::FITS, |at| self.plugin.filter(&self.state, P::Node::item(&at)))
+    }
+    fn block(&self, view: &View, first: Row, lanes: u64, out: &mut [Verdict; 64]) {
+        let raw = RawBlock { view, counters: &self.counters, first, lanes };
+        if let Some(block) = Block::new(raw) {
+            self.plugin.filter_block(&self.state, &block, out);
+        }
+    }
+    fn reasons(&self, reasons: u32) -> Vec<String> {
+        self.plugin.reasons(&self.state, reasons)
+    }
+}
+
+impl<P: Filter> Builder<P> {
+    /// The plugin extends Filter.
+    #[must_use]
+    pub fn filter(mut self) -> Self {
+        self.made.filter = Some(Arc::new(FilterAdapter(Arc::clone(&self.plugin))));
+        self
+    }
+}
+impl<P: PreFilter> Builder<P> {
+    /// The plugin extends PreFilter.
+    #[must_use]
+    pub fn pre_filter(mut self) -> Self {
+        self.made.pre_filter = Some(self.plugin.clone());
+        self
+    }
+}
+impl<P: PreScore> Builder<P> {
+    /// The plugin extends PreScore.
+    #[must_use]
+    pub fn pre_score(mut self) -> Self {
+        self.made.pre_score = Some(self.plugin.clone());
+        self
+    }
+}
