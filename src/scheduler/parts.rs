@@ -15,7 +15,6 @@ use tokio_util::sync::CancellationToken;
 use super::Scheduler;
 use super::election::elect;
 use crate::admin::{Admin, CheckState, Health};
-use crate::client::RateLimit;
 use crate::config::Config;
 use crate::driver::{Clock, Driver, Inbox, inbox};
 use crate::lease::identity;
@@ -207,6 +206,5 @@ fn limit(config: &Config) -> Option<(f64, u32)> {
     let qps = connection.qps?;
     // As in client-go, where an unset burst takes its default.
     let burst = connection.burst.unwrap_or(100);
-    RateLimit::new(qps, 1)?;
     Some((qps, u32::try_from(burst).unwrap_or(1)))
 }

@@ -132,7 +132,7 @@ impl Engine {
     pub fn take_work(&mut self, now: Time, max: usize) -> Vec<Ticket> {
         let mut tickets = Vec::new();
         while tickets.len() < max && self.line.len() < self.settings.line_limit {
-            let Some(info) = self.pop(now) else { break };
+            let Some(info) = self.pop() else { break };
             let ticket = Ticket { seq: self.next_seq, pod: Arc::clone(&info.pod), profile: info.profile, popped: now };
             self.next_seq += 1;
             tickets.push(ticket.clone());
@@ -226,7 +226,7 @@ impl Engine {
     }
 
     /// The next pod that is worth a decision.
-    fn pop(&mut self, now: Time) -> Option<QueuedPodInfo> {
+    fn pop(&mut self) -> Option<QueuedPodInfo> {
         loop {
             let info = self.queue.pop()?;
             if !info.pod.terminating {
@@ -236,7 +236,6 @@ impl Engine {
             let note = format!("skip schedule deleting pod: {}", info.pod.key);
             self.record(&info.pod, true, "FailedScheduling", "Scheduling", note);
             self.queue.done(&info.pod.key.uid);
-            let _ = now;
         }
     }
 }

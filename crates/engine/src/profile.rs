@@ -248,9 +248,4 @@ impl Profile {
         event.resource == EventResource::Wildcard
             || self.listeners.iter().any(|l| event.heard_by(&l.registration.resource, l.registration.actions))
     }
-
-    /// Whether the profile asks this plugin at Filter or PreFilter.
-    pub fn filters_by(&self, plugin: &str) -> bool {
-        self.filter.iter().any(|f| f.name == plugin) || self.pre_filter.iter().any(|f| f.name == plugin)
-    }
 }

@@ -280,11 +280,6 @@ impl Queue {
         Some((&slot.info, slot.place))
     }
 
-    /// Whether the pod of this UID was popped and is not decided yet.
-    pub fn is_in_flight(&self, uid: &Uid) -> bool {
-        self.in_flight.contains(uid)
-    }
-
     /// How many pods are in flight, and how many events are kept for them.
     pub fn in_flight(&self) -> (usize, usize) {
         (self.in_flight.len(), self.in_flight.event_count())

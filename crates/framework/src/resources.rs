@@ -30,11 +30,6 @@ impl Resources {
         }
     }
 
-    /// Whether nothing but the place of a pod itself is asked for.
-    pub fn asks_for_nothing(&self) -> bool {
-        self.milli_cpu == 0 && self.memory_bytes == 0 && self.ephemeral_storage_bytes == 0 && self.scalars.is_empty()
-    }
-
     /// Whether some amount here is greater than in `other`.
     pub fn exceeds(&self, other: &Self) -> bool {
         self.milli_cpu > other.milli_cpu

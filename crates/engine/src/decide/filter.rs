@@ -207,8 +207,8 @@ impl Scratch {
         }
         for row in rows {
             let (block, lane) = (row as usize / 64, row % 64);
-            let Some((first, lanes)) = view.blocks().nth(block) else { continue };
-            if prepared.candidates(view, first, lanes & 1 << lane) == 0 {
+            // The row may be that of a node that is gone, or that PreFilter left out.
+            if view.node(row).is_none() || prepared.candidates(view, row - lane, 1 << lane) == 0 {
                 continue;
             }
             match self.rejection(prepared, view, overlay, pod, row) {
