@@ -6,6 +6,9 @@ use std::time::Duration;
 
 use tokio::time::{Instant, sleep_until};
 
+/// The slowest limit: one call a day. What is slower would be no scheduler, and far enough off to be beyond the clock.
+const SLOWEST: Duration = Duration::from_secs(24 * 60 * 60);
+
 /// A token bucket. Calls beyond the burst are spread out evenly, in the order in which they came.
 #[derive(Debug)]
 pub struct RateLimit {
@@ -19,9 +22,9 @@ impl RateLimit {
     /// At most `qps` calls a second on average, `burst` at once (at least 1). `None` when `qps` is no limit: zero,
     /// negative, or beyond measure.
     pub fn new(qps: f64, burst: u32) -> Option<Self> {
-        let every = Duration::try_from_secs_f64(1.0 / qps).ok().filter(|d| !d.is_zero())?;
+        let every = Duration::try_from_secs_f64(1.0 / qps).ok().filter(|d| !d.is_zero())?.min(SLOWEST);
         let burst = burst.max(1);
-        Some(Self { every, burst, next: Mutex::new(Instant::now() - every.saturating_mul(burst)) })
+        Some(Self { every, burst, next: Mutex::new(full_at(Instant::now(), every, burst)) })
     }
 
     /// Waits until a call may be made.
@@ -29,14 +32,18 @@ impl RateLimit {
         let now = Instant::now();
         let at = {
             let mut next = self.next.lock().unwrap_or_else(PoisonError::into_inner);
-            let full = now.checked_sub(self.every.saturating_mul(self.burst)).unwrap_or(now);
-            *next = (*next).max(full) + self.every;
+            *next = (*next).max(full_at(now, self.every, self.burst)) + self.every;
             *next
         };
         if at > now {
             sleep_until(at).await;
         }
     }
+}
+
+/// Where a bucket stands that is full now.
+fn full_at(now: Instant, every: Duration, burst: u32) -> Instant {
+    now.checked_sub(every.saturating_mul(burst)).unwrap_or(now)
 }
 
 #[cfg(test)]
@@ -59,6 +66,12 @@ mod tests {
             limit.wait().await;
         }
         assert_eq!(start.elapsed().as_millis(), 0, "the bucket fills up again");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_slowest_limit_is_one() {
+        let limit = RateLimit::new(1e-15, u32::MAX).unwrap();
+        limit.wait().await;
     }
 
     #[test]

@@ -201,6 +201,7 @@ fn failed(what: &str, ended: Result<anyhow::Result<()>, tokio::task::JoinError>)
     }
 }
 
+/// `clientConnection.qps` and `burst`, where they are set.
 fn limit(config: &Config) -> Option<(f64, u32)> {
     let connection = &config.client_connection;
     let qps = connection.qps?;
