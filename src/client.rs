@@ -7,13 +7,15 @@
 
 mod config;
 mod limit;
+mod memory;
 mod observe;
 mod raw;
 mod transport;
 
-use std::fmt;
+use std::{fmt, io};
 
 use kube::Client;
+use tokio::io::DuplexStream;
 
 pub use config::{ClientError, Source};
 pub use limit::RateLimit;
@@ -30,6 +32,7 @@ pub const USER_AGENT: &str = concat!("plimsoll/", env!("CARGO_PKG_VERSION"));
 pub struct Cluster {
     config: kube::Config,
     metrics: Option<RestClientMetrics>,
+    dialer: Option<memory::Dialer>,
 }
 
 /// One client per purpose. Cloning a client shares its connections; two purposes never share one.
@@ -74,7 +77,7 @@ impl Cluster {
         config.default_retry = false;
         config.headers.push((http::header::USER_AGENT, http::HeaderValue::from_static(USER_AGENT)));
         transport::connector(&config).map_err(|problem| ClientError::unusable(source, &problem))?;
-        Ok(Self { config, metrics: None })
+        Ok(Self { config, metrics: None, dialer: None })
     }
 
     /// The cluster at an address that asks for no credentials: a stand-in on this machine.
@@ -89,7 +92,16 @@ impl Cluster {
         })?;
         let mut config = kube::Config::new(uri);
         config.default_retry = false;
-        Ok(Self { config, metrics: None })
+        Ok(Self { config, metrics: None, dialer: None })
+    }
+
+    /// A cluster in this process, reached through connections that `dial` makes, without a socket.
+    ///
+    /// # Errors
+    /// As [`Cluster::at`]; not in practice.
+    pub fn in_memory(dial: impl Fn() -> io::Result<DuplexStream> + Send + Sync + 'static) -> Result<Self, ClientError> {
+        let cluster = Self::at("http://in-memory.invalid")?;
+        Ok(Self { dialer: Some(memory::Dialer::new(dial)), ..cluster })
     }
 
     /// Counts and times all calls of the clients that are made from now on.
@@ -114,8 +126,12 @@ impl Cluster {
     /// # Errors
     /// When the credentials cannot be used (a token file that is not there, an exec plugin that fails).
     pub fn client(&self) -> Result<Client, ClientError> {
-        transport::client(&self.config, self.metrics.clone())
-            .map_err(|problem| ClientError::Credentials { address: self.address(), problem: problem.to_string() })
+        let metrics = self.metrics.clone();
+        let client = match &self.dialer {
+            Some(dialer) => transport::client_over(dialer.clone(), &self.config, metrics),
+            None => transport::client(&self.config, metrics),
+        };
+        client.map_err(|problem| ClientError::Credentials { address: self.address(), problem: problem.to_string() })
     }
 
     /// One client per purpose.

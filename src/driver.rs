@@ -1,25 +1,28 @@
 //! The driver: the one thread that owns the engine, and the threads that decide for it.
 //!
 //! Everything comes in through one inbox and goes out through one outbox. With one worker, deciding and committing are
-//! done on the owner's thread, without hand-over. The inbox has no bound: events are taken in much faster than they can
+//! done by the owner itself, without hand-over. The inbox has no bound: events are taken in much faster than they can
 //! be decoded. Nor has the outbox: what is bounded is the number of bindings under way, by not popping more pods.
+//!
+//! The owner is a future. A scheduler that works gives it a thread of its own; a simulated one makes it a task among
+//! others, so that a whole cluster lives on one thread and on one clock, which need not be the real one.
 
 mod observe;
 mod stopwatch;
 mod workers;
 
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use hashbrown::HashSet;
+use jiff::Timestamp;
 use plimsoll_engine::decide::Proposal;
 use plimsoll_engine::effect::Effect;
 use plimsoll_engine::engine::Engine;
 use plimsoll_engine::event::Event;
 use plimsoll_framework::time::Time;
 use tokio::sync::{mpsc, oneshot};
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout};
 
 use crate::admin::{Check, Heartbeat};
 use crate::metrics::Metrics;
@@ -54,7 +57,7 @@ enum Message {
 
 /// Where the owner is told things. Cheap to clone.
 #[derive(Clone)]
-pub struct Inbox(Sender<Message>);
+pub struct Inbox(mpsc::UnboundedSender<Message>);
 
 impl Inbox {
     fn send(&self, message: Message) {
@@ -104,31 +107,49 @@ impl Inbox {
 
 /// A new inbox, and the end it is read at.
 pub fn inbox() -> (Inbox, Incoming) {
-    let (send, receive) = channel();
+    let (send, receive) = mpsc::unbounded_channel();
     (Inbox(send), Incoming(receive))
 }
 
 /// The end at which an inbox is read.
-pub struct Incoming(Receiver<Message>);
+pub struct Incoming(mpsc::UnboundedReceiver<Message>);
 
 /// The time, as the engine counts it: since the Unix epoch, by a clock that never goes back.
 #[derive(Clone, Copy, Debug)]
 pub struct Clock {
     start: Instant,
     at_start: Duration,
+    simulated: bool,
 }
 
 impl Clock {
     /// A clock that agrees with the wall clock now.
     pub fn start() -> Self {
-        let at_start = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
-        Self { start: Instant::now(), at_start }
+        Self { simulated: false, ..Self::simulated(SystemTime::now()) }
+    }
+
+    /// A clock that says `now` now and goes on as tokio's does, whatever the wall clock says. Times before 1970 count as
+    /// that.
+    pub fn simulated(now: SystemTime) -> Self {
+        let at_start = now.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+        Self { start: Instant::now(), at_start, simulated: true }
     }
 
     /// The time now.
     pub fn now(&self) -> Time {
         Time::since_epoch(self.at_start + self.start.elapsed())
     }
+
+    /// The time that is written into objects: the wall clock's, which may be set while we run.
+    pub fn timestamp(&self) -> Timestamp {
+        if self.simulated { timestamp(self.now()) } else { Timestamp::now() }
+    }
+}
+
+/// A time as it is written into objects; what is beyond the years that can be written is the last of them.
+pub fn timestamp(time: Time) -> Timestamp {
+    let since = jiff::SignedDuration::try_from(time.as_duration()).unwrap_or(jiff::SignedDuration::MAX);
+    Timestamp::from_duration(since).unwrap_or(Timestamp::MAX)
 }
 
 /// The owner of the engine.
@@ -181,7 +202,7 @@ impl Driver {
     }
 
     /// Turns until it is stopped, or its inbox has no sender left.
-    pub fn run(mut self) {
+    pub async fn run(mut self) {
         while !self.stopping {
             self.heartbeat.beat();
             let now = self.clock.now();
@@ -190,7 +211,7 @@ impl Driver {
             }
             let worked = self.work();
             self.flush();
-            if !self.take_in(worked) {
+            if !self.take_in(worked).await {
                 return;
             }
         }
@@ -198,14 +219,17 @@ impl Driver {
     }
 
     /// Reads the inbox; waits for something if there was nothing else to do. `false` when nobody can write any more.
-    fn take_in(&mut self, worked: bool) -> bool {
-        if !worked {
+    async fn take_in(&mut self, worked: bool) -> bool {
+        if worked {
+            // Where it is one task among others, they get a turn, too.
+            tokio::task::yield_now().await;
+        } else {
             let now = self.clock.now();
             let wait = self.engine.next_deadline().map_or(IDLE, |at| at.since(now).min(IDLE));
-            match self.incoming.0.recv_timeout(wait) {
-                Ok(message) => self.take(message),
-                Err(RecvTimeoutError::Timeout) => return true,
-                Err(RecvTimeoutError::Disconnected) => return false,
+            match timeout(wait, self.incoming.0.recv()).await {
+                Ok(Some(message)) => self.take(message),
+                Ok(None) => return false,
+                Err(_) => return true,
             }
         }
         // Not for ever: effects have to go out, too.

@@ -113,8 +113,9 @@ impl Reflectors {
         let metrics = self.metrics.plimsoll.watch(name);
         let stream = watcher(api, config).default_backoff();
         tokio::select! {
-            ended = self.follow(name, stream, sink, synced, &metrics) => ended,
+            biased;
             () = stop.cancelled() => Ended::Stopped,
+            ended = self.follow(name, stream, sink, synced, &metrics) => ended,
         }
     }
 

@@ -3,8 +3,8 @@
 mod election;
 mod parts;
 
-use std::sync::Arc;
-use std::time::Duration;
+use std::sync::{Arc, OnceLock};
+use std::time::{Duration, SystemTime};
 
 use plimsoll_engine::decide::TieBreak;
 use plimsoll_engine::engine::{Engine, EngineSettings};
@@ -16,7 +16,7 @@ use tokio_util::sync::CancellationToken;
 use crate::admin::AdminServer;
 use crate::client::Clients;
 use crate::config::{Config, TieBreak as ConfiguredTieBreak};
-use crate::driver::Clock;
+use crate::driver::{Clock, Inbox};
 use crate::lease::{LeaseSettings, identity};
 use crate::logging::LogHandle;
 use crate::metrics::Metrics;
@@ -33,8 +33,22 @@ pub struct Scheduler {
     registry: Registry,
     metrics: Arc<Metrics>,
     namespace: String,
+    identity: String,
     admin: Option<(AdminServer, LogHandle)>,
     max_in_unschedulable: Duration,
+    simulated: Option<SystemTime>,
+    inspector: Inspector,
+}
+
+/// A look at what a scheduler knows while it runs. Cheap to clone.
+#[derive(Clone, Default)]
+pub struct Inspector(Arc<OnceLock<Inbox>>);
+
+impl Inspector {
+    /// Asks something of the engine as it is now. `None` when it does not run, or has ended.
+    pub async fn ask<T: Send + 'static>(&self, question: impl FnOnce(&Engine) -> T + Send + 'static) -> Option<T> {
+        self.0.get()?.ask(question).await
+    }
 }
 
 impl Scheduler {
@@ -46,8 +60,11 @@ impl Scheduler {
             registry: Registry::default(),
             metrics,
             namespace: "default".to_owned(),
+            identity: identity(),
             admin: None,
             max_in_unschedulable: QueueSettings::default().max_in_unschedulable,
+            simulated: None,
+            inspector: Inspector::default(),
         }
     }
 
@@ -79,6 +96,27 @@ impl Scheduler {
         self
     }
 
+    /// Who it is among the candidates of a lease; no two may ever have the same. Unique by itself when not set.
+    #[must_use]
+    pub fn with_identity(mut self, identity: &str) -> Self {
+        identity.clone_into(&mut self.identity);
+        self
+    }
+
+    /// Makes it one task among others, for simulations: it starts no thread, and its wall clock, which says `now` at the
+    /// start, goes as tokio's clock does. With one worker, a runtime of one thread and paused time, what it does then
+    /// depends on nothing but what it is told.
+    #[must_use]
+    pub fn simulated(mut self, now: SystemTime) -> Self {
+        self.simulated = Some(now);
+        self
+    }
+
+    /// A look at what it knows, once it runs.
+    pub fn inspector(&self) -> Inspector {
+        self.inspector.clone()
+    }
+
     /// Runs until `shutdown`; then no more pods are taken, bindings under way end, and the lease is released.
     ///
     /// # Errors
@@ -108,6 +146,9 @@ impl Scheduler {
     }
 
     fn workers(&self) -> usize {
+        if self.simulated.is_some() {
+            return 1;
+        }
         let cores = || std::thread::available_parallelism().map_or(1, usize::from).min(MOST_WORKERS);
         self.config.plimsoll.workers.map_or_else(cores, usize::from)
     }
@@ -128,9 +169,13 @@ impl Scheduler {
                 ConfiguredTieBreak::Random => TieBreak::Random,
                 ConfiguredTieBreak::Name => TieBreak::Name,
             },
-            seed: own.seed.unwrap_or_else(|| Clock::start().now().as_duration().subsec_nanos().into()),
+            seed: own.seed.unwrap_or_else(|| self.clock().now().as_duration().subsec_nanos().into()),
             admission: self.registry.admission(&self.config),
         }
+    }
+
+    fn clock(&self) -> Clock {
+        self.simulated.map_or_else(Clock::start, Clock::simulated)
     }
 
     fn lease_settings(&self) -> LeaseSettings {
@@ -140,7 +185,7 @@ impl Scheduler {
             lease_duration: election.lease_duration,
             renew_deadline: election.renew_deadline,
             retry_period: election.retry_period,
-            ..LeaseSettings::new(namespace, &election.resource_name, identity())
+            ..LeaseSettings::new(namespace, &election.resource_name, self.identity.clone())
         }
     }
 }

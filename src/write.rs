@@ -18,8 +18,8 @@ use plimsoll_engine::event::Event;
 use plimsoll_framework::intern::Istr;
 use plimsoll_framework::pod::{PodKey, Uid};
 use tokio::sync::{Semaphore, mpsc};
+use tokio::task::{JoinError, JoinSet};
 use tokio::time::sleep;
-use tokio_util::task::TaskTracker;
 
 use crate::client::{CallError, Clients, RateLimit, RawRequest, RawResponse, describe, send};
 use crate::driver::{Clock, Inbox};
@@ -73,7 +73,7 @@ struct Lanes {
     status_done: mpsc::UnboundedSender<Uid>,
 }
 
-/// The writer. One task; the calls it begins are tasks of their own.
+/// The writer. One task; the calls it begins are tasks of their own, which end with it.
 pub struct Writer {
     lanes: Arc<Lanes>,
     outbox: mpsc::UnboundedReceiver<Effect>,
@@ -81,7 +81,7 @@ pub struct Writer {
     /// Pods whose status is being written, and what has to wait for that.
     writing: HashMap<Uid, Behind>,
     events: events::Recorder,
-    calls: TaskTracker,
+    calls: JoinSet<()>,
 }
 
 /// What waits for a status write.
@@ -95,8 +95,8 @@ impl Writer {
     /// A writer that reads effects from `outbox`.
     pub fn new(settings: WriterSettings, outbox: mpsc::UnboundedReceiver<Effect>) -> Self {
         let (status_done, done) = mpsc::unbounded_channel();
-        let calls = TaskTracker::new();
-        let events = events::Recorder::start(&settings, &calls);
+        let mut calls = JoinSet::new();
+        let events = events::Recorder::start(&settings, &mut calls);
         let limit = || settings.limit.and_then(|(qps, burst)| RateLimit::new(qps, burst));
         let lanes = Lanes {
             profiles: settings
@@ -121,6 +121,7 @@ impl Writer {
             tokio::select! {
                 biased;
                 Some(uid) = self.status_done.recv() => self.status_written(&uid),
+                Some(ended) = self.calls.join_next() => check(ended),
                 effect = self.outbox.recv() => match effect {
                     Some(effect) => self.take(effect),
                     None => break,
@@ -132,8 +133,9 @@ impl Writer {
             self.status_written(&uid);
         }
         self.events.close();
-        self.calls.close();
-        self.calls.wait().await;
+        while let Some(ended) = self.calls.join_next().await {
+            check(ended);
+        }
     }
 
     fn take(&mut self, effect: Effect) {
@@ -156,7 +158,7 @@ impl Writer {
         }
     }
 
-    fn bind(&self, request: Box<BindRequest>) {
+    fn bind(&mut self, request: Box<BindRequest>) {
         let lanes = Arc::clone(&self.lanes);
         self.calls.spawn(async move { lanes.bind(*request).await });
     }
@@ -183,6 +185,15 @@ impl Writer {
             tracing::info!(pod = %event.pod.key, uid = %event.pod.key.uid, "pod is not scheduled: {}", event.note);
         }
         self.events.record(event, self.lanes.settings.clock.now());
+    }
+}
+
+/// A call that panicked ends the writer, and so the process: what it was to do is in nobody's books.
+fn check(ended: Result<(), JoinError>) {
+    if let Err(error) = ended
+        && let Ok(panic) = error.try_into_panic()
+    {
+        std::panic::resume_unwind(panic);
     }
 }
 

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use hyper_rustls::HttpsConnector;
-use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::client::legacy::connect::{Connect, HttpConnector};
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 use kube::client::{Body, ClientBuilder, ConfigExt};
 use kube::{Client, Config};
@@ -53,12 +53,21 @@ pub(super) fn connector(config: &Config) -> kube::Result<HttpsConnector<HttpConn
 
 /// A client with a connection pool of its own.
 pub(super) fn client(config: &Config, metrics: Option<RestClientMetrics>) -> kube::Result<Client> {
+    client_over(connector(config)?, config, metrics)
+}
+
+/// A client with a pool of connections that `connector` makes.
+pub(super) fn client_over(
+    connector: impl Connect + Clone + Send + Sync + 'static,
+    config: &Config,
+    metrics: Option<RestClientMetrics>,
+) -> kube::Result<Client> {
     let hyper = hyper_util::client::legacy::Client::builder(TokioExecutor::new())
         .timer(TokioTimer::new())
         .pool_timer(TokioTimer::new())
         .pool_idle_timeout(POOL_IDLE_TIMEOUT)
         .pool_max_idle_per_host(POOL_MAX_IDLE)
-        .build::<_, Body>(connector(config)?);
+        .build::<_, Body>(connector);
     let service = ServiceBuilder::new()
         .layer(config.base_uri_layer())
         .option_layer(config.auth_layer()?)

@@ -6,13 +6,14 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use super::Scheduler;
-use crate::driver::Inbox;
+use crate::driver::{Clock, Inbox};
 use crate::lease::{AlwaysLeading, Elector, Fence, Leadership, LeaseSettings};
 
 /// Begins the election, or leads at once where there is none. The driver is told who leads.
 pub(super) fn elect(
     scheduler: &Scheduler,
     lease: LeaseSettings,
+    clock: Clock,
     inbox: &Inbox,
 ) -> anyhow::Result<(Fence, JoinSet<anyhow::Result<()>>, CancellationToken)> {
     let stop = CancellationToken::new();
@@ -22,7 +23,9 @@ pub(super) fn elect(
         return Ok((AlwaysLeading::new().fence(), tasks, stop));
     }
     let name = format!("{}/{}", lease.namespace, lease.name);
-    let elector = Elector::new(scheduler.clients.lease.clone(), lease)?.with_metrics(Arc::clone(&scheduler.metrics));
+    let elector = Elector::new(scheduler.clients.lease.clone(), lease)?
+        .with_metrics(Arc::clone(&scheduler.metrics))
+        .with_wall_clock(move || clock.timestamp());
     let (fence, mut state) = (elector.fence(), elector.subscribe());
     let (inbox, ending) = (inbox.clone(), stop.clone());
     tokio::spawn(async move {

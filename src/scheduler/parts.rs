@@ -7,34 +7,44 @@ use anyhow::{Context as _, anyhow};
 use plimsoll_engine::engine::Engine;
 use plimsoll_framework::intern::Istr;
 use plimsoll_framework::object::KindRef;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::AbortOnDropHandle;
 
 use super::Scheduler;
 use super::election::elect;
 use crate::admin::{Admin, CheckState, Health};
 use crate::config::Config;
-use crate::driver::{Clock, Driver, Inbox, inbox};
-use crate::lease::identity;
+use crate::driver::{Driver, Inbox, inbox};
 use crate::reflector::Reflectors;
 use crate::write::{Writer, WriterSettings};
 
 /// How long bindings under way are waited for at the end, beyond the time a single one may take.
 const DRAIN_GRACE: Duration = Duration::from_secs(5);
 
-/// The parts of a running scheduler.
+/// Ends the owner when it is dropped. It would otherwise live as long as anything holds an inbox, such as its own
+/// deciding threads.
+struct StopOnDrop(Inbox);
+
+impl Drop for StopOnDrop {
+    fn drop(&mut self) {
+        self.0.stop();
+    }
+}
+
+/// The parts of a running scheduler. Dropping them ends them at once, in whatever they are doing.
 pub(super) struct Parts {
-    inbox: Inbox,
+    inbox: StopOnDrop,
     /// Tasks that go on until they are stopped; if one ends before, so does the scheduler.
     tasks: JoinSet<anyhow::Result<()>>,
     stop_watching: CancellationToken,
-    driver: tokio::sync::oneshot::Receiver<()>,
-    writer: tokio::task::JoinHandle<()>,
+    driver: oneshot::Receiver<()>,
+    writer: AbortOnDropHandle<()>,
     election: JoinSet<anyhow::Result<()>>,
     stop_election: CancellationToken,
-    admin: Option<tokio::task::JoinHandle<()>>,
+    admin: Option<AbortOnDropHandle<()>>,
     stop_admin: CancellationToken,
     drain_limit: Duration,
 }
@@ -48,8 +58,10 @@ impl Parts {
         annotation_keys: Vec<Istr>,
         kinds: Vec<KindRef>,
     ) -> anyhow::Result<Self> {
-        let (health, clock) = (Health::new(), Clock::start());
+        let (health, clock) = (Health::new(), scheduler.clock());
         let (inbox, incoming) = inbox();
+        // Fails only for a second run, and a scheduler is used up by its first.
+        let _ = scheduler.inspector.0.set(inbox.clone());
         let (outbox, effects) = mpsc::unbounded_channel();
         let lease = scheduler.lease_settings();
         let bind_timeout = lease.call_allowance().max(Duration::from_secs(1));
@@ -66,17 +78,9 @@ impl Parts {
         let heartbeat = health.heartbeat("owner");
         let driver =
             Driver::new(engine, workers, lists, (&inbox, incoming), outbox, clock, Arc::clone(&metrics), heartbeat);
-        let (ended, driver_ended) = tokio::sync::oneshot::channel::<()>();
-        std::thread::Builder::new()
-            .name("owner".to_owned())
-            .spawn(move || {
-                // Dropped when the thread ends, by whatever way.
-                let _ended = ended;
-                driver.run();
-            })
-            .context("starting the owner thread")?;
+        let driver = own(driver, scheduler.simulated.is_some())?;
 
-        let (fence, election, stop_election) = elect(&scheduler, lease, &inbox)?;
+        let (fence, election, stop_election) = elect(&scheduler, lease, clock, &inbox)?;
         let writer = Writer::new(
             WriterSettings {
                 clients: scheduler.clients.clone(),
@@ -87,7 +91,7 @@ impl Parts {
                 metrics: Arc::clone(&metrics),
                 annotation_keys,
                 profiles: scheduler.config.profiles.iter().map(|p| p.scheduler_name.as_str().into()).collect(),
-                instance: identity().split('_').next().unwrap_or_default().to_owned(),
+                instance: scheduler.identity.split('_').next().unwrap_or_default().to_owned(),
                 limit: limit(&scheduler.config),
             },
             effects,
@@ -98,14 +102,14 @@ impl Parts {
             let configz =
                 move || serde_json::json!({ "componentconfig": config.to_v1(), "plimsoll": config.to_plimsoll() });
             let admin = Admin { health, metrics, configz: Arc::new(configz), log };
-            tokio::spawn(server.serve(admin, stop_admin.clone()))
+            AbortOnDropHandle::new(tokio::spawn(server.serve(admin, stop_admin.clone())))
         });
         Ok(Self {
-            inbox,
+            inbox: StopOnDrop(inbox),
             tasks,
             stop_watching,
-            driver: driver_ended,
-            writer: tokio::spawn(writer.run()),
+            driver,
+            writer: AbortOnDropHandle::new(tokio::spawn(writer.run())),
             election,
             stop_election,
             admin,
@@ -117,6 +121,7 @@ impl Parts {
     /// Runs until `shutdown`, or until something ends that should not.
     pub(super) async fn run(mut self, shutdown: CancellationToken) -> anyhow::Result<()> {
         let result = tokio::select! {
+            biased;
             () = shutdown.cancelled() => Ok(()),
             Some(ended) = self.election.join_next() => Err(failed("leader election", ended)),
             Some(ended) = self.tasks.join_next() => Err(failed("a watch", ended)),
@@ -133,14 +138,14 @@ impl Parts {
     /// Lets bindings under way end, so that none is left half done.
     async fn drain(&mut self) {
         tracing::info!("shutting down: no more pods are taken, bindings under way end");
-        if timeout(self.drain_limit, self.inbox.drain()).await.is_err() {
+        if timeout(self.drain_limit, self.inbox.0.drain()).await.is_err() {
             tracing::warn!("bindings were still under way after {:?}; not waiting any longer", self.drain_limit);
         }
     }
 
     /// In this order: who asks for writes, who writes, who may write, who watches.
     async fn end(mut self) {
-        self.inbox.stop();
+        self.inbox.0.stop();
         if !self.writer.is_finished() && timeout(self.drain_limit, &mut self.writer).await.is_err() {
             tracing::warn!("writes were still under way after {:?}; not waiting any longer", self.drain_limit);
             self.writer.abort();
@@ -159,6 +164,23 @@ impl Parts {
         }
         tracing::info!("shut down");
     }
+}
+
+/// Gives the driver a thread of its own, or makes it a task. The answer ends when the driver has, by whatever way.
+fn own(driver: Driver, as_task: bool) -> anyhow::Result<oneshot::Receiver<()>> {
+    let (ending, ended) = oneshot::channel::<()>();
+    let run = async move {
+        let _ending = ending;
+        driver.run().await;
+    };
+    if as_task {
+        tokio::spawn(run);
+        return Ok(ended);
+    }
+    let runtime = tokio::runtime::Handle::current();
+    let thread = std::thread::Builder::new().name("owner".to_owned());
+    thread.spawn(move || runtime.block_on(run)).context("starting the owner thread")?;
+    Ok(ended)
 }
 
 /// Begins the watches. Gives their tasks, and how many lists have to be read before anything can be decided.

@@ -9,17 +9,17 @@ use std::time::Duration;
 
 use hashbrown::HashMap;
 use http::{Method, StatusCode};
-use jiff::Timestamp;
 use plimsoll_engine::effect::PodEvent;
 use plimsoll_framework::intern::Istr;
 use plimsoll_framework::pod::Uid;
 use plimsoll_framework::time::Time;
 use serde_json::json;
 use tokio::sync::mpsc;
-use tokio_util::task::TaskTracker;
+use tokio::task::JoinSet;
 
 use super::{CALL_TIMEOUT, WriterSettings, permission, refusal, segment, turn};
 use crate::client::{RateLimit, RawRequest, describe, send};
+use crate::driver::timestamp;
 
 /// Events that may wait to be written.
 const WAITING: usize = 1_000;
@@ -65,7 +65,7 @@ pub(super) struct Recorder {
 }
 
 impl Recorder {
-    pub(super) fn start(settings: &WriterSettings, tasks: &TaskTracker) -> Self {
+    pub(super) fn start(settings: &WriterSettings, tasks: &mut JoinSet<()>) -> Self {
         let (calls, incoming) = mpsc::channel::<Call>(WAITING);
         let limit = settings.limit.and_then(|(qps, burst)| RateLimit::new(qps, burst)).map(Arc::new);
         let incoming = Arc::new(tokio::sync::Mutex::new(incoming));
@@ -198,10 +198,7 @@ fn cut(text: &str, limit: usize, end: &str) -> String {
 }
 
 fn micro_time(now: Time) -> String {
-    let since = now.as_duration();
-    let seconds = i64::try_from(since.as_secs()).unwrap_or(i64::MAX);
-    let nanos = i32::try_from(since.subsec_nanos()).unwrap_or(0);
-    Timestamp::new(seconds, nanos).map_or_else(|_| String::new(), |t| t.strftime("%Y-%m-%dT%H:%M:%S.%6fZ").to_string())
+    timestamp(now).strftime("%Y-%m-%dT%H:%M:%S.%6fZ").to_string()
 }
 
 #[cfg(test)]

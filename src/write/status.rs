@@ -51,7 +51,7 @@ impl Lanes {
     /// Writes a pod's status. When that fails for good it is said in the log; the next attempt writes it again.
     pub(super) async fn write_status(&self, update: &StatusUpdate) {
         let Ok(_place) = self.status.acquire().await else { return };
-        let body = bytes::Bytes::from(patch(update, Timestamp::now()).to_string());
+        let body = bytes::Bytes::from(patch(update, self.settings.clock.timestamp()).to_string());
         let path = pod_path(&update.key, "status");
         for attempt in 1..=TRIES {
             turn(self.status_limit.as_ref()).await;
