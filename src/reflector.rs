@@ -4,6 +4,7 @@
 //! the engine's cache is the only store. A relist sends what is there, then the set of what is there, so the engine
 //! drops what went away unseen.
 
+mod backoff;
 mod slim;
 
 use std::sync::Arc;
@@ -25,6 +26,7 @@ use crate::admin::Check;
 use crate::client::describe;
 use crate::driver::Inbox;
 use crate::metrics::{Metrics, RestartReason, WatchEventType, WatchMetrics};
+use backoff::Pace;
 use slim::Slim;
 
 /// Pods that have run to their end take up nothing: they are not even sent.
@@ -44,6 +46,8 @@ pub struct Reflectors {
     pub metrics: Arc<Metrics>,
     /// Annotations that plugins read.
     pub annotation_keys: Vec<Istr>,
+    /// Seed of the chances by which failed watches are spread out.
+    pub seed: u64,
 }
 
 /// Takes in the objects of one kind.
@@ -111,7 +115,7 @@ impl Reflectors {
         K: kube::Resource + Clone + serde::de::DeserializeOwned + std::fmt::Debug + Send + 'static,
     {
         let metrics = self.metrics.plimsoll.watch(name);
-        let stream = watcher(api, config).default_backoff();
+        let stream = watcher(api, config).backoff(Pace::new(self.seed ^ list_seed(synced.0)));
         tokio::select! {
             biased;
             () = stop.cancelled() => Ended::Stopped,
@@ -209,6 +213,11 @@ fn resource(kind: &str) -> &str {
         "Node" => "nodes",
         plural => plural,
     }
+}
+
+/// Lists have chances of their own.
+fn list_seed(list: usize) -> u64 {
+    u64::try_from(list).unwrap_or(0).wrapping_add(1).wrapping_mul(0x9e37_79b9_7f4a_7c15)
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

@@ -169,9 +169,14 @@ impl Scheduler {
                 ConfiguredTieBreak::Random => TieBreak::Random,
                 ConfiguredTieBreak::Name => TieBreak::Name,
             },
-            seed: own.seed.unwrap_or_else(|| self.clock().now().as_duration().subsec_nanos().into()),
+            seed: self.seed(),
             admission: self.registry.admission(&self.config),
         }
+    }
+
+    /// The configured seed, or a chance one.
+    fn seed(&self) -> u64 {
+        self.config.plimsoll.seed.unwrap_or_else(|| self.clock().now().as_duration().subsec_nanos().into())
     }
 
     fn clock(&self) -> Clock {

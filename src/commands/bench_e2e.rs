@@ -138,8 +138,8 @@ struct Scheduler {
 
 impl Scheduler {
     fn start(server: &Server, workers: Option<u16>) -> anyhow::Result<Self> {
-        let folder =
-            std::env::temp_dir().join(format!("plimsoll-bench-{}-{}", std::process::id(), server.address().port()));
+        let port = server.address().map_or(0, |address| address.port());
+        let folder = std::env::temp_dir().join(format!("plimsoll-bench-{}-{port}", std::process::id()));
         std::fs::create_dir_all(&folder).with_context(|| format!("making {}", folder.display()))?;
         let write = |name: &str, text: &str| {
             let path = folder.join(name);

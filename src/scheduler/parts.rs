@@ -73,6 +73,7 @@ impl Parts {
             inbox: inbox.clone(),
             metrics: Arc::clone(&metrics),
             annotation_keys: annotation_keys.clone(),
+            seed: scheduler.seed(),
         });
         let (tasks, lists) = watch(&reflectors, kinds, &health, &stop_watching);
         let heartbeat = health.heartbeat("owner");

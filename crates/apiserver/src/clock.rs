@@ -1,6 +1,9 @@
 //! Time and names: the only sources of both, so that a run with paused time and a fixed seed repeats itself.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::{
+    sync::atomic::{AtomicU64, Ordering},
+    time::Duration,
+};
 
 use jiff::Timestamp;
 use tokio::time::Instant;
@@ -79,6 +82,12 @@ impl Ids {
     /// The five characters that `generateName` appends.
     pub(crate) fn suffix(&self) -> String {
         safe_encode(self.next(), 5)
+    }
+
+    /// A time from zero up to this, in whole milliseconds.
+    pub(crate) fn duration_below(&self, most: Duration) -> Duration {
+        let millis = u64::try_from(most.as_millis()).unwrap_or(u64::MAX);
+        Duration::from_millis(self.next() % millis.saturating_add(1).max(1))
     }
 
     /// True with that probability.

@@ -3,7 +3,7 @@
 use std::{
     sync::{
         Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
     time::Duration,
 };
@@ -21,12 +21,84 @@ pub enum Fault {
         /// Value of the header `Retry-After`.
         retry_after_seconds: Option<u64>,
     },
+    /// It is handled, and then answered with this status all the same, as by a server whose own time ran out (504).
+    StatusAfter {
+        /// HTTP status code.
+        code: u16,
+    },
     /// The connection is closed before the request is handled.
     DropBefore,
     /// The request is handled, then the connection is closed without an answer.
     DropAfter,
-    /// It is handled later.
+    /// The request is handled, then the connection is closed in the middle of the answer's body; that of a watch after
+    /// the first piece.
+    DropWithin,
+    /// It is handled later by this long.
     Delay(Duration),
+    /// It is handled later by a time drawn from this range.
+    DelayBetween(Duration, Duration),
+    /// What goes wrong later on with a watch. Does nothing to other requests.
+    Watch(WatchFault),
+}
+
+/// What goes wrong with a watch once it runs. Where it says *within*, the moment is drawn for each watch.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum WatchFault {
+    /// It tells everything later by this long.
+    Lag(Duration),
+    /// It ends within this time, properly.
+    End(Duration),
+    /// Its connection is closed within this time.
+    Cut(Duration),
+    /// It says within this time that its version is too old, and ends.
+    Expire(Duration),
+    /// It falls silent within this time, and says nothing any more, not even that it has ended.
+    Stall(Duration),
+}
+
+/// The sorts of faults, by which those that struck are counted, with their names.
+const SORTS: [&str; 14] = [
+    "statuses instead of an answer",
+    "statuses after the work was done",
+    "connections closed before the work was done",
+    "connections closed after the work was done",
+    "connections closed within an answer",
+    "delays",
+    "watches that lag",
+    "watches ended early",
+    "watches cut off",
+    "watches expired",
+    "watches stalled",
+    "cuts of all watches of a kind",
+    "compactions",
+    "restarts",
+];
+
+/// The sorts that are ordered from the server itself and not by a rule.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Ordered {
+    Cut = 11,
+    Compaction = 12,
+    Restart = 13,
+}
+
+impl Fault {
+    fn sort(&self) -> usize {
+        match self {
+            Self::Status { .. } => 0,
+            Self::StatusAfter { .. } => 1,
+            Self::DropBefore => 2,
+            Self::DropAfter => 3,
+            Self::DropWithin => 4,
+            Self::Delay(_) | Self::DelayBetween(..) => 5,
+            Self::Watch(WatchFault::Lag(_)) => 6,
+            Self::Watch(WatchFault::End(_)) => 7,
+            Self::Watch(WatchFault::Cut(_)) => 8,
+            Self::Watch(WatchFault::Expire(_)) => 9,
+            Self::Watch(WatchFault::Stall(_)) => 10,
+        }
+    }
 }
 
 /// One order: what to do to which requests, how often.
@@ -99,6 +171,13 @@ impl Rule {
             && fits(&self.resource, &call.resource)
             && fits(&self.subresource, call.subresource)
             && self.name_prefix.as_ref().is_none_or(|prefix| call.name.starts_with(prefix))
+            && (call.verb == "watch" || !matches!(self.fault, Fault::Watch(_)))
+    }
+
+    /// Whether there is still something for it to do to a request that others have struck.
+    fn adds_to(&self, strike: &Strike) -> bool {
+        let always = matches!(self.fault, Fault::Delay(_) | Fault::DelayBetween(..) | Fault::Watch(_));
+        always || strike.fault.is_none()
     }
 }
 
@@ -107,6 +186,7 @@ impl Rule {
 pub struct Faults {
     any: AtomicBool,
     rules: Mutex<Vec<(Rule, u64)>>,
+    struck: [AtomicU64; SORTS.len()],
     dice: Ids,
 }
 
@@ -114,12 +194,15 @@ pub struct Faults {
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct Strike {
     pub(crate) delay: Duration,
+    /// Anything but delays and what is done to watches.
     pub(crate) fault: Option<Fault>,
+    /// What goes wrong with the watch, and the time of it; a lag's is its length.
+    pub(crate) watch: Vec<WatchFault>,
 }
 
 impl Faults {
     pub(crate) fn new(seed: u64) -> Self {
-        Self { any: AtomicBool::new(false), rules: Mutex::default(), dice: Ids::new(!seed) }
+        Self { any: AtomicBool::new(false), rules: Mutex::default(), struck: Default::default(), dice: Ids::new(!seed) }
     }
 
     fn lock(&self) -> MutexGuard<'_, Vec<(Rule, u64)>> {
@@ -140,7 +223,13 @@ impl Faults {
         self.lock().get(rule).map_or(0, |(_, hits)| *hits)
     }
 
-    /// Ends all rules; their numbers mean nothing from then on.
+    /// Everything that went wrong on order since the start, by sort: what it was, and how often.
+    #[must_use]
+    pub fn injected(&self) -> Vec<(&'static str, u64)> {
+        SORTS.into_iter().zip(self.struck.iter().map(|count| count.load(Ordering::Relaxed))).collect()
+    }
+
+    /// Ends all rules; their numbers mean nothing from then on. Watches that they have struck stay as they are.
     pub fn clear(&self) {
         let mut rules = self.lock();
         rules.clear();
@@ -152,22 +241,46 @@ impl Faults {
         self.any.load(Ordering::Acquire)
     }
 
-    /// Draws what happens to a request: delays add up, of everything else the first rule decides.
+    /// Counts what was ordered from the server itself.
+    pub(crate) fn note(&self, ordered: Ordered) {
+        self.struck[ordered as usize].fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Draws what happens to a request: delays add up, a watch suffers all that is ordered for watches, and of everything
+    /// else the first rule decides.
     pub(crate) fn strike(&self, call: &Call) -> Strike {
         let mut strike = Strike::default();
         for (rule, hits) in self.lock().iter_mut() {
-            let waits = matches!(rule.fault, Fault::Delay(_));
-            let open = *hits < rule.times && rule.matches(call) && (waits || strike.fault.is_none());
-            if !open || (rule.probability < 1.0 && !self.dice.chance(rule.probability)) {
+            if *hits >= rule.times || !rule.matches(call) || !rule.adds_to(&strike) {
+                continue;
+            }
+            if rule.probability < 1.0 && !self.dice.chance(rule.probability) {
                 continue;
             }
             *hits += 1;
+            self.struck[rule.fault.sort()].fetch_add(1, Ordering::Relaxed);
             match &rule.fault {
                 Fault::Delay(delay) => strike.delay += *delay,
+                Fault::DelayBetween(least, most) => {
+                    strike.delay += *least + self.dice.duration_below(most.saturating_sub(*least));
+                }
+                Fault::Watch(fault) => strike.watch.push(self.drawn(fault)),
                 fault => strike.fault = Some(fault.clone()),
             }
         }
         strike
+    }
+
+    /// A watch's fault with its moment drawn.
+    fn drawn(&self, fault: &WatchFault) -> WatchFault {
+        let drawn = |within: &Duration| self.dice.duration_below(*within);
+        match fault {
+            WatchFault::Lag(by) => WatchFault::Lag(*by),
+            WatchFault::End(within) => WatchFault::End(drawn(within)),
+            WatchFault::Cut(within) => WatchFault::Cut(drawn(within)),
+            WatchFault::Expire(within) => WatchFault::Expire(drawn(within)),
+            WatchFault::Stall(within) => WatchFault::Stall(drawn(within)),
+        }
     }
 }
 
@@ -199,7 +312,8 @@ mod tests {
         let bind = call("create", "pods", "binding", "web-1");
         let conflict = Some(Fault::Status { code: 409, retry_after_seconds: None });
         for want in [conflict.clone(), conflict, None] {
-            assert_eq!(faults.strike(&bind), Strike { delay: Duration::from_secs(1), fault: want });
+            let want = Strike { delay: Duration::from_secs(1), fault: want, ..Strike::default() };
+            assert_eq!(faults.strike(&bind), want);
         }
         assert_eq!(faults.strike(&call("create", "pods", "", "web-1")), Strike::default());
         assert_eq!(faults.hits(rule), 2);

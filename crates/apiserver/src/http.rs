@@ -9,11 +9,12 @@ mod read;
 mod route;
 mod stats;
 mod table;
+mod trouble;
 mod watch;
 mod write;
 
-use std::sync::Arc;
-use std::time::SystemTime;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use bytes::Bytes;
 use http::{HeaderValue, Method, Request, Response, StatusCode, header};
@@ -23,6 +24,7 @@ use serde_json::Value;
 use tokio::{
     io::{AsyncRead, AsyncWrite},
     net::TcpListener,
+    time::Instant,
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
@@ -44,12 +46,52 @@ pub(crate) struct Web {
     /// Ends watches and idle connections when the server stops.
     pub(crate) stop: CancellationToken,
     pub(crate) tasks: TaskTracker,
+    uptime: Arc<Mutex<Uptime>>,
+}
+
+/// Since when, and until when, connections are served.
+#[derive(Debug)]
+struct Uptime {
+    /// Drops all connections of this run of the server.
+    connections: CancellationToken,
+    /// No connection is served before this.
+    up_again: Instant,
+}
+
+impl Web {
+    pub(crate) fn new(cluster: Cluster) -> Self {
+        let uptime = Uptime { connections: CancellationToken::new(), up_again: Instant::now() };
+        Self {
+            cluster: Arc::new(cluster),
+            stop: CancellationToken::new(),
+            tasks: TaskTracker::new(),
+            uptime: Arc::new(Mutex::new(uptime)),
+        }
+    }
+
+    fn uptime(&self) -> MutexGuard<'_, Uptime> {
+        self.uptime.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Drops all connections, and serves no new ones for that long.
+    pub(crate) fn go_down(&self, down_for: Duration) {
+        let mut uptime = self.uptime();
+        std::mem::take(&mut uptime.connections).cancel();
+        uptime.up_again = Instant::now() + down_for;
+    }
+
+    /// What drops a connection that begins now; none when none may begin.
+    pub(crate) fn admit(&self) -> Option<CancellationToken> {
+        let uptime = self.uptime();
+        (Instant::now() >= uptime.up_again && !self.stop.is_cancelled()).then(|| uptime.connections.clone())
+    }
 }
 
 /// Accepts connections until the server stops.
 pub(crate) async fn accept_all(web: Web, listener: TcpListener) {
     loop {
         let accepted = tokio::select! {
+            biased;
             accepted = listener.accept() => accepted,
             () = web.stop.cancelled() => return,
         };
@@ -57,16 +99,22 @@ pub(crate) async fn accept_all(web: Web, listener: TcpListener) {
             Ok((stream, _)) => {
                 // Without it small answers wait for the peer's delayed acknowledgement.
                 let _ = stream.set_nodelay(true);
-                web.tasks.spawn(serve(web.clone(), stream));
+                if let Some(down) = web.admit() {
+                    web.tasks.spawn(serve(web.clone(), stream, down));
+                }
             }
             // Out of file descriptors, most likely: others will be closed.
-            Err(_) => tokio::time::sleep(std::time::Duration::from_millis(10)).await,
+            Err(_) => tokio::time::sleep(Duration::from_millis(10)).await,
         }
     }
 }
 
-/// Serves one connection of any sort.
-pub(crate) async fn serve(web: Web, stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static) {
+/// Serves one connection of any sort, until `down` drops it.
+pub(crate) async fn serve(
+    web: Web,
+    stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    down: CancellationToken,
+) {
     let service = service_fn(|request| {
         let web = web.clone();
         async move { answer(&web, request).await }
@@ -77,8 +125,10 @@ pub(crate) async fn serve(web: Web, stream: impl AsyncRead + AsyncWrite + Unpin 
         .serve_connection(TokioIo::new(stream), service);
     let mut connection = std::pin::pin!(connection);
     tokio::select! {
+        biased;
         // A broken connection is its client's affair.
         _ = connection.as_mut() => return,
+        () = down.cancelled() => return,
         () = web.stop.cancelled() => connection.as_mut().graceful_shutdown(),
     }
     let _ = connection.await;
@@ -94,7 +144,7 @@ async fn answer(web: &Web, request: Request<Incoming>) -> Result<Response<Body>,
     };
     let Some(verb) = verb(&head.method, &route, &query) else { return Ok(failed(&Failure::wrong_method())) };
     let strike = if web.cluster.faults.any() {
-        web.cluster.faults.strike(&call(&route, verb, 0))
+        web.cluster.faults.strike(&call(web, &route, verb, 0))
     } else {
         crate::faults::Strike::default()
     };
@@ -106,7 +156,12 @@ async fn answer(web: &Web, request: Request<Incoming>) -> Result<Response<Body>,
         Some(Fault::Status { code, retry_after_seconds }) => Some(failed(&ordered(*code, *retry_after_seconds))),
         _ => Some(or_failure(handle(web, &head, verb, &route, &query, body).await)),
     };
-    let response = response.filter(|_| strike.fault != Some(Fault::DropAfter));
+    let response = match strike.fault {
+        Some(Fault::DropAfter) => None,
+        Some(Fault::DropWithin) => response.map(|answer| answer.map(trouble::broken_off)),
+        Some(Fault::StatusAfter { code }) => Some(failed(&ordered(code, None))),
+        _ => response.map(|answer| answer.map(|body| trouble::watch(body, &strike.watch))),
+    };
     record(web, &route, verb, response.as_ref().map_or(0, |r| r.status().as_u16()));
     response.ok_or(Dropped)
 }
@@ -146,7 +201,7 @@ fn verb(method: &Method, route: &Route<'_>, query: &Query<'_>) -> Option<&'stati
     }
 }
 
-fn call(route: &Route<'_>, verb: &'static str, code: u16) -> Call {
+fn call(web: &Web, route: &Route<'_>, verb: &'static str, code: u16) -> Call {
     Call {
         verb,
         group: route.kind.group.clone(),
@@ -155,7 +210,7 @@ fn call(route: &Route<'_>, verb: &'static str, code: u16) -> Call {
         namespace: route.namespace.to_string(),
         name: route.name.to_string(),
         code,
-        time: SystemTime::now(),
+        time: web.cluster.clock.now().into(),
     }
 }
 
@@ -163,7 +218,7 @@ fn record(web: &Web, route: &Route<'_>, verb: &'static str, code: u16) {
     let recorder = &web.cluster.recorder;
     recorder.count((verb, route.kind.id, route.subresource, code));
     if recorder.remembers() {
-        recorder.remember(call(route, verb, code));
+        recorder.remember(call(web, route, verb, code));
     }
 }
 

@@ -38,7 +38,7 @@ mod store;
 mod stored;
 
 pub use failure::Failure;
-pub use faults::{Fault, Faults, Rule};
+pub use faults::{Fault, Faults, Rule, WatchFault};
 pub use kinds::Kind;
 pub use options::Options;
 pub use recorder::{Call, CallCount};

@@ -5,16 +5,13 @@ mod objects;
 use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 
 use tokio::{io::DuplexStream, net::TcpListener, sync::mpsc};
-use tokio_util::{
-    sync::{CancellationToken, DropGuard},
-    task::TaskTracker,
-};
+use tokio_util::sync::DropGuard;
 
 use crate::{
     cluster::Cluster,
     controllers,
     failure::Failure,
-    faults::Faults,
+    faults::{Faults, Ordered},
     http::{Web, accept_all, serve},
     ops::Target,
     options::Options,
@@ -42,7 +39,8 @@ pub enum StartError {
 #[derive(Debug)]
 pub struct Server {
     web: Web,
-    address: SocketAddr,
+    /// None when it is reached through memory alone.
+    address: Option<SocketAddr>,
     _stop_on_drop: DropGuard,
 }
 
@@ -56,34 +54,42 @@ impl Server {
     ///
     /// When the address cannot be listened on, or the minor is not supported.
     pub async fn start(options: Options) -> Result<Self, StartError> {
+        let asked = options.listen;
+        let mut server = Self::in_memory(options)?;
+        let listen = |source| StartError::Listen { address: asked, source };
+        let listener = TcpListener::bind(asked).await.map_err(listen)?;
+        server.address = Some(listener.local_addr().map_err(listen)?);
+        server.web.tasks.spawn(accept_all(server.web.clone(), listener));
+        Ok(server)
+    }
+
+    /// Starts a server on the current tokio runtime that is reached by [`Server::connect`] alone. On a runtime of one
+    /// thread with paused time what it does depends on nothing but its options and what it is asked.
+    ///
+    /// # Errors
+    ///
+    /// When the minor is not supported.
+    pub fn in_memory(options: Options) -> Result<Self, StartError> {
         if !(31..=37).contains(&options.minor) {
             return Err(StartError::Minor(options.minor));
         }
-        let asked = options.listen;
-        let listen = |source| StartError::Listen { address: asked, source };
-        let listener = TcpListener::bind(asked).await.map_err(listen)?;
-        let address = listener.local_addr().map_err(listen)?;
         let (fired, fire_requests) = mpsc::channel(64);
-        let web = Web {
-            cluster: Arc::new(Cluster::new(options, fired)),
-            stop: CancellationToken::new(),
-            tasks: TaskTracker::new(),
-        };
+        let web = Web::new(Cluster::new(options, fired));
         controllers::start(&web, fire_requests);
-        web.tasks.spawn(accept_all(web.clone(), listener));
-        Ok(Self { address, _stop_on_drop: web.stop.clone().drop_guard(), web })
+        Ok(Self { address: None, _stop_on_drop: web.stop.clone().drop_guard(), web })
     }
 
-    /// The address it listens on.
+    /// The address it listens on; none when it is reached through memory alone.
     #[must_use]
-    pub fn address(&self) -> SocketAddr {
+    pub fn address(&self) -> Option<SocketAddr> {
         self.address
     }
 
-    /// Its base URL, such as `http://127.0.0.1:34567`.
+    /// Its base URL, such as `http://127.0.0.1:34567`. One that is reached through memory has a name that no resolver
+    /// knows.
     #[must_use]
     pub fn url(&self) -> String {
-        format!("http://{}", self.address)
+        self.address.map_or_else(|| "http://in-memory.invalid".to_owned(), |address| format!("http://{address}"))
     }
 
     /// A kubeconfig, in YAML, with this server as its only cluster.
@@ -98,11 +104,25 @@ impl Server {
     }
 
     /// A connection to the server without a socket, for tests that simulate a whole cluster in one process.
-    #[must_use]
-    pub fn connect(&self) -> DuplexStream {
+    ///
+    /// # Errors
+    ///
+    /// Connection refused, while it is down or has stopped.
+    pub fn connect(&self) -> io::Result<DuplexStream> {
+        let down = self.web.admit().ok_or(io::ErrorKind::ConnectionRefused)?;
         let (near, far) = tokio::io::duplex(256 * 1024);
-        self.web.tasks.spawn(serve(self.web.clone(), far));
-        near
+        self.web.tasks.spawn(serve(self.web.clone(), far, down));
+        Ok(near)
+    }
+
+    /// Restarts as an API server does that keeps its store: drops all connections at once, serves none for `down_for`,
+    /// and has forgotten the history of changes then. Objects, controllers and kubelets go on.
+    pub fn restart(&self, down_for: Duration) {
+        self.faults().note(Ordered::Restart);
+        self.web.go_down(down_for);
+        for store in self.web.cluster.stores() {
+            store.compact();
+        }
     }
 
     /// Stops: ends watches and idle connections, lets requests under way finish, and waits for that for two seconds.
@@ -126,6 +146,7 @@ impl Server {
     /// When there is no such resource.
     pub fn cut_watches(&self, resource: &str, abruptly: bool) -> Result<(), Failure> {
         self.store(resource)?.cut(abruptly);
+        self.faults().note(Ordered::Cut);
         Ok(())
     }
 
@@ -146,6 +167,7 @@ impl Server {
     /// When there is no such resource.
     pub fn compact(&self, resource: &str) -> Result<(), Failure> {
         self.store(resource)?.compact();
+        self.faults().note(Ordered::Compaction);
         Ok(())
     }
 

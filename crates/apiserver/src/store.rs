@@ -14,7 +14,7 @@ use std::{
 };
 
 use serde_json::Value;
-use tokio::sync::watch;
+use tokio::sync::Notify;
 
 pub(crate) use follow::{Ended, Follower};
 pub(crate) use list::{ContinueError, Page, PageRequest};
@@ -42,8 +42,40 @@ pub(crate) struct Store {
     /// How many objects are kept; beyond it the oldest go. Unbounded when none.
     object_limit: Option<usize>,
     state: Mutex<State>,
-    /// Carries the version of the newest change to those who wait for it.
-    signal: watch::Sender<u64>,
+    signal: Signal,
+}
+
+/// Tells those who follow that there is news. They wake in the order in which they began to wait, which a channel of
+/// tokio's kind `watch` does not promise: it draws lots.
+#[derive(Debug, Default)]
+struct Signal {
+    given: AtomicU64,
+    waiting: Notify,
+}
+
+impl Signal {
+    fn give(&self) {
+        self.given.fetch_add(1, Ordering::SeqCst);
+        self.waiting.notify_waiters();
+    }
+
+    fn count(&self) -> u64 {
+        self.given.load(Ordering::SeqCst)
+    }
+
+    /// Waits until it has been given more often than that.
+    async fn beyond(&self, count: u64) {
+        let mut notified = std::pin::pin!(self.waiting.notified());
+        loop {
+            // Waiting begins before looking, so that no signal is missed in between.
+            notified.as_mut().enable();
+            if self.count() > count {
+                return;
+            }
+            notified.as_mut().await;
+            notified.set(self.waiting.notified());
+        }
+    }
 }
 
 #[derive(Debug, Default)]
@@ -71,7 +103,7 @@ impl Store {
             history_limit: history_limit.max(1),
             object_limit: (kind.role == Role::Event).then_some(event_limit.max(1)),
             state: Mutex::default(),
-            signal: watch::Sender::new(0),
+            signal: Signal::default(),
         }
     }
 
@@ -179,7 +211,7 @@ impl Store {
             state.objects.insert(key, object.clone());
         }
         state.remember(change, self.history_limit);
-        self.signal.send_replace(version);
+        self.signal.give();
         object
     }
 
@@ -206,7 +238,7 @@ impl Store {
     pub(crate) fn cut(&self, abruptly: bool) {
         let mut state = self.lock();
         state.cut.next(abruptly);
-        self.signal.send_modify(|_| {});
+        self.signal.give();
     }
 
     /// Holds back what watches are told by that much from now on.

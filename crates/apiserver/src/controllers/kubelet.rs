@@ -6,7 +6,7 @@ mod machine;
 mod status;
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeMap, HashSet},
     sync::Arc,
     time::Duration,
 };
@@ -37,9 +37,9 @@ pub(super) struct Kubelets {
     cluster: Arc<Cluster>,
     pods: Follower,
     nodes: Follower,
-    machines: HashMap<Box<str>, Machine>,
+    machines: BTreeMap<Box<str>, Machine>,
     /// The nodes on which pods have been admitted, by the pods' UIDs.
-    admitted: HashMap<Box<str>, Box<str>>,
+    admitted: BTreeMap<Box<str>, Box<str>>,
     /// What is to be done when, to which pod: key and UID.
     timers: BTreeMap<(Instant, u64), (Action, String, Box<str>)>,
     sequence: u64,
@@ -51,8 +51,8 @@ impl Kubelets {
             pods: cluster.pods().follow(0),
             nodes: cluster.store_of(Role::Node).follow(0),
             cluster,
-            machines: HashMap::new(),
-            admitted: HashMap::new(),
+            machines: BTreeMap::new(),
+            admitted: BTreeMap::new(),
             timers: BTreeMap::new(),
             sequence: 0,
         }
@@ -66,6 +66,7 @@ impl Kubelets {
                 let hour = Instant::now() + Duration::from_secs(3600);
                 let next = self.timers.first_key_value().map_or(hour, |((at, _), _)| *at);
                 tokio::select! {
+                    biased;
                     () = self.pods.wait() => {}
                     () = self.nodes.wait() => {}
                     () = tokio::time::sleep_until(next) => {}
@@ -109,7 +110,7 @@ impl Kubelets {
                 let store = self.cluster.pods().clone();
                 let (pods, version) = store.all();
                 self.pods = store.follow(version);
-                let known: std::collections::HashSet<&str> = pods.iter().map(|pod| &*pod.uid).collect();
+                let known: HashSet<&str> = pods.iter().map(|pod| &*pod.uid).collect();
                 let gone: Vec<_> = self.admitted.keys().filter(|uid| !known.contains(&***uid)).cloned().collect();
                 gone.iter().for_each(|uid| self.release(uid));
                 pods.iter().for_each(|pod| self.see_pod(pod, Happened::Modified));

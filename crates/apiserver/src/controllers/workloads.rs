@@ -75,6 +75,7 @@ impl Workloads {
         let next = self.next_cron.unwrap_or_else(|| Instant::now() + std::time::Duration::from_secs(3600));
         let news = futures::future::select_all(self.followers.iter_mut().map(|(_, f)| Box::pin(f.wait())));
         let time_has_come = tokio::select! {
+            biased;
             _ = news => false,
             Some(key) = self.fire_requests.recv() => {
                 cron_job::fire(&self.cluster, &key);

@@ -95,6 +95,7 @@ impl Watch {
     async fn wait(&mut self) -> bool {
         let until = if self.bookmarks { self.next_bookmark.min(self.deadline) } else { self.deadline };
         tokio::select! {
+            biased;
             () = self.follower.wait() => {
                 // Requests that are already waiting go first: what they change is sent in the same piece.
                 tokio::task::yield_now().await;

@@ -1,5 +1,8 @@
 //! Direct access to the objects, without HTTP, for tests and demos. The rules are those of the API.
 
+use std::sync::Arc;
+
+use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
 use super::Server;
@@ -9,6 +12,7 @@ use crate::{
     kinds::Kind,
     ops::{DeleteOptions, Part, Target},
     store::PageRequest,
+    stored::Stored,
 };
 
 impl Server {
@@ -43,6 +47,22 @@ impl Server {
         let kind = self.kind(resource)?;
         let request = PageRequest { namespace: namespace.map(str::to_owned), ..PageRequest::default() };
         Ok(self.web.cluster.list(kind, &request)?.objects.iter().map(|object| object.value()).collect())
+    }
+
+    /// All objects of a resource, as [`Server::list`], decoded into what the caller reads of them.
+    ///
+    /// # Errors
+    ///
+    /// When there is no such resource, or an object does not decode.
+    pub fn list_as<T: DeserializeOwned>(&self, resource: &str, namespace: Option<&str>) -> Result<Vec<T>, Failure> {
+        let kind = self.kind(resource)?;
+        let request = PageRequest { namespace: namespace.map(str::to_owned), ..PageRequest::default() };
+        let page = self.web.cluster.list(kind, &request)?;
+        let decode = |object: &Arc<Stored>| {
+            serde_json::from_slice(&object.json)
+                .map_err(|error| Failure::internal(format!("decoding {} {}: {error}", kind.plural, object.name)))
+        };
+        page.objects.iter().map(decode).collect()
     }
 
     /// Replaces an object as a PUT would: its status stays.

@@ -6,8 +6,6 @@ use std::{
     time::Duration,
 };
 
-use tokio::sync::watch;
-
 use super::Store;
 use crate::stored::Change;
 
@@ -41,22 +39,23 @@ pub(crate) struct Follower {
     /// All changes up to this version have been seen.
     pub(crate) seen: u64,
     cut: u64,
-    signal: watch::Receiver<u64>,
+    /// How many signals had been given when it looked last.
+    signals: u64,
 }
 
 impl Store {
     /// Follows the changes after a version.
     pub(crate) fn follow(self: &Arc<Self>, after: u64) -> Follower {
         let cut = self.lock().cut.count;
-        Follower { store: self.clone(), seen: after, cut, signal: self.signal.subscribe() }
+        Follower { store: self.clone(), seen: after, cut, signals: 0 }
     }
 }
 
 impl Follower {
     /// The next changes, oldest first, at most `limit`; none when there is nothing new yet.
     pub(crate) fn take(&mut self, limit: usize) -> Result<Vec<Arc<Change>>, Ended> {
-        // Marked before looking, so that a change made meanwhile wakes `wait` again.
-        self.signal.mark_unchanged();
+        // Noted before looking, so that a change made meanwhile wakes `wait` again.
+        self.signals = self.store.signal.count();
         let state = self.store.lock();
         if state.cut.count != self.cut {
             return Err(Ended::Cut { abruptly: state.cut.abruptly });
@@ -76,8 +75,7 @@ impl Follower {
 
     /// Waits until there may be something to take.
     pub(crate) async fn wait(&mut self) {
-        // The sender lives in the store, which this follower keeps alive.
-        let _ = self.signal.changed().await;
+        self.store.signal.beyond(self.signals).await;
     }
 
     /// How long news are to be held back.

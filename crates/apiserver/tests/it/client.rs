@@ -21,7 +21,7 @@ pub(crate) async fn bare() -> (Server, Client) {
 
 pub(crate) async fn start(options: Options) -> (Server, Client) {
     let server = Server::start(options).await.unwrap();
-    let client = Client { address: server.address() };
+    let client = Client { address: server.address().unwrap() };
     (server, client)
 }
 

@@ -180,7 +180,7 @@ async fn stopping_the_server_ends_its_watches() {
 async fn a_connection_needs_no_socket() {
     use http_body_util::{BodyExt, Empty};
     let (server, _client) = bare().await;
-    let io = hyper_util::rt::TokioIo::new(server.connect());
+    let io = hyper_util::rt::TokioIo::new(server.connect().unwrap());
     let (mut sender, connection) = hyper::client::conn::http1::handshake(io).await.unwrap();
     tokio::spawn(connection);
     let request = http::Request::get("/api/v1/nodes?watch=1").body(Empty::<bytes::Bytes>::new()).unwrap();

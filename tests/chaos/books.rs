@@ -1,0 +1,95 @@
+//! What must hold, whatever happens.
+
+use std::collections::BTreeMap;
+
+use plimsoll_apiserver::Call;
+use plimsoll_engine::cache::Standing;
+use plimsoll_engine::engine::Engine;
+
+use crate::seen::{Named, Node, Pod, all, milli_cpu};
+use crate::world::World;
+
+/// No node holds more than it can give, and no kubelet has turned away a pod for want of room.
+pub(crate) fn check_nodes(world: &World) {
+    let mut used: BTreeMap<String, u64> = BTreeMap::new();
+    for pod in all::<Pod>(&world.server, "pods") {
+        let (name, reason) = (&pod.metadata.name, &pod.status.reason);
+        assert!(!reason.starts_with("OutOf"), "a kubelet refused {name}: {reason}");
+        if !pod.is_over() {
+            *used.entry(pod.spec.node_name.clone()).or_default() += pod.milli_cpu();
+        }
+    }
+    for node in all::<Node>(&world.server, "nodes") {
+        let name = &node.metadata.name;
+        let (taken, room) = (used.remove(name).unwrap_or(0), milli_cpu(&node.status.allocatable));
+        assert!(taken <= room, "{taken} of {room} thousandths of a CPU are given away on {name}");
+    }
+}
+
+/// How many bindings were accepted, as far as the answer told.
+pub(crate) fn bindings(calls: &[Call]) -> u64 {
+    let accepted = |call: &&Call| call.subresource == "binding" && (200..300).contains(&call.code);
+    u64::try_from(calls.iter().filter(accepted).count()).unwrap()
+}
+
+/// No pod was bound twice. Every pod has a name of its own here.
+pub(crate) fn check_bindings(world: &World) {
+    let mut accepted: BTreeMap<String, u64> = BTreeMap::new();
+    for call in world.server.calls() {
+        // What was done without an answer shows in the pod alone, and in that its next binding is refused.
+        if call.subresource == "binding" && (200..300).contains(&call.code) {
+            *accepted.entry(call.name).or_default() += 1;
+        }
+    }
+    let twice: Vec<_> = accepted.iter().filter(|(_, times)| **times > 1).collect();
+    assert!(twice.is_empty(), "bound twice: {twice:?}");
+}
+
+/// Every pod has a node.
+pub(crate) fn check_pods(world: &World) {
+    for pod in all::<Pod>(&world.server, "pods") {
+        assert!(pod.is_over() || !pod.spec.node_name.is_empty(), "{} was lost", pod.metadata.name);
+    }
+}
+
+/// What a scheduler believes: pods by UID with their nodes, and nodes by name with their pods.
+type Belief = (BTreeMap<String, String>, BTreeMap<String, Vec<String>>);
+
+fn belief(engine: &Engine) -> Belief {
+    let cache = engine.cache();
+    let pods = cache.iter().map(|known| {
+        assert!(!matches!(known.standing, Standing::Assumed(_)), "still assumed: {known:?}");
+        (known.pod.key.uid.as_str().to_owned(), known.node().map_or_else(String::new, |n| n.to_string()))
+    });
+    let view = cache.table().view();
+    let nodes = view.rows().filter_map(|row| {
+        let mut uids: Vec<_> = view.pods(row).iter().map(|pod| pod.key.uid.as_str().to_owned()).collect();
+        uids.sort();
+        Some((view.node(row)?.name.to_string(), uids))
+    });
+    (pods.collect(), nodes.collect())
+}
+
+fn truth(world: &World) -> Belief {
+    let nodes = all::<Named>(&world.server, "nodes").into_iter();
+    let mut nodes: BTreeMap<_, Vec<_>> = nodes.map(|node| (node.metadata.name, Vec::new())).collect();
+    let mut pods = BTreeMap::new();
+    for pod in all::<Pod>(&world.server, "pods").into_iter().filter(|pod| !pod.is_over()) {
+        if let Some(on_node) = nodes.get_mut(&pod.spec.node_name) {
+            on_node.push(pod.metadata.uid.clone());
+        }
+        pods.insert(pod.metadata.uid, pod.spec.node_name);
+    }
+    nodes.values_mut().for_each(|uids| uids.sort());
+    (pods, nodes)
+}
+
+/// Every scheduler knows exactly what is there.
+pub(crate) async fn check_caches(world: &World) {
+    let (pods, nodes) = truth(world);
+    for replica in &world.replicas {
+        let (known_pods, known_nodes) = replica.inspector.ask(belief).await.expect("the scheduler runs");
+        assert_eq!(known_pods, pods, "pods in the cache are those in the store");
+        assert_eq!(known_nodes, nodes, "nodes in the cache are those in the store");
+    }
+}

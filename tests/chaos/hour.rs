@@ -1,0 +1,188 @@
+//! One hour: fifty minutes in which things go wrong, ten in which all must come right.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::time::{Duration, SystemTime};
+
+use plimsoll_apiserver::{Fault, Rule};
+use tokio::time::{Instant, sleep};
+
+use crate::books;
+use crate::world::World;
+
+const CHAOS: Duration = Duration::from_secs(50 * 60);
+const PEACE: Duration = Duration::from_secs(10 * 60);
+
+/// How an hour went.
+pub(crate) struct Outcome {
+    pub(crate) counts: BTreeMap<String, u64>,
+    /// What was done and every call, in order, and the store at the end.
+    pub(crate) trace: Vec<String>,
+}
+
+impl fmt::Display for Outcome {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let list: Vec<_> = self.counts.iter().map(|(what, count)| format!("{count} {what}")).collect();
+        f.write_str(&list.join(", "))
+    }
+}
+
+/// Lives through the hour of a seed.
+pub(crate) fn live(seed: u64, narrate: bool) -> Outcome {
+    let mut runtime = tokio::runtime::Builder::new_current_thread();
+    runtime.enable_time().start_paused(true).build().unwrap().block_on(live_through(seed, narrate))
+}
+
+async fn live_through(seed: u64, narrate: bool) -> Outcome {
+    let mut world = World::new(seed, narrate);
+    let end = Instant::now() + CHAOS;
+    while Instant::now() < end {
+        let pause = world.dice.between(1, 60_000);
+        sleep(Duration::from_millis(pause)).await;
+        mind_the_schedulers(&mut world).await;
+        books::check_nodes(&world);
+        if world.dice.once_in(3) { disturb(&mut world).await } else { world.live() }
+    }
+    calm(&mut world);
+    world.lift_gates();
+    world.make_room();
+    let end = Instant::now() + PEACE;
+    while Instant::now() < end {
+        sleep(PEACE / 10).await;
+        mind_the_schedulers(&mut world).await;
+        books::check_nodes(&world);
+    }
+    books::check_pods(&world);
+    books::check_bindings(&world);
+    books::check_caches(&world).await;
+    for replica in std::mem::take(&mut world.replicas) {
+        replica.end().await.unwrap();
+    }
+    finish(world)
+}
+
+/// A replica that has lost the lease has ended, and is started again.
+async fn mind_the_schedulers(world: &mut World) {
+    let (ended, running) = std::mem::take(&mut world.replicas).into_iter().partition(|r| r.is_finished());
+    world.replicas = running;
+    let ended: Vec<crate::replica::Replica> = ended;
+    for replica in ended {
+        let error = replica.outcome().await.expect_err("nobody has told it to end");
+        let lost = format!("{error:#}");
+        assert!(lost.contains("lost the lease"), "a scheduler has ended: {lost}");
+        world.say(format!("a scheduler has ended: {lost}"));
+        world.start_scheduler();
+    }
+}
+
+/// Something goes wrong.
+async fn disturb(world: &mut World) {
+    let dice = &mut world.dice;
+    let watched = *dice.pick(&["pods", "nodes"]);
+    match dice.below(10) {
+        0..4 => {
+            let (rule, text) = rule(world);
+            world.say(format!("from now on {text}"));
+            world.server.faults().add(rule);
+        }
+        4 => {
+            world.say("no faults any more".to_owned());
+            world.server.faults().clear();
+        }
+        5 => {
+            let abruptly = dice.once_in(2);
+            world.say(format!("cut the watches of {watched}, abruptly: {abruptly}"));
+            world.server.cut_watches(watched, abruptly).unwrap();
+        }
+        6 => {
+            let delay = dice.below(5_000);
+            world.say(format!("delay the watches of {watched} by {delay} ms"));
+            world.server.delay_watches(watched, Duration::from_millis(delay)).unwrap();
+        }
+        7 => {
+            world.say(format!("compact {watched}"));
+            world.server.compact(watched).unwrap();
+        }
+        8 => {
+            let index = usize::try_from(dice.below(world.replicas.len() as u64)).unwrap();
+            world.say(format!("scheduler {index} crashes"));
+            drop(world.replicas.swap_remove(index));
+            sleep(Duration::from_millis(world.dice.below(20_000))).await;
+            world.start_scheduler();
+        }
+        _ => {
+            let index = usize::try_from(dice.below(world.replicas.len() as u64)).unwrap();
+            world.say(format!("scheduler {index} is restarted"));
+            world.replicas.swap_remove(index).end().await.unwrap();
+            world.start_scheduler();
+        }
+    }
+}
+
+/// A rule of some sort, and what it says.
+fn rule(world: &mut World) -> (Rule, String) {
+    let dice = &mut world.dice;
+    let status = |code, retry_after_seconds| Fault::Status { code, retry_after_seconds };
+    let fault = match dice.below(8) {
+        0 => status(409, None),
+        1 => status(429, Some(dice.below(3))),
+        2 => status(500, None),
+        3 => status(503, None),
+        4 => Fault::DropBefore,
+        5 => Fault::DropAfter,
+        6 => Fault::Delay(Duration::from_millis(dice.below(15_000))),
+        _ => status(504, None),
+    };
+    let (verb, resource) = *dice.pick(&[
+        ("create", "pods/binding"),
+        ("create", "pods/binding"),
+        ("patch", "pods/status"),
+        ("get", "pods"),
+        ("list", "pods"),
+        ("watch", "pods"),
+        ("list", "nodes"),
+        ("watch", "nodes"),
+        ("create", "events"),
+        ("update", "leases"),
+        ("get", "leases"),
+    ]);
+    let share = dice.between(5, 60);
+    let text = format!("{share} in 100 of {verb} {resource}: {fault:?}");
+    let rule =
+        Rule::new(fault).verb(verb).resource(resource).probability(f64::from(u32::try_from(share).unwrap()) / 100.0);
+    (rule, text)
+}
+
+/// Nothing goes wrong any more.
+fn calm(world: &mut World) {
+    world.say("peace".to_owned());
+    world.server.faults().clear();
+    for resource in ["pods", "nodes"] {
+        world.server.delay_watches(resource, Duration::ZERO).unwrap();
+    }
+}
+
+fn finish(world: World) -> Outcome {
+    let mut counts = BTreeMap::new();
+    let calls = world.server.calls();
+    counts.insert("calls".to_owned(), u64::try_from(calls.len()).unwrap());
+    counts.insert("bindings".to_owned(), books::bindings(&calls));
+    for (fault, count) in world.server.faults().injected() {
+        counts.insert(format!("faults: {fault}"), count);
+    }
+    let start = calls.first().map_or(SystemTime::UNIX_EPOCH, |call| call.time);
+    let mut trace: Vec<_> = calls
+        .iter()
+        .map(|call| {
+            let at = call.time.duration_since(start).unwrap_or_default().as_millis();
+            let (resource, subresource) = (&call.resource, call.subresource);
+            let about = format!("{} {resource}/{subresource} {}/{}", call.verb, call.namespace, call.name);
+            format!("{at:>9} ms  {about} {}", call.code)
+        })
+        .collect();
+    trace.extend(world.trace);
+    for resource in ["nodes", "pods", "events.events.k8s.io", "leases"] {
+        trace.extend(world.server.list(resource, None).unwrap().iter().map(ToString::to_string));
+    }
+    Outcome { counts, trace }
+}

@@ -1,0 +1,77 @@
+//! Simulated hours of a cluster's life, with everything going wrong that can.
+//!
+//! Stand-in and schedulers live on one thread and one paused clock and are connected through memory, so an hour takes a
+//! fraction of a second, and the same seed is the same hour, call by call. `make chaos SEEDS=N` tries more of them;
+//! `PLIMSOLL_CHAOS_SEED=N` tries one and prints what happens in it.
+
+mod books;
+mod dice;
+mod hour;
+mod replica;
+mod seen;
+mod world;
+
+use std::collections::BTreeMap;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use hour::Outcome;
+
+fn number(variable: &str) -> Option<u64> {
+    std::env::var(variable)
+        .ok()
+        .map(|text| text.parse().unwrap_or_else(|_| panic!("{variable} is not a number: {text}")))
+}
+
+/// An hour on a thread of its own: what tokio's tasks and others keep by thread begins anew.
+fn hour(seed: u64, narrate: bool) -> Outcome {
+    std::thread::spawn(move || hour::live(seed, narrate))
+        .join()
+        .unwrap_or_else(|_| panic!("the hour of seed {seed} failed"))
+}
+
+#[test]
+fn many_hours_lose_nothing() {
+    if let Some(seed) = number("PLIMSOLL_CHAOS_SEED") {
+        let outcome = hour(seed, true);
+        println!("seed {seed}: {outcome}");
+        return;
+    }
+    let seeds = number("PLIMSOLL_CHAOS_SEEDS").unwrap_or(20);
+    let first = number("PLIMSOLL_CHAOS_FIRST").unwrap_or(1);
+    let (next, total) = (AtomicU64::new(first), Mutex::new(BTreeMap::<String, u64>::new()));
+    let threads = std::thread::available_parallelism().map_or(1, usize::from);
+    let begun = std::time::Instant::now();
+    std::thread::scope(|scope| {
+        for _ in 0..threads {
+            scope.spawn(|| {
+                loop {
+                    let seed = next.fetch_add(1, Ordering::Relaxed);
+                    if seed >= first + seeds {
+                        return;
+                    }
+                    let outcome = hour(seed, false);
+                    let mut total = total.lock().unwrap();
+                    outcome.counts.iter().for_each(|(what, count)| *total.entry(what.clone()).or_default() += count);
+                }
+            });
+        }
+    });
+    let total = total.into_inner().unwrap();
+    let list: Vec<_> = total.iter().map(|(what, count)| format!("  {count:>9} {what}")).collect();
+    println!("{seeds} simulated hours in {:.1} s:\n{}", begun.elapsed().as_secs_f64(), list.join("\n"));
+}
+
+#[test]
+fn the_same_seed_is_the_same_hour() {
+    for seed in 1..=40 {
+        let (one, other) = (hour(seed, false), hour(seed, false));
+        let differs = one.trace.iter().zip(&other.trace).position(|(a, b)| a != b);
+        if let Some(at) = differs {
+            let part = |trace: &[String]| trace[at.saturating_sub(5)..(at + 5).min(trace.len())].join("\n");
+            panic!("seed {seed}, line {at}:\n{}\nor\n{}", part(&one.trace), part(&other.trace));
+        }
+        assert_eq!(one.trace.len(), other.trace.len(), "seed {seed}");
+        assert_ne!(one.trace, hour(seed + 100, false).trace, "another seed is another hour");
+    }
+}

@@ -1,0 +1,58 @@
+//! A scheduler as a task, connected to the stand-in through memory.
+
+use std::io;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use plimsoll::client::Cluster;
+use plimsoll::config::{Config, Defaults};
+use plimsoll::metrics::Metrics;
+use plimsoll::scheduler::{Inspector, Scheduler};
+use plimsoll_apiserver::Server;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::AbortOnDropHandle;
+
+/// One scheduler at work. Dropping it is its crash.
+pub(crate) struct Replica {
+    pub(crate) inspector: Inspector,
+    stop: CancellationToken,
+    task: AbortOnDropHandle<anyhow::Result<()>>,
+}
+
+impl Replica {
+    /// Starts one that has this name among the candidates and this time on its clock.
+    pub(crate) fn start(server: &Arc<Server>, name: &str, now: SystemTime, seed: u64, elects: bool) -> Self {
+        let text = format!(
+            "apiVersion: kubescheduler.config.k8s.io/v1\nkind: KubeSchedulerConfiguration\nleaderElection: \
+             {{leaderElect: {elects}}}\n---\napiVersion: config.plimsoll/v1alpha1\nkind: PlimsollConfiguration\nseed: \
+             {seed}\n"
+        );
+        let config = Config::parse("chaos.yaml", &text, &Defaults::plimsoll()).unwrap();
+        let metrics = Arc::new(Metrics::new().unwrap());
+        let dialed = Arc::downgrade(server);
+        let dial = move || dialed.upgrade().ok_or(io::ErrorKind::ConnectionRefused)?.connect();
+        let cluster = Cluster::in_memory(dial).unwrap();
+        let scheduler = Scheduler::new(config, cluster.clients().unwrap(), metrics)
+            .with_namespace("kube-system")
+            .with_identity(name)
+            .simulated(now);
+        let (inspector, stop) = (scheduler.inspector(), CancellationToken::new());
+        let task = AbortOnDropHandle::new(tokio::spawn(scheduler.run(stop.clone())));
+        Self { inspector, stop, task }
+    }
+
+    pub(crate) fn is_finished(&self) -> bool {
+        self.task.is_finished()
+    }
+
+    /// Ends it in good order.
+    pub(crate) async fn end(self) -> anyhow::Result<()> {
+        self.stop.cancel();
+        tokio::time::timeout(Duration::from_secs(120), self.task).await.expect("a scheduler ends when it is told to")?
+    }
+
+    /// What it ended with; it must have.
+    pub(crate) async fn outcome(self) -> anyhow::Result<()> {
+        self.task.await?
+    }
+}
