@@ -3,7 +3,8 @@
 CARGO ?= cargo
 LOCKED := --locked
 .DEFAULT_GOAL := help
-.PHONY: help build demo test fmt fmt-check lint layers unit doc chart kubectl deny bench-e2e run clean
+SEEDS ?= 500
+.PHONY: help build demo test fmt fmt-check lint layers unit chaos doc chart kubectl deny bench-e2e clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -14,7 +15,7 @@ build: ## Build the program (target/release/plimsoll)
 demo: ## Build, then see it work on a cluster inside one process; no cluster is touched
 	$(CARGO) run $(LOCKED) --release --quiet -- demo
 
-test: fmt-check layers lint doc unit chart kubectl ## Everything that has to hold: formatting, walls, lints, docs, all tests
+test: fmt-check layers lint doc unit chaos chart kubectl ## Everything that has to hold: formatting, walls, lints, docs, all tests
 	@echo "make test: all passed"
 
 fmt: ## Format the code
@@ -30,8 +31,11 @@ lint: ## Clippy, with warnings as errors; also the program without its tools
 layers: ## Check that dependencies between crates go down only
 	tests/layers.sh
 
-unit: ## All Rust tests
+unit: ## All Rust tests, with a few simulated hours
 	$(CARGO) test $(LOCKED) --workspace
+
+chaos: ## Simulate hours in which everything goes wrong that can, SEEDS=500 of them
+	PLIMSOLL_CHAOS_SEEDS=$(SEEDS) $(CARGO) test $(LOCKED) --test chaos -- --nocapture many_hours
 
 doc: ## Build the documentation, with warnings as errors
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc $(LOCKED) --workspace --no-deps --quiet

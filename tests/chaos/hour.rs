@@ -4,10 +4,11 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::time::{Duration, SystemTime};
 
-use plimsoll_apiserver::{Fault, Rule};
+use plimsoll_apiserver::{Fault, Rule, WatchFault};
 use tokio::time::{Instant, sleep};
 
 use crate::books;
+use crate::dice::Dice;
 use crate::world::World;
 
 const CHAOS: Duration = Duration::from_secs(50 * 60);
@@ -37,10 +38,12 @@ async fn live_through(seed: u64, narrate: bool) -> Outcome {
     let mut world = World::new(seed, narrate);
     let end = Instant::now() + CHAOS;
     while Instant::now() < end {
-        let pause = world.dice.between(1, 60_000);
+        let pause = world.dice.between(1, 30_000);
         sleep(Duration::from_millis(pause)).await;
         mind_the_schedulers(&mut world).await;
-        books::check_nodes(&world);
+        if world.dice.once_in(3) {
+            books::check_nodes(&world);
+        }
         if world.dice.once_in(3) { disturb(&mut world).await } else { world.live() }
     }
     calm(&mut world);
@@ -68,42 +71,52 @@ async fn mind_the_schedulers(world: &mut World) {
     let ended: Vec<crate::replica::Replica> = ended;
     for replica in ended {
         let error = replica.outcome().await.expect_err("nobody has told it to end");
-        let lost = format!("{error:#}");
-        assert!(lost.contains("lost the lease"), "a scheduler has ended: {lost}");
-        world.say(format!("a scheduler has ended: {lost}"));
+        check_loss(&error);
+        world.say(format!("a scheduler has ended: {error:#}"));
         world.start_scheduler();
     }
+}
+
+/// The only thing for which a scheduler may end by itself.
+fn check_loss(error: &anyhow::Error) {
+    let error = format!("{error:#}");
+    assert!(error.contains("lost the lease"), "a scheduler has ended: {error}");
 }
 
 /// Something goes wrong.
 async fn disturb(world: &mut World) {
     let dice = &mut world.dice;
     let watched = *dice.pick(&["pods", "nodes"]);
-    match dice.below(10) {
-        0..4 => {
-            let (rule, text) = rule(world);
+    match dice.below(24) {
+        0..12 => {
+            let (rule, text) = rule(dice);
             world.say(format!("from now on {text}"));
             world.server.faults().add(rule);
         }
-        4 => {
+        12..15 => {
             world.say("no faults any more".to_owned());
             world.server.faults().clear();
         }
-        5 => {
+        15 => {
             let abruptly = dice.once_in(2);
             world.say(format!("cut the watches of {watched}, abruptly: {abruptly}"));
             world.server.cut_watches(watched, abruptly).unwrap();
         }
-        6 => {
-            let delay = dice.below(5_000);
+        16 | 17 => {
+            let delay = if dice.once_in(3) { 0 } else { dice.below(5_000) };
             world.say(format!("delay the watches of {watched} by {delay} ms"));
             world.server.delay_watches(watched, Duration::from_millis(delay)).unwrap();
         }
-        7 => {
+        18 => {
             world.say(format!("compact {watched}"));
             world.server.compact(watched).unwrap();
         }
-        8 => {
+        19 | 20 => {
+            let down = dice.below(30_000);
+            world.say(format!("the API server restarts and is down for {down} ms"));
+            world.server.restart(Duration::from_millis(down));
+        }
+        21 | 22 => {
             let index = usize::try_from(dice.below(world.replicas.len() as u64)).unwrap();
             world.say(format!("scheduler {index} crashes"));
             drop(world.replicas.swap_remove(index));
@@ -113,44 +126,60 @@ async fn disturb(world: &mut World) {
         _ => {
             let index = usize::try_from(dice.below(world.replicas.len() as u64)).unwrap();
             world.say(format!("scheduler {index} is restarted"));
-            world.replicas.swap_remove(index).end().await.unwrap();
+            let ended = world.replicas.swap_remove(index).end().await;
+            if let Err(error) = ended {
+                check_loss(&error);
+            }
             world.start_scheduler();
         }
     }
 }
 
+/// The requests that schedulers live on; rules are about one of these.
+const CALLS: [(&str, &str); 12] = [
+    ("create", "pods/binding"),
+    ("create", "pods/binding"),
+    ("create", "pods/binding"),
+    ("patch", "pods/status"),
+    ("get", "pods"),
+    ("list", "pods"),
+    ("watch", "pods"),
+    ("list", "nodes"),
+    ("watch", "nodes"),
+    ("create", "events"),
+    ("update", "leases"),
+    ("get", "leases"),
+];
+
 /// A rule of some sort, and what it says.
-fn rule(world: &mut World) -> (Rule, String) {
-    let dice = &mut world.dice;
-    let status = |code, retry_after_seconds| Fault::Status { code, retry_after_seconds };
-    let fault = match dice.below(8) {
-        0 => status(409, None),
-        1 => status(429, Some(dice.below(3))),
-        2 => status(500, None),
-        3 => status(503, None),
-        4 => Fault::DropBefore,
-        5 => Fault::DropAfter,
-        6 => Fault::Delay(Duration::from_millis(dice.below(15_000))),
-        _ => status(504, None),
+fn rule(dice: &mut Dice) -> (Rule, String) {
+    let (verb, resource) = *dice.pick(&CALLS);
+    let millis = |dice: &mut Dice, most: u64| Duration::from_millis(dice.below(most));
+    let fault = if verb == "watch" && !dice.once_in(3) {
+        Fault::Watch(match dice.below(5) {
+            0 => WatchFault::Lag(millis(dice, 5_000)),
+            1 => WatchFault::End(millis(dice, 120_000)),
+            2 => WatchFault::Cut(millis(dice, 120_000)),
+            3 => WatchFault::Expire(millis(dice, 120_000)),
+            _ => WatchFault::Stall(millis(dice, 120_000)),
+        })
+    } else {
+        let code = *dice.pick(&[409, 500, 503, 504]);
+        match dice.below(10) {
+            0..2 => Fault::Status { code, retry_after_seconds: None },
+            2 => Fault::Status { code: 429, retry_after_seconds: Some(dice.below(3)) },
+            3 | 4 => Fault::StatusAfter { code },
+            5 => Fault::DropBefore,
+            6 => Fault::DropAfter,
+            7 => Fault::DropWithin,
+            8 => Fault::Delay(millis(dice, 15_000)),
+            _ => Fault::DelayBetween(Duration::ZERO, millis(dice, 15_000)),
+        }
     };
-    let (verb, resource) = *dice.pick(&[
-        ("create", "pods/binding"),
-        ("create", "pods/binding"),
-        ("patch", "pods/status"),
-        ("get", "pods"),
-        ("list", "pods"),
-        ("watch", "pods"),
-        ("list", "nodes"),
-        ("watch", "nodes"),
-        ("create", "events"),
-        ("update", "leases"),
-        ("get", "leases"),
-    ]);
     let share = dice.between(5, 60);
     let text = format!("{share} in 100 of {verb} {resource}: {fault:?}");
-    let rule =
-        Rule::new(fault).verb(verb).resource(resource).probability(f64::from(u32::try_from(share).unwrap()) / 100.0);
-    (rule, text)
+    let probability = f64::from(u32::try_from(share).unwrap()) / 100.0;
+    (Rule::new(fault).verb(verb).resource(resource).probability(probability), text)
 }
 
 /// Nothing goes wrong any more.

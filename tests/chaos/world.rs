@@ -40,7 +40,7 @@ impl World {
         let server = Server::in_memory(Options {
             seed,
             start_time: Some(SystemTime::UNIX_EPOCH + Duration::from_secs(EPOCH_SECONDS)),
-            pod_start_delay: Duration::from_millis(dice.between(50, 3_000)),
+            pod_start_delay: Duration::from_millis(dice.between(500, 3_000)),
             pod_stop_delay: Duration::from_millis(dice.between(50, 3_000)),
             job_duration: Duration::from_secs(dice.between(5, 120)),
             recorded_calls: 10_000_000,
@@ -142,8 +142,9 @@ impl World {
         let cpu = format!("{}m", self.dice.between(1, 10) * 100);
         let memory = format!("{}Mi", self.dice.between(1, 20) * 64);
         let mut made = pod(name).label("app", name).requests(&[("cpu", &cpu), ("memory", &memory)]);
+        let zone = *self.dice.pick(&ZONES);
         match self.dice.below(8) {
-            0 => made = made.node_selector("topology.kubernetes.io/zone", *self.dice.pick(&ZONES)),
+            0 => made = made.node_selector("topology.kubernetes.io/zone", zone),
             1 => made = made.node_selector("fast", "yes"),
             2 => made = made.toleration("k", "Exists", "", ""),
             3 => made = made.priority(i32::try_from(self.dice.below(1_000)).unwrap()),

@@ -6,7 +6,7 @@ mod machine;
 mod status;
 
 use std::{
-    collections::{BTreeMap, HashSet},
+    collections::{BTreeMap, BTreeSet, HashSet},
     sync::Arc,
     time::Duration,
 };
@@ -25,9 +25,12 @@ use crate::{
 /// How many changes or timers are handled before requests get a turn.
 const TURN: usize = 64;
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 enum Action {
     Start,
+    /// For this reason, which the message explains. It takes as long as a start: a controller that makes another pod at
+    /// once would otherwise never rest while its pods are bound to a node that does not take them.
+    Refuse(String, String),
     Finish,
     Stop,
 }
@@ -40,6 +43,8 @@ pub(super) struct Kubelets {
     machines: BTreeMap<Box<str>, Machine>,
     /// The nodes on which pods have been admitted, by the pods' UIDs.
     admitted: BTreeMap<Box<str>, Box<str>>,
+    /// UIDs of the pods that are about to be refused.
+    refused: BTreeSet<Box<str>>,
     /// What is to be done when, to which pod: key and UID.
     timers: BTreeMap<(Instant, u64), (Action, String, Box<str>)>,
     sequence: u64,
@@ -53,6 +58,7 @@ impl Kubelets {
             cluster,
             machines: BTreeMap::new(),
             admitted: BTreeMap::new(),
+            refused: BTreeSet::new(),
             timers: BTreeMap::new(),
             sequence: 0,
         }
@@ -111,7 +117,8 @@ impl Kubelets {
                 let (pods, version) = store.all();
                 self.pods = store.follow(version);
                 let known: HashSet<&str> = pods.iter().map(|pod| &*pod.uid).collect();
-                let gone: Vec<_> = self.admitted.keys().filter(|uid| !known.contains(&***uid)).cloned().collect();
+                let ours = self.admitted.keys().chain(&self.refused);
+                let gone: Vec<_> = ours.filter(|uid| !known.contains(&***uid)).cloned().collect();
                 gone.iter().for_each(|uid| self.release(uid));
                 pods.iter().for_each(|pod| self.see_pod(pod, Happened::Modified));
                 true
@@ -158,7 +165,7 @@ impl Kubelets {
         if pod.deleting {
             let delay = self.stop_delay(pod);
             self.at(delay, Action::Stop, pod);
-        } else if !pod.pod_finished() && !self.admitted.contains_key(&pod.uid) {
+        } else if !pod.pod_finished() && !self.admitted.contains_key(&pod.uid) && !self.refused.contains(&pod.uid) {
             self.admit(pod);
         }
     }
@@ -170,8 +177,8 @@ impl Kubelets {
         // What runs already has been admitted by whoever ran it.
         let refusal = if pod.pod_phase() == "Running" { None } else { machine.refusal(&value, &demand) };
         if let Some((reason, message)) = refusal {
-            let now = self.cluster.clock.stamp();
-            self.edit_pod(pod, |pod| status::refuse(pod, &reason, &message, &now));
+            self.refused.insert(pod.uid.clone());
+            self.at(self.cluster.options.pod_start_delay, Action::Refuse(reason, message), pod);
             return;
         }
         machine.add(pod.uid.clone(), demand);
@@ -184,6 +191,7 @@ impl Kubelets {
     }
 
     fn release(&mut self, uid: &str) {
+        self.refused.remove(uid);
         if let Some(node) = self.admitted.remove(uid)
             && let Some(machine) = self.machines.get_mut(&node)
         {

@@ -49,6 +49,7 @@ impl Kubelets {
             Action::Stop => self.remove(pod),
             // On its way out, or ended by someone else.
             _ if !pod.pod_active() => {}
+            Action::Refuse(reason, message) => self.edit_pod(pod, |pod| status::refuse(pod, &reason, &message, &now)),
             Action::Start => {
                 let address = self.sequence;
                 self.edit_pod(pod, |pod| status::run(pod, &now, address));
