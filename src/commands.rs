@@ -12,6 +12,8 @@ pub mod check_config;
 pub mod demo;
 pub mod foreign_flags;
 pub mod run;
+#[cfg(feature = "tools")]
+pub mod simulate;
 
 use std::process::ExitCode;
 
@@ -41,6 +43,9 @@ enum Command {
     /// See it work: a cluster, workloads and the scheduler in one process; no cluster is touched.
     #[cfg(feature = "tools")]
     Demo(demo::Args),
+    /// Tell where pods would go: nodes, pods and workloads from files; no cluster is touched.
+    #[cfg(feature = "tools")]
+    Simulate(simulate::Args),
     /// Run the stand-in API server alone, to point kubectl and the scheduler at.
     #[cfg(feature = "tools")]
     Apiserver(apiserver::Args),
@@ -76,6 +81,8 @@ pub fn main_with(registry: &Registry) -> ExitCode {
         }
         #[cfg(feature = "tools")]
         Some(Command::Demo(args)) => demo::main(&args),
+        #[cfg(feature = "tools")]
+        Some(Command::Simulate(args)) => simulate::main(&args, registry),
         #[cfg(feature = "tools")]
         Some(Command::Apiserver(args)) => apiserver::main(&args),
         #[cfg(feature = "tools")]

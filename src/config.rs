@@ -20,7 +20,7 @@ mod profile;
 mod reader;
 mod render;
 mod resolved;
-mod scalar;
+pub(crate) mod scalar;
 mod source;
 mod support;
 pub mod v1;

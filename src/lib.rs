@@ -7,6 +7,7 @@ pub mod config;
 pub mod driver;
 pub mod lease;
 pub mod logging;
+pub mod manifest;
 pub mod metrics;
 pub mod reflector;
 pub mod registry;

@@ -6,7 +6,6 @@ mod parts;
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, SystemTime};
 
-use plimsoll_engine::decide::TieBreak;
 use plimsoll_engine::engine::{Engine, EngineSettings};
 use plimsoll_engine::queue::{Backoff, QueueSettings};
 use plimsoll_framework::intern::Istr;
@@ -15,7 +14,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::admin::AdminServer;
 use crate::client::Clients;
-use crate::config::{Config, TieBreak as ConfiguredTieBreak};
+use crate::config::Config;
 use crate::driver::{Clock, Inbox};
 use crate::lease::{LeaseSettings, identity};
 use crate::logging::LogHandle;
@@ -165,10 +164,7 @@ impl Scheduler {
                 max_in_unschedulable: self.max_in_unschedulable,
             },
             line_limit: 64 * workers,
-            tie_break: match own.tie_break {
-                ConfiguredTieBreak::Random => TieBreak::Random,
-                ConfiguredTieBreak::Name => TieBreak::Name,
-            },
+            tie_break: own.tie_break.into(),
             seed: self.seed(),
             admission: self.registry.admission(&self.config),
         }

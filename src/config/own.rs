@@ -44,6 +44,15 @@ pub enum TieBreak {
     Name,
 }
 
+impl From<TieBreak> for plimsoll_engine::decide::TieBreak {
+    fn from(configured: TieBreak) -> Self {
+        match configured {
+            TieBreak::Random => Self::Random,
+            TieBreak::Name => Self::Name,
+        }
+    }
+}
+
 /// What is Plimsoll's own in a configuration.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct PlimsollConfig {

@@ -4,7 +4,7 @@
 
 /// A value without parts.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) enum Scalar {
+pub(crate) enum Scalar {
     Null,
     Bool(bool),
     /// A whole number; larger ones than fit are floats, as in Go.
@@ -15,7 +15,7 @@ pub(super) enum Scalar {
 
 impl Scalar {
     /// The value in the words of a message: `the number 15`, `the text "x"`.
-    pub(super) fn describe(&self) -> String {
+    pub(crate) fn describe(&self) -> String {
         match self {
             Self::Null => "nothing".to_owned(),
             Self::Bool(value) => format!("the truth value {value}"),
@@ -27,7 +27,7 @@ impl Scalar {
 }
 
 /// What a plain word means.
-pub(super) fn resolve(word: &str) -> Scalar {
+pub(crate) fn resolve(word: &str) -> Scalar {
     match word {
         "" | "~" | "null" | "Null" | "NULL" => return Scalar::Null,
         "true" | "True" | "TRUE" | "yes" | "Yes" | "YES" | "on" | "On" | "ON" => return Scalar::Bool(true),

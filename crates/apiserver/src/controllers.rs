@@ -14,7 +14,9 @@ mod workloads;
 
 use tokio::sync::mpsc;
 
+pub(crate) use cron_job::run_once;
 pub(crate) use garbage::Garbage;
+pub(crate) use workloads::Workloads;
 
 use crate::http::Web;
 
@@ -24,7 +26,7 @@ pub(crate) fn start(web: &Web, fire_requests: mpsc::Receiver<String>) {
     let spawn_garbage = garbage::run(web.cluster.clone());
     web.tasks.spawn(web.stop.clone().run_until_cancelled_owned(spawn_garbage));
     if options.controllers {
-        let workloads = workloads::Workloads::new(web.cluster.clone(), fire_requests);
+        let workloads = Workloads::new(web.cluster.clone(), fire_requests);
         web.tasks.spawn(web.stop.clone().run_until_cancelled_owned(workloads.run()));
     }
     if options.kubelets {

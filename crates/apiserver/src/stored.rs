@@ -3,9 +3,11 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
+use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use crate::{
+    failure::Failure,
     json,
     kinds::Kind,
     selector::{FieldSelector, LabelSelector, extract},
@@ -115,6 +117,12 @@ impl Stored {
     /// The object as a tree, to be read or changed.
     pub(crate) fn value(&self) -> Value {
         serde_json::from_slice(&self.json).expect("stored JSON was written by this server")
+    }
+
+    /// The object as far as `T` reads it.
+    pub(crate) fn decode<T: DeserializeOwned>(&self, kind: &Kind) -> Result<T, Failure> {
+        serde_json::from_slice(&self.json)
+            .map_err(|error| Failure::internal(format!("decoding {} {}: {error}", kind.plural, self.name)))
     }
 
     pub(crate) fn matches(&self, namespace: Option<&str>, labels: &LabelSelector, fields: &FieldSelector) -> bool {

@@ -61,6 +61,15 @@ pub(super) fn fire(cluster: &Cluster, key: &str) {
     }
 }
 
+/// Runs a CronJob now, unless it is suspended.
+pub(crate) fn run_once(cluster: &Cluster, stored: &Stored) {
+    let cron_job = stored.value();
+    if !json::flag(&cron_job, &["spec", "suspend"]) {
+        let minute = cluster.clock.now().as_second() / 60;
+        create_job(cluster, &cron_job, &format!("{}-{minute}", stored.name), &json!({}));
+    }
+}
+
 fn run(cluster: &Cluster, stored: &Stored, cron_job: &Value, at: Timestamp, schedule: &Schedule) {
     let running = jobs(cluster, stored, |job| !finished(job));
     match json::text(cron_job, &["spec", "concurrencyPolicy"]) {

@@ -25,7 +25,7 @@ const ROLES: [Role; 6] =
 /// How many objects are reconciled before requests get a turn.
 const TURN: usize = 16;
 
-pub(super) struct Workloads {
+pub(crate) struct Workloads {
     cluster: Arc<Cluster>,
     /// One for each of `ROLES`, and one for pods.
     followers: Vec<(Role, Follower)>,
@@ -41,7 +41,7 @@ pub(super) struct Workloads {
 }
 
 impl Workloads {
-    pub(super) fn new(cluster: Arc<Cluster>, fire_requests: mpsc::Receiver<String>) -> Self {
+    pub(crate) fn new(cluster: Arc<Cluster>, fire_requests: mpsc::Receiver<String>) -> Self {
         let roles = ROLES.into_iter().chain([Role::Pod]);
         let followers = roles.map(|role| (role, cluster.store_of(role).follow(0))).collect();
         Self {
@@ -68,6 +68,15 @@ impl Workloads {
                 self.reconcile(place, &key);
             }
             tokio::task::yield_now().await;
+        }
+    }
+
+    /// Works until nothing more follows from what there is, and does not wait for anything.
+    pub(crate) fn settle(mut self) {
+        loop {
+            self.look();
+            let Some((place, key)) = self.queue.pop_first() else { return };
+            self.reconcile(place, &key);
         }
     }
 

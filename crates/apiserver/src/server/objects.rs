@@ -1,7 +1,5 @@
 //! Direct access to the objects, without HTTP, for tests and demos. The rules are those of the API.
 
-use std::sync::Arc;
-
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
@@ -12,7 +10,6 @@ use crate::{
     kinds::Kind,
     ops::{DeleteOptions, Part, Target},
     store::PageRequest,
-    stored::Stored,
 };
 
 impl Server {
@@ -58,11 +55,7 @@ impl Server {
         let kind = self.kind(resource)?;
         let request = PageRequest { namespace: namespace.map(str::to_owned), ..PageRequest::default() };
         let page = self.web.cluster.list(kind, &request)?;
-        let decode = |object: &Arc<Stored>| {
-            serde_json::from_slice(&object.json)
-                .map_err(|error| Failure::internal(format!("decoding {} {}: {error}", kind.plural, object.name)))
-        };
-        page.objects.iter().map(decode).collect()
+        page.objects.iter().map(|object| object.decode(kind)).collect()
     }
 
     /// Replaces an object as a PUT would: its status stays.

@@ -1,0 +1,164 @@
+//! What is simulated: nodes and pods, from files and made of what is in files.
+
+use std::collections::BTreeMap;
+
+use plimsoll_apiserver::{Offline, Settled};
+use plimsoll_framework::api;
+use plimsoll_framework::intern::Istr;
+use plimsoll_framework::node::NodeInfo;
+use plimsoll_framework::pod::{PodInfo, PodParser};
+use serde::Deserialize;
+use serde_json::Value;
+
+use super::Args;
+use crate::config::Config;
+use crate::manifest::{self, Manifest, ManifestError, ManifestErrors};
+
+/// Nodes and pods, parsed.
+pub(super) struct Input {
+    pub(super) nodes: Vec<NodeInfo>,
+    /// Unfinished pods, those that wait for a node in the order in which they came.
+    pub(super) pods: Vec<PodInfo>,
+    /// How many pods have run to their end.
+    pub(super) finished: usize,
+    /// Objects that nothing is made of, by kind.
+    pub(super) unused: BTreeMap<String, usize>,
+}
+
+/// An Event of a controller that could not make a pod.
+#[derive(Deserialize)]
+struct Complaint {
+    reason: String,
+    note: String,
+    regarding: Regarding,
+}
+
+#[derive(Deserialize)]
+struct Regarding {
+    kind: String,
+    namespace: String,
+    name: String,
+}
+
+/// Kinds that the admission of pods reads: they come first.
+const READ_BY_ADMISSION: [&str; 3] = ["Namespace", "PriorityClass", "RuntimeClass"];
+/// Kinds of which controllers make pods.
+const WORKLOADS: [&str; 5] = ["Deployment", "ReplicaSet", "StatefulSet", "Job", "CronJob"];
+
+/// Reads the files. All that is wrong with them is told at once.
+pub(super) fn read(args: &Args, config: &Config) -> Result<Input, ManifestErrors> {
+    let manifests = manifest::read(&args.filename, args.recursive)?;
+    let mut loader = Loader {
+        offline: Offline::new(args.seed),
+        nodes: Vec::new(),
+        pods: Vec::new(),
+        unused: BTreeMap::new(),
+        errors: Vec::new(),
+    };
+    let (first, rest): (Vec<_>, Vec<_>) = manifests.iter().partition(|m| READ_BY_ADMISSION.contains(&m.kind.as_str()));
+    first.into_iter().chain(rest).for_each(|manifest| loader.take(manifest));
+    let Loader { offline, mut nodes, mut pods, unused, mut errors } = loader;
+    let settled = offline.settle();
+    errors.extend(complaints(&settled));
+    ManifestErrors::none(errors)?;
+    // What the stand-in has made and stored decodes as what it is.
+    nodes.extend(settled.list_as::<api::Node>("nodes").unwrap_or_default());
+    pods.extend(settled.list_as::<api::Pod>("pods").unwrap_or_default());
+    Ok(parse(&nodes, pods, unused, &args.scheduler_name, config))
+}
+
+struct Loader {
+    offline: Offline,
+    nodes: Vec<api::Node>,
+    pods: Vec<api::Pod>,
+    unused: BTreeMap<String, usize>,
+    errors: Vec<ManifestError>,
+}
+
+impl Loader {
+    fn take(&mut self, manifest: &Manifest) {
+        let (kind, core) = (manifest.kind.as_str(), manifest.api_version.as_str() == "v1");
+        let result = match kind {
+            // What a cluster has admitted is complete. Its controllers have made the pods that they make.
+            "Node" if core && manifest.from_cluster => manifest.decode().map(|node| self.nodes.push(node)),
+            "Pod" if core && manifest.from_cluster => manifest.decode().map(|pod| self.pods.push(pod)),
+            "Node" | "Pod" if core => self.create(manifest),
+            _ if READ_BY_ADMISSION.contains(&kind) => self.create(manifest),
+            _ if WORKLOADS.contains(&kind) && !manifest.from_cluster => self.create(manifest),
+            _ => {
+                *self.unused.entry(kind.to_owned()).or_default() += 1;
+                Ok(())
+            }
+        };
+        self.errors.extend(result.err());
+    }
+
+    fn create(&self, manifest: &Manifest) -> Result<(), ManifestError> {
+        if !self.offline.knows(&manifest.api_version, &manifest.kind) {
+            let text =
+                format!("has apiVersion {:?}, in which no {} is known", manifest.api_version.as_str(), manifest.kind);
+            return Err(manifest.error(&text));
+        }
+        match self.offline.create(manifest.decode::<Value>()?) {
+            Ok(()) => Ok(()),
+            // Every cluster has some from the beginning. Those of the input come once, which has been checked.
+            Err(failure) if failure.reason == "AlreadyExists" => Ok(()),
+            Err(failure) => Err(manifest.error(&format!("is refused: {}", failure.message))),
+        }
+    }
+}
+
+/// Pods that could not be made, each told once.
+fn complaints(settled: &Settled) -> Vec<ManifestError> {
+    let events: Vec<Complaint> = settled.list_as("events.events.k8s.io").unwrap_or_default();
+    let mut texts: Vec<String> = events
+        .into_iter()
+        .filter(|event| event.reason == "FailedCreate")
+        .map(|event| {
+            let Regarding { kind, namespace, name } = event.regarding;
+            format!("{kind} {namespace}/{name}: {}", event.note)
+        })
+        .collect();
+    texts.dedup();
+    texts.into_iter().map(ManifestError::whole).collect()
+}
+
+fn parse(
+    nodes: &[api::Node],
+    mut pods: Vec<api::Pod>,
+    unused: BTreeMap<String, usize>,
+    only: &[String],
+    config: &Config,
+) -> Input {
+    // Those without a node in the order in which they were created, as far as the input tells; others stay as they came.
+    pods.sort_by(|a, b| a.metadata.creation_timestamp.cmp(&b.metadata.creation_timestamp));
+    let profiles: Vec<Istr> = config.profiles.iter().map(|p| p.scheduler_name.as_str().into()).collect();
+    let mut parser = PodParser::default();
+    let mut finished = 0;
+    let pods = pods.iter_mut().filter_map(|pod| {
+        if pod.spec.node_name.is_empty() {
+            // What somebody said of it before is not what is said of it here.
+            pod.status.conditions.clear();
+            adopt(pod, only, &profiles);
+        }
+        let pod = parser.parse(pod);
+        finished += usize::from(pod.finished);
+        (!pod.finished).then_some(pod)
+    });
+    let pods = pods.collect();
+    let nodes = nodes.iter().map(|node| NodeInfo::parse(node, &[]).0).collect();
+    Input { nodes, pods, finished, unused }
+}
+
+/// Gives a pod that is to be placed to a profile: its own, or the first. One that is not has none.
+fn adopt(pod: &mut api::Pod, only: &[String], profiles: &[Istr]) {
+    let name = &mut pod.spec.scheduler_name;
+    let wanted = only.is_empty() || only.iter().any(|wanted| wanted == name.as_str());
+    if !wanted {
+        *name = Istr::new("");
+    } else if !profiles.contains(name)
+        && let Some(first) = profiles.first()
+    {
+        *name = first.clone();
+    }
+}
