@@ -60,10 +60,16 @@ pub(super) fn read(args: &Args, config: &Config) -> Result<Input, ManifestErrors
     let Loader { offline, mut nodes, mut pods, unused, mut errors } = loader;
     let settled = offline.settle();
     errors.extend(complaints(&settled));
+    // Of what was made of workloads nobody has read more than the names yet.
+    let made = (settled.list_as::<api::Node>("nodes"), settled.list_as::<api::Pod>("pods"));
+    match made {
+        (Ok(more_nodes), Ok(more_pods)) => {
+            nodes.extend(more_nodes);
+            pods.extend(more_pods);
+        }
+        (Err(failure), _) | (_, Err(failure)) => errors.push(ManifestError::whole(failure.message)),
+    }
     ManifestErrors::none(errors)?;
-    // What the stand-in has made and stored decodes as what it is.
-    nodes.extend(settled.list_as::<api::Node>("nodes").unwrap_or_default());
-    pods.extend(settled.list_as::<api::Pod>("pods").unwrap_or_default());
     Ok(parse(&nodes, pods, unused, &args.scheduler_name, config))
 }
 
@@ -82,7 +88,9 @@ impl Loader {
             // What a cluster has admitted is complete. Its controllers have made the pods that they make.
             "Node" if core && manifest.from_cluster => manifest.decode().map(|node| self.nodes.push(node)),
             "Pod" if core && manifest.from_cluster => manifest.decode().map(|pod| self.pods.push(pod)),
-            "Node" | "Pod" if core => self.create(manifest),
+            // Read once before, so that what is wrong is told with its place.
+            "Node" if core => manifest.decode::<api::Node>().and_then(|_| self.create(manifest)),
+            "Pod" if core => manifest.decode::<api::Pod>().and_then(|_| self.create(manifest)),
             _ if READ_BY_ADMISSION.contains(&kind) => self.create(manifest),
             _ if WORKLOADS.contains(&kind) && !manifest.from_cluster => self.create(manifest),
             _ => {

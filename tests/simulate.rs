@@ -1,0 +1,196 @@
+//! `plimsoll simulate`, as a process: what goes in and what comes out.
+
+#![cfg(feature = "tools")]
+#![expect(clippy::unwrap_used, reason = "in a test, a failed step is a failed test")]
+
+use std::io::Write as _;
+use std::process::{Command, Stdio};
+
+use plimsoll_testkit::{PodBuilder, cron_job, deployment, node, pod};
+use serde_json::{Value, json};
+
+/// Exit code, standard output and standard error.
+type Ended = (i32, String, String);
+
+/// Simulates what comes on standard input.
+fn simulate(input: &str, arguments: &[&str]) -> Ended {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_plimsoll"));
+    // Whatever the user's own cluster is, it has no part in this.
+    command.env("KUBECONFIG", "/nowhere").args(["simulate", "-f", "-"]).args(arguments);
+    let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    child.stdin.take().unwrap().write_all(input.as_bytes()).unwrap();
+    let output = child.wait_with_output().unwrap();
+    let text = |bytes| String::from_utf8(bytes).unwrap();
+    (output.status.code().unwrap(), text(output.stdout), text(output.stderr))
+}
+
+fn list(items: &[Value]) -> String {
+    json!({"apiVersion": "v1", "kind": "List", "items": items}).to_string()
+}
+
+/// The result as JSON; it must have ended well.
+fn result(items: &[Value], arguments: &[&str]) -> Value {
+    let (code, out, err) = simulate(&list(items), &[&["-o", "json"], arguments].concat());
+    assert_eq!(code, 0, "{err}");
+    serde_json::from_str(&out).unwrap()
+}
+
+/// A pod as a dump of a cluster has it.
+fn known(name: &str) -> PodBuilder {
+    pod(name).uid(&format!("uid-of-{name}")).namespace("default").requests(&[("cpu", "1")])
+}
+
+fn fates(result: &Value) -> Vec<(String, Option<String>)> {
+    let pods = result["pods"].as_array().unwrap().iter();
+    pods.map(|pod| (pod["name"].as_str().unwrap().to_owned(), pod["node"].as_str().map(str::to_owned))).collect()
+}
+
+#[test]
+fn a_dump_of_a_cluster_counts_what_is_there_and_places_what_waits() {
+    let items: Vec<Value> = vec![
+        node("big").uid("n1").build(),
+        node("small").uid("n2").capacity(&[("cpu", "2"), ("memory", "4Gi"), ("pods", "10")]).build(),
+        // Others' pods take up room as ours do, also when they are on their way out; those that have ended do not.
+        known("theirs").scheduler_name("other").node_name("big").phase("Running").build(),
+        known("leaving").node_name("big").phase("Running").deleting().build(),
+        known("ended").node_name("small").phase("Succeeded").build(),
+        known("failed").node_name("small").phase("Failed").build(),
+        known("astray").node_name("gone").phase("Running").build(),
+        known("waits").scheduler_name("other").requests(&[("cpu", "2")]).build(),
+        known("waits-too").requests(&[("cpu", "2")]).build(),
+        known("too-large").requests(&[("cpu", "3")]).build(),
+        known("gated").gate("example.com/gate").build(),
+        deployment("from-the-cluster", 5, pod("x")).uid("d1").build(),
+    ];
+    let result = result(&items, &[]);
+    let fates = fates(&result);
+    let names: Vec<&str> = fates.iter().map(|(name, _)| name.as_str()).collect();
+    assert_eq!(names, ["gated", "too-large", "waits", "waits-too"]);
+    let mut used: Vec<_> = fates[2..].iter().map(|(_, node)| node.clone().unwrap()).collect();
+    used.sort();
+    assert_eq!(used, ["big", "small"]);
+    assert_eq!(result["pods"][0]["reason"], "SchedulingGated");
+    assert_eq!(result["pods"][1]["message"], "0/2 nodes are available: 2 Insufficient cpu.");
+    assert_eq!(
+        result["summary"],
+        json!({
+            "placed": 2, "pending": 2, "notTaken": 0, "bound": 3, "onUnknownNodes": 1, "finished": 2, "nodes": 2,
+            "nodesUsedBefore": 1, "nodesUsedAfter": 2, "unused": {"Deployment": 1},
+        })
+    );
+    let big = &result["nodes"][0];
+    assert_eq!((&big["before"]["milliCpu"], &big["after"]["milliCpu"]), (&json!(2000), &json!(4000)));
+}
+
+#[test]
+fn only_the_pods_of_a_scheduler_are_placed_when_it_is_named() {
+    let items = [node("n").build(), known("ours").build(), known("theirs").scheduler_name("other").build()];
+    let of_other = result(&items, &["--scheduler-name", "other"]);
+    assert_eq!(fates(&of_other), [("theirs".to_owned(), Some("n".to_owned()))]);
+    assert_eq!(of_other["summary"]["notTaken"], 1);
+}
+
+#[test]
+fn plain_manifests_make_their_pods() {
+    let template = || pod("t").label("app", "nginx").image("nginx:1.27").requests(&[("cpu", "250m")]);
+    let items = [
+        node("n1").build(),
+        node("n2").build(),
+        deployment("nginx", 3, template()).build(),
+        cron_job("backup", "0 3 * * *", 1, pod("t").requests(&[("cpu", "500m")])).build(),
+    ];
+    let result = result(&items, &[]);
+    let names = fates(&result);
+    assert!(names.iter().all(|(_, node)| node.is_some()), "{names:?}");
+    let count = |prefix: &str| names.iter().filter(|(name, _)| name.starts_with(prefix)).count();
+    assert_eq!((count("nginx-"), count("backup-"), names.len()), (3, 1, 4));
+}
+
+#[test]
+fn the_same_input_gives_the_same_bytes() {
+    let mut items: Vec<Value> = (0..20).map(|n| node(&format!("node-{n}")).build()).collect();
+    items.push(deployment("web", 60, pod("t").requests(&[("cpu", "300m")])).build());
+    let run = |arguments: &[&str]| simulate(&list(&items), arguments).1;
+    for form in ["table", "wide", "json"] {
+        assert_eq!(run(&["-o", form]), run(&["-o", form]), "{form}");
+    }
+    assert_ne!(run(&["-o", "json"]), run(&["-o", "json", "--seed", "2"]));
+}
+
+#[test]
+fn people_are_told_what_they_want_to_know() {
+    let items = [node("n1").build(), known("a").build(), known("b").requests(&[("cpu", "9")]).build()];
+    let (code, out, _) = simulate(&list(&items), &[]);
+    assert_eq!(code, 0);
+    let wanted = "\
+NAMESPACE  POD  NODE  WHY NOT
+default    a    n1
+default    b    -     0/1 nodes are available: 1 Insufficient cpu.
+
+NODE  PODS         CPU           MEMORY
+n1    0 -> 1 (0%)  0 -> 1 (25%)  0 (0%)
+
+1 pod placed, 1 pending; 1 of 1 node used (0 before).
+";
+    assert_eq!(out, wanted);
+    assert_eq!(simulate(&list(&items), &["--fail-on-pending"]).0, 1);
+    assert_eq!(simulate(&list(&items[..2]), &["--fail-on-pending"]).0, 0);
+}
+
+#[test]
+fn many_pods_and_nodes_are_summed_up() {
+    let mut items: Vec<Value> = (0..50).map(|n| node(&format!("node-{n}")).build()).collect();
+    items.push(deployment("web", 90, pod("t").requests(&[("cpu", "1")])).build());
+    items.push(deployment("db", 2, pod("t").requests(&[("cpu", "8")])).build());
+    let (_, out, _) = simulate(&list(&items), &[]);
+    assert!(out.lines().count() < 15, "{out}");
+    assert!(out.contains("0/50 nodes are available: 50 Insufficient cpu."), "{out}");
+    assert!(out.contains("90 pods placed, 2 pending; 50 of 50 nodes used (0 before)."), "{out}");
+    let (_, wide, _) = simulate(&list(&items), &["-o", "wide"]);
+    assert!(wide.lines().count() > 140, "{wide}");
+}
+
+#[test]
+fn a_configuration_decides_how_they_are_placed() {
+    let folder = tempfile::tempdir().unwrap();
+    let config = folder.path().join("config.yaml");
+    let packing = "apiVersion: kubescheduler.config.k8s.io/v1\nkind: KubeSchedulerConfiguration\nprofiles:\n- \
+                   schedulerName: packing\n  pluginConfig:\n  - name: NodeResourcesFit\n    args: {scoringStrategy: \
+                   {type: MostAllocated, resources: [{name: cpu, weight: 1}]}}\n  plugins:\n    score:\n      \
+                   disabled: [{name: '*'}]\n      enabled: [{name: NodeResourcesFit}]\n";
+    std::fs::write(&config, packing).unwrap();
+    let mut items: Vec<Value> = (0..4).map(|n| node(&format!("node-{n}")).build()).collect();
+    items.extend((0..4).map(|n| known(&format!("p{n}")).build()));
+    let used = |arguments: &[&str]| result(&items, arguments)["summary"]["nodesUsedAfter"].clone();
+    assert_eq!(used(&[]), 4);
+    assert_eq!(used(&["--config", config.to_str().unwrap()]), 1);
+}
+
+#[test]
+fn wrong_input_is_named_with_its_place() {
+    let pod = "apiVersion: v1\nkind: Pod\nmetadata: {name: a}\n";
+    let job =
+        "apiVersion: batch/v1\nkind: Job\nmetadata: {name: j}\nspec: {template: {spec: {priorityClassName: none}}}\n";
+    for (input, error) in [
+        ("{", "standard input:1: not readable as JSON: EOF while parsing an object at line 1 column 1"),
+        ("a: b: c", "standard input:1: not readable as YAML: "),
+        ("hello", "standard input:1: no Kubernetes object"),
+        (&format!("{pod}---\n{pod}"), "standard input:5: Pod a comes twice; the first is in standard input:1"),
+        (&format!("{pod}spec: {{containers: 3}}\n"), "standard input:1: Pod a is no Pod: "),
+        ("apiVersion: v9\nkind: Pod\nmetadata: {name: a}", ""),
+        (
+            "apiVersion: apps/v9\nkind: Deployment\nmetadata: {name: a}",
+            "standard input:1: Deployment a has apiVersion \"apps/v9\"",
+        ),
+        (job, "Job default/j: Error creating: "),
+        (&job.replace("priorityClassName: none", "containers: 3"), "decoding pods j-"),
+    ] {
+        let (code, out, err) = simulate(input, &[]);
+        if error.is_empty() {
+            assert_eq!((code, out.contains("Not looked at: 1 Pod")), (0, true), "{out}{err}");
+            continue;
+        }
+        assert_eq!((code, out.as_str()), (2, ""), "{input}: {err}");
+        assert!(err.contains(error), "{input}: {err}");
+    }
+}
