@@ -458,6 +458,60 @@ fn the_stand_in_and_the_scheduler_work_as_two_processes() {
     }
 }
 
+/// An `apiserver` process, the address it serves on, and its kubeconfig.
+fn stand_in(arguments: &[&str]) -> (Process, SocketAddr, PathBuf) {
+    let process = Process::start(program().args(["apiserver", "--listen", "127.0.0.1:0"]).args(arguments));
+    let address = process.line("serving Kubernetes").rsplit("http://").next().unwrap().parse().unwrap();
+    let line = process.line("kubectl --kubeconfig");
+    (process, address, PathBuf::from(line.split_whitespace().nth(2).unwrap()))
+}
+
+#[test]
+fn the_stand_in_begins_with_what_it_is_told() {
+    let files = Files::new();
+    let objects = files.write(
+        "objects.yaml",
+        "apiVersion: v1\nkind: Namespace\nmetadata: {name: shop}\n---\napiVersion: v1\nkind: Pod\nmetadata: {name: p, \
+         namespace: shop}\nspec: {containers: [{name: c}]}\n",
+    );
+    let (mut process, address, kubeconfig) =
+        stand_in(&["-f", &objects, "--nodes", "4", "--zones", "2", "--node-cpu", "8"]);
+    let (code, body) = get(address, "/api/v1/nodes");
+    let nodes: Value = serde_json::from_str(&body).unwrap();
+    let zone = |n: usize| &nodes["items"][n]["metadata"]["labels"]["topology.kubernetes.io/zone"];
+    assert_eq!((code, zone(0), zone(1), zone(2)), (200, &"zone-0".into(), &"zone-1".into(), &"zone-0".into()));
+    assert_eq!(nodes["items"][3]["status"]["allocatable"]["cpu"], "8");
+    assert_eq!(get(address, "/api/v1/namespaces/shop/pods/p").0, 200);
+    // Nobody else may read it: on other servers it would hold a key.
+    let mode = std::os::unix::fs::PermissionsExt::mode(&std::fs::metadata(&kubeconfig).unwrap().permissions());
+    assert_eq!(mode & 0o777, 0o600);
+    process.signal("TERM");
+    assert_eq!(process.end(), 0);
+    assert!(!kubeconfig.exists(), "a temporary kubeconfig goes with the server");
+}
+
+#[test]
+fn the_stand_in_serves_nothing_when_something_is_wrong_with_its_input() {
+    let files = Files::new();
+    let pod = |rest: &str| format!("apiVersion: v1\nkind: Pod\nmetadata: {{name: a}}\n{rest}");
+    for (text, error) in [
+        (pod("spec: {priorityClassName: none}"), ":1: Pod a is refused: pods \"a\" is forbidden: no PriorityClass"),
+        (format!("{}---\n{}", pod(""), pod("")), ":5: Pod a comes twice"),
+        ("apiVersion: v7\nkind: Pod\nmetadata: {name: a}".to_owned(), "no kind \"Pod\" in \"v7\" is served"),
+        ("a: [".to_owned(), "not readable as YAML"),
+    ] {
+        let file = files.write("bad.yaml", &text);
+        let (code, out, err) = run(&["apiserver", "--listen", "127.0.0.1:0", "-f", &file]);
+        assert_eq!((code, &*out), (2, ""), "{text}: {err}");
+        assert!(err.contains(error), "{text}: {err}");
+    }
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap().to_string();
+    let (code, _, err) = run(&["apiserver", "--listen", &address]);
+    assert_eq!(code, 1);
+    assert!(err.contains(&format!("listening on {address}: Address already in use")), "{err}");
+}
+
 #[test]
 fn the_demo_touches_no_cluster_of_the_users() {
     let (files, api) = (Files::new(), Api::any());

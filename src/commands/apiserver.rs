@@ -1,16 +1,21 @@
 //! `plimsoll apiserver`: the stand-in API server by itself.
 
+use std::fmt::Write as _;
 use std::io::Write as _;
 use std::net::{Ipv4Addr, SocketAddr};
-use std::path::PathBuf;
+use std::num::NonZeroUsize;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::Context as _;
 use plimsoll_apiserver::{Options, Server};
+use serde_json::{Value, json};
+use tempfile::NamedTempFile;
 use tokio_util::sync::CancellationToken;
 
 use super::{cancel_on_signal, fail};
 use crate::logging::{self, LogFormat, LogLevel};
+use crate::manifest::{self, ManifestErrors};
 
 /// Arguments of `apiserver`.
 #[derive(Debug, clap::Args)]
@@ -18,15 +23,34 @@ pub struct Args {
     /// Where to listen; port 0 takes a free one. There is no authentication: keep it on this machine.
     #[arg(long, value_name = "ADDRESS", default_value_t = SocketAddr::from((Ipv4Addr::LOCALHOST, 8001)))]
     listen: SocketAddr,
-    /// The Kubernetes minor to present, 31 to 37.
-    #[arg(long, value_name = "NUMBER", default_value_t = 36)]
-    minor: u32,
-    /// Write a kubeconfig for it to this file.
-    #[arg(long, value_name = "FILE")]
-    write_kubeconfig: Option<PathBuf>,
-    /// Begin with this many nodes of 32 CPUs, 256 GiB and 110 pods in three zones.
+    /// Begin with the objects of these files, as kubectl reads and writes them (repeatable). A folder stands for the files
+    /// in it, - for standard input.
+    #[arg(short, long = "filename", value_name = "FILE")]
+    filename: Vec<PathBuf>,
+    /// Read the folders in folders, too.
+    #[arg(short = 'R', long)]
+    recursive: bool,
+    /// Begin with this many nodes.
     #[arg(long, value_name = "NUMBER", default_value_t = 0)]
     nodes: usize,
+    /// Spread the nodes over this many zones.
+    #[arg(long, value_name = "NUMBER", default_value = "3")]
+    zones: NonZeroUsize,
+    /// CPUs of each node.
+    #[arg(long, value_name = "QUANTITY", default_value = "32")]
+    node_cpu: String,
+    /// Memory of each node.
+    #[arg(long, value_name = "QUANTITY", default_value = "256Gi")]
+    node_memory: String,
+    /// Pods that each node takes.
+    #[arg(long, value_name = "NUMBER", default_value_t = 110)]
+    node_pods: u32,
+    /// Write the kubeconfig to this file and leave it there. Otherwise it is written to a temporary one.
+    #[arg(long, value_name = "FILE")]
+    write_kubeconfig: Option<PathBuf>,
+    /// The Kubernetes minor to present, 31 to 37.
+    #[arg(long, value_name = "NUMBER", default_value_t = 36, value_parser = clap::value_parser!(u32).range(31..=37))]
+    minor: u32,
     /// Do not run what Deployments, Jobs and so on ask for.
     #[arg(long)]
     no_controllers: bool,
@@ -52,15 +76,26 @@ pub fn main(args: &Args) -> i32 {
     if let Err(error) = logging::init(LogFormat::Text, &LogLevel::Verbosity(args.verbosity)) {
         return fail(&error.into(), 2);
     }
+    // Read before anything is served: half a cluster is none.
+    let manifests = match manifest::read(&args.filename, args.recursive) {
+        Ok(manifests) => manifests,
+        Err(errors) => return fail(&errors.into(), 2),
+    };
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().context("starting the runtime");
-    match runtime.and_then(|runtime| runtime.block_on(serve(args))) {
-        Ok(()) => 0,
-        Err(error) => fail(&error, 1),
-    }
+    let served = runtime.and_then(|runtime| {
+        runtime.block_on(async {
+            let server = start(args).await?;
+            if let Err(errors) = load(args, &server, &manifests) {
+                return Ok(fail(&errors.into(), 2));
+            }
+            serve(args, server).await.map(|()| 0)
+        })
+    });
+    served.unwrap_or_else(|error| fail(&error, 1))
 }
 
-async fn serve(args: &Args) -> anyhow::Result<()> {
-    let server = Server::start(Options {
+async fn start(args: &Args) -> anyhow::Result<Server> {
+    let options = Options {
         listen: args.listen,
         minor: args.minor,
         seed: args.seed,
@@ -69,19 +104,82 @@ async fn serve(args: &Args) -> anyhow::Result<()> {
         cron_speedup: args.cron_speedup,
         job_duration: Duration::from_secs(args.job_seconds),
         ..Options::default()
-    })
-    .await?;
-    let nodes = (0..args.nodes).map(|i| super::bench_e2e::node(i, &format!("zone-{}", i % 3))).collect();
-    server.load(nodes);
-    if let Some(path) = &args.write_kubeconfig {
-        std::fs::write(path, server.kubeconfig()).with_context(|| format!("writing kubeconfig {}", path.display()))?;
+    };
+    Ok(Server::start(options).await?)
+}
+
+/// Fills the cluster.
+fn load(args: &Args, server: &Server, manifests: &[manifest::Manifest]) -> Result<(), ManifestErrors> {
+    server.load((0..args.nodes).map(|number| node(args, number)).collect());
+    let (mut objects, mut errors) = (Vec::with_capacity(manifests.len()), Vec::new());
+    for manifest in manifests {
+        match manifest.decode::<Value>() {
+            // Only a client can have a name made up.
+            Ok(_) if manifest.name.is_empty() => errors.push(manifest.error("has no metadata.name")),
+            Ok(object) => objects.push((manifest, object)),
+            Err(error) => errors.push(error),
+        }
     }
-    let mut out = std::io::stdout();
-    writeln!(out, "serving Kubernetes 1.{} on {}", args.minor, server.url()).context("writing to standard output")?;
-    out.flush().context("writing to standard output")?;
+    let (manifests, objects): (Vec<_>, Vec<_>) = objects.into_iter().unzip();
+    for (index, failure) in server.try_load(objects) {
+        let Some(manifest) = manifests.get(index) else { continue };
+        // Every cluster has some namespaces and classes from the beginning.
+        if failure.reason != "AlreadyExists" || matches!(manifest.kind.as_str(), "Node" | "Pod") {
+            errors.push(manifest.error(&format!("is refused: {}", failure.message)));
+        }
+    }
+    ManifestErrors::none(errors)
+}
+
+fn node(args: &Args, number: usize) -> Value {
+    let name = format!("node-{number}");
+    let zone = format!("zone-{}", number % args.zones);
+    let room = json!({
+        "cpu": args.node_cpu, "memory": args.node_memory, "ephemeral-storage": "100Gi",
+        "pods": args.node_pods.to_string(),
+    });
+    json!({
+        "apiVersion": "v1", "kind": "Node",
+        "metadata": {"name": name, "labels": {
+            "kubernetes.io/hostname": name, "kubernetes.io/os": "linux", "topology.kubernetes.io/zone": zone,
+        }},
+        "spec": {}, "status": {"capacity": room, "allocatable": room},
+    })
+}
+
+async fn serve(args: &Args, server: Server) -> anyhow::Result<()> {
     let stop = CancellationToken::new();
     cancel_on_signal(stop.clone())?;
+    // A temporary file goes when this is dropped.
+    let (path, _temporary) = write_kubeconfig(args.write_kubeconfig.as_deref(), &server.kubeconfig())?;
+    let mut out = std::io::stdout();
+    out.write_all(greeting(args, &server, &path).as_bytes()).context("writing to standard output")?;
+    out.flush().context("writing to standard output")?;
     stop.cancelled().await;
     server.shutdown().await;
     Ok(())
+}
+
+fn write_kubeconfig(path: Option<&Path>, text: &str) -> anyhow::Result<(PathBuf, Option<NamedTempFile>)> {
+    if let Some(path) = path {
+        std::fs::write(path, text).with_context(|| format!("writing kubeconfig {}", path.display()))?;
+        return Ok((path.to_owned(), None));
+    }
+    let file = tempfile::Builder::new().prefix("plimsoll-").suffix(".kubeconfig").tempfile();
+    let mut file = file.context("making a temporary kubeconfig")?;
+    file.write_all(text.as_bytes()).context("writing a temporary kubeconfig")?;
+    Ok((file.path().to_owned(), Some(file)))
+}
+
+/// What is served, and what can be done with it.
+fn greeting(args: &Args, server: &Server, kubeconfig: &Path) -> String {
+    let mut text = format!("serving Kubernetes 1.{} on {}\n", args.minor, server.url());
+    let kubeconfig = kubeconfig.display();
+    // Writing to a String does not fail.
+    let _ = write!(
+        text,
+        "\nIn other terminals:\n  kubectl --kubeconfig {kubeconfig} get nodes\n  plimsoll run --kubeconfig {kubeconfig}\n\n\
+         Ctrl-C ends it, and with it everything in it.\n"
+    );
+    text
 }

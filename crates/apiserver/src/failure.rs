@@ -31,6 +31,10 @@ impl Failure {
         Self::new(404, "NotFound", "the server could not find the requested resource")
     }
 
+    pub(crate) fn no_such_kind(api_version: &str, kind: &str) -> Self {
+        Self::new(404, "NotFound", format!("no kind {kind:?} in {api_version:?} is served"))
+    }
+
     pub(crate) fn already_exists(kind: &Kind, name: &str) -> Self {
         Self::new(409, "AlreadyExists", format!("{} \"{name}\" already exists", kind.qualified())).about(kind, name)
     }

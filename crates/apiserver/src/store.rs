@@ -148,16 +148,18 @@ impl Store {
         Ok(stored)
     }
 
-    /// Stores many new objects under one lock. Those whose key exists are skipped; returns how many were stored.
-    pub(crate) fn insert_all(&self, values: Vec<(String, Value)>) -> usize {
+    /// Stores many new objects under one lock, by number and key. Those whose key exists are left out, and returned.
+    pub(crate) fn insert_all(&self, values: Vec<(usize, String, Value)>) -> Vec<(usize, String)> {
         let mut state = self.lock();
-        let before = state.objects.len();
-        for (key, value) in values {
-            if !state.objects.contains_key(&key) {
+        let mut taken = Vec::new();
+        for (number, key, value) in values {
+            if state.objects.contains_key(&key) {
+                taken.push((number, key));
+            } else {
                 self.apply(&mut state, key, Happened::Added, value, None);
             }
         }
-        state.objects.len() - before
+        taken
     }
 
     /// Replaces exactly that version of an object.

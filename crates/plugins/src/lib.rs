@@ -14,6 +14,7 @@ pub mod args;
 pub mod catalog;
 pub mod default_binder;
 pub mod image_locality;
+mod lanes;
 pub mod node_affinity;
 pub mod node_name;
 pub mod node_ports;

@@ -8,6 +8,7 @@ use plimsoll_framework::read::{Allocatable, Amounts, Block, Requested, ResourceC
 use plimsoll_framework::resources::is_scalar;
 
 use crate::columns::Column;
+use crate::lanes::{SMALL, cut, from_small, to_small};
 
 /// Prefers nodes that the pod brings into balance.
 #[derive(Clone, Debug)]
@@ -85,6 +86,18 @@ impl Score for NodeResourcesBalancedAllocation {
         let (allocatable, requested) = block.cols();
         let (first_capacity, first_used) = (first.lanes(&allocatable), first.lanes(&requested));
         let (second_capacity, second_used) = (second.lanes(&allocatable), second.lanes(&requested));
+        let all = [first_capacity, first_used, second_capacity, second_used].into_iter().flatten();
+        let all = all.fold(first_amount | second_amount, |all, x| all | x);
+        // A sum of two is below the bound, too. The sign shows as well.
+        if (0..SMALL / 2).contains(&all) {
+            for lane in 0..64 {
+                out[lane] = score_of_two_small(
+                    [first_capacity[lane], first_used[lane], *first_amount],
+                    [second_capacity[lane], second_used[lane], *second_amount],
+                );
+            }
+            return;
+        }
         for lane in 0..64 {
             out[lane] = score_of_two(
                 Usage { capacity: first_capacity[lane], used: first_used[lane], amount: *first_amount },
@@ -116,6 +129,30 @@ fn score_of_two(a: Usage, b: Usage) -> i64 {
     let both = (a.capacity > 0) & (b.capacity > 0);
     let even = |a: f64, b: f64| balance(if both { ((a - b) / 2.0).abs() } else { 0.0 });
     score(even(a.with_pod(), b.with_pod()), even(a.without_pod(), b.without_pod()))
+}
+
+/// `score_of_two` of capacities, what is used, and amounts that are not negative and below half of [`SMALL`]: the same
+/// steps in the same order, in such operations as are done for several nodes at once.
+fn score_of_two_small(a: [i64; 3], b: [i64; 3]) -> i64 {
+    let ([a_capacity, a_used, a_amount], [b_capacity, b_used, b_amount]) = (a, b);
+    let (a_all, b_all) = (from_small(a_capacity), from_small(b_capacity));
+    // Without a capacity the quotient is infinite or none; it is not looked at then.
+    let part = |used: i64, all: f64| {
+        let part = from_small(used) / all;
+        if part < 1.0 { part } else { 1.0 }
+    };
+    let both = (a_all > 0.0) & (b_all > 0.0);
+    let balance = |a: f64, b: f64| {
+        let deviation = if both { ((a - b) / 2.0).abs() } else { 0.0 };
+        to_small(cut((1.0 - deviation) * 100.0))
+    };
+    let with = balance(part(a_used + a_amount, a_all), part(b_used + b_amount, b_all));
+    let without = balance(part(a_used, a_all), part(b_used, b_all));
+    // Half of a number that may be negative, cut towards zero: made positive first, since shifts with a sign are slow.
+    let twice = 50 + with - without;
+    let negative = twice.cast_unsigned() >> 63;
+    let half = (twice.cast_unsigned().wrapping_add(negative + 200) >> 1).cast_signed() - 100;
+    50 + half
 }
 
 /// How much of a resource is in use, at most 1.

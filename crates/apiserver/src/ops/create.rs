@@ -129,42 +129,55 @@ impl Cluster {
     }
 
     /// Stores many objects at once. What they say of UID, status and creation time is kept, and their namespaces need
-    /// not exist. Objects of unknown kinds, without a name, refused by admission or existing already are skipped;
-    /// returns how many were stored.
-    pub(crate) fn load(&self, values: Vec<Value>) -> usize {
+    /// not exist. What is not stored, by its position: objects of unknown kinds, without a name, refused by admission, or
+    /// existing already.
+    pub(crate) fn load(&self, values: Vec<Value>) -> Vec<(usize, Failure)> {
         // Pods come last: their admission reads priority and runtime classes.
-        let (pods, others): (Vec<_>, Vec<_>) = values.into_iter().partition(|v| json::text(v, &["kind"]) == "Pod");
-        [others, pods].into_iter().map(|values| self.load_in_order(values)).sum()
+        let (pods, others): (Vec<_>, Vec<_>) =
+            values.into_iter().enumerate().partition(|(_, v)| json::text(v, &["kind"]) == "Pod");
+        let mut failures = Vec::new();
+        [others, pods].into_iter().for_each(|values| self.load_in_order(values, &mut failures));
+        failures
     }
 
-    fn load_in_order(&self, values: Vec<Value>) -> usize {
-        let mut by_kind: Vec<(&Kind, Vec<(String, Value)>)> = Vec::new();
-        for mut value in values {
-            let Some((kind, key)) = self.prepare_loaded(&mut value) else { continue };
+    fn load_in_order(&self, values: Vec<(usize, Value)>, failures: &mut Vec<(usize, Failure)>) {
+        let mut by_kind: Vec<(&Kind, Vec<(usize, String, Value)>)> = Vec::new();
+        for (index, mut value) in values {
+            let (kind, key) = match self.prepare_loaded(&mut value) {
+                Ok(prepared) => prepared,
+                Err(failure) => {
+                    failures.push((index, failure));
+                    continue;
+                }
+            };
             match by_kind.iter_mut().find(|(k, _)| k.id == kind.id) {
-                Some((_, values)) => values.push((key, value)),
-                None => by_kind.push((kind, vec![(key, value)])),
+                Some((_, values)) => values.push((index, key, value)),
+                None => by_kind.push((kind, vec![(index, key, value)])),
             }
         }
-        by_kind.into_iter().map(|(kind, values)| self.store(kind).insert_all(values)).sum()
+        for (kind, values) in by_kind {
+            let taken = self.store(kind).insert_all(values).into_iter();
+            failures.extend(taken.map(|(index, key)| (index, Failure::already_exists(kind, &key))));
+        }
     }
 
-    fn prepare_loaded(&self, value: &mut Value) -> Option<(&Kind, String)> {
-        let kind = self.kinds.of_object(json::text(value, &["apiVersion"]), json::text(value, &["kind"]))?;
+    fn prepare_loaded(&self, value: &mut Value) -> Result<(&Kind, String), Failure> {
+        let (api_version, name) = (json::text(value, &["apiVersion"]), json::text(value, &["kind"]));
+        let kind = self.kinds.of_object(api_version, name).ok_or_else(|| Failure::no_such_kind(api_version, name))?;
         let (kind, canonical) = self.canonical(kind, value.take());
         *value = canonical;
-        check_shape(kind, value).ok()?;
+        check_shape(kind, value)?;
         let name = json::text(value, &["metadata", "name"]).to_owned();
         if name.is_empty() {
-            return None;
+            return Err(Failure::invalid(kind, "", "metadata.name", "Required value: name is required"));
         }
         if kind.namespaced {
             json::set_default(value, &["metadata", "namespace"], "default");
         }
         json::set_default(value, &["metadata", "uid"], self.ids.uid());
         json::set_default(value, &["metadata", "creationTimestamp"], self.clock.stamp());
-        admission::on_create(self, kind, value).ok()?;
-        Some((kind, kind.key(json::text(value, &["metadata", "namespace"]), &name)))
+        admission::on_create(self, kind, value)?;
+        Ok((kind, kind.key(json::text(value, &["metadata", "namespace"]), &name)))
     }
 }
 

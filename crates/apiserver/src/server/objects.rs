@@ -129,6 +129,12 @@ impl Server {
     /// namespaces need not exist. Objects of unknown kinds, without a name, refused by admission or existing already are
     /// skipped; returns how many were stored.
     pub fn load(&self, objects: Vec<Value>) -> usize {
+        let all = objects.len();
+        all - self.try_load(objects).len()
+    }
+
+    /// As [`Server::load`]; returns what was not stored, by its position, and why.
+    pub fn try_load(&self, objects: Vec<Value>) -> Vec<(usize, Failure)> {
         self.web.cluster.load(objects)
     }
 
@@ -138,11 +144,8 @@ impl Server {
 
     fn kind_of(&self, object: &Value) -> Result<&Kind, Failure> {
         let (api_version, kind) = (json::text(object, &["apiVersion"]), json::text(object, &["kind"]));
-        self.web
-            .cluster
-            .kinds
-            .of_object(api_version, kind)
-            .ok_or_else(|| Failure::new(404, "NotFound", format!("no kind {kind:?} in {api_version:?} is served")))
+        let found = self.web.cluster.kinds.of_object(api_version, kind);
+        found.ok_or_else(|| Failure::no_such_kind(api_version, kind))
     }
 }
 

@@ -124,8 +124,12 @@ impl Scratch {
     /// the others. Rows that are not feasible get something too, which nobody looks at: that is cheaper than asking.
     fn add(&mut self, scorer: &Scorer, each: Option<&mut Vec<NodeScores>>) {
         let weighted = |score: i64| score.clamp(MIN_NODE_SCORE, MAX_NODE_SCORE) * scorer.weight;
-        for (total, score) in self.totals.iter_mut().zip(&self.raw) {
-            *total += weighted(*score);
+        for (totals, scores) in self.totals.as_chunks_mut::<64>().0.iter_mut().zip(self.raw.as_chunks::<64>().0) {
+            if !add_small(totals, scores, scorer.weight) {
+                for (total, score) in totals.iter_mut().zip(scores) {
+                    *total += weighted(*score);
+                }
+            }
         }
         let Some(each) = each else { return };
         for row in rows(&self.feasible) {
@@ -161,6 +165,24 @@ impl Scratch {
     }
 }
 
+/// Adds 64 scores, weighted, if all of them are within the range and the weight is an ordinary one; whether that was so.
+/// Comparing and multiplying 64-bit numbers is slow on processors that do neither for several at once: what is within
+/// the range shows in its bits, and half as many bits are enough for the product.
+fn add_small(totals: &mut [i64; 64], scores: &[i64; 64], weight: i64) -> bool {
+    const BEYOND: i64 = !127;
+    const { assert!(MIN_NODE_SCORE == 0 && MAX_NODE_SCORE == 100) };
+    let seen = scores.iter().fold(0, |seen, score| seen | score | score.wrapping_add(127 - MAX_NODE_SCORE));
+    if seen & BEYOND != 0 || !(0..=i64::from(u32::MAX >> 1)).contains(&weight) {
+        return false;
+    }
+    let half = |x: i64| x.cast_unsigned() & u64::from(u32::MAX);
+    let weight = half(weight);
+    for (total, score) in totals.iter_mut().zip(scores) {
+        *total += (half(*score) * weight).cast_signed();
+    }
+    true
+}
+
 /// The rows of a set, kept as blocks of 64.
 fn rows(blocks: &[u64]) -> impl Iterator<Item = Row> + '_ {
     let first = (0..).step_by(64);
@@ -190,6 +212,22 @@ fn below(seed: u64, bound: u64) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn scores_within_the_range_are_added_and_others_left() {
+        let add = |score: i64, weight: i64| {
+            let (mut totals, mut scores) = ([1; 64], [50; 64]);
+            scores[63] = score;
+            add_small(&mut totals, &scores, weight).then_some((totals[0], totals[63]))
+        };
+        assert_eq!(add(0, 3), Some((151, 1)));
+        assert_eq!(add(100, 2_147_483_647), Some((1 + 50 * 2_147_483_647, 1 + 100 * 2_147_483_647)));
+        for score in [101, 127, 128, -1, i64::MAX, i64::MIN, 1 << 40] {
+            assert_eq!(add(score, 1), None, "{score}");
+        }
+        assert_eq!(add(1, -1), None);
+        assert_eq!(add(1, 1 << 31), None);
+    }
 
     #[test]
     fn draws_are_even() {

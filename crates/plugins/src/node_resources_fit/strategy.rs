@@ -2,6 +2,8 @@
 
 use plimsoll_framework::read::Lanes;
 
+use crate::lanes::{cut, from_small, to_small};
+
 /// A point of the function from utilization to score.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ShapePoint {
@@ -109,15 +111,17 @@ impl Strategy {
         match self {
             Self::LeastAllocated if exact => {
                 for lane in 0..64 {
-                    let capacity = capacity[lane] as f64;
-                    let used = ((used[lane] + amount) as f64).min(capacity);
+                    let capacity = from_small(capacity[lane]);
+                    let used = from_small(used[lane] + amount);
+                    let used = if used < capacity { used } else { capacity };
                     add(lane, cut((capacity - used) * 100.0 / capacity), capacity > 0.0);
                 }
             }
             Self::MostAllocated if exact => {
                 for lane in 0..64 {
-                    let capacity = capacity[lane] as f64;
-                    let used = ((used[lane] + amount) as f64).min(capacity);
+                    let capacity = from_small(capacity[lane]);
+                    let used = from_small(used[lane] + amount);
+                    let used = if used < capacity { used } else { capacity };
                     add(lane, cut(used * 100.0 / capacity), capacity > 0.0);
                 }
             }
@@ -135,15 +139,9 @@ impl Strategy {
         let round = matches!(self, Self::RequestedToCapacityRatio(_));
         for lane in 0..64 {
             let mean = if weights[lane] > 0.0 { sum[lane] / weights[lane] } else { 0.0 };
-            out[lane] = to_score(if round { mean.round() } else { mean });
+            out[lane] = if round { to_score(mean.round()) } else { to_small(cut(mean)) };
         }
     }
-}
-
-/// A number of 0 to 100, or none, cut to an integer. By way of 32 bits, which is done for several numbers at once.
-#[expect(clippy::cast_possible_truncation, reason = "cutting is what it is for")]
-fn cut(x: f64) -> f64 {
-    f64::from(x as i32)
 }
 
 #[expect(clippy::cast_possible_truncation, reason = "a score is cut to an integer")]
