@@ -9,7 +9,7 @@ use plimsoll_framework::intern::Istr;
 use plimsoll_framework::plugin::{EnqueueExtensions, Filter, Plugin, PreFilter, PreFilterVerdict, PreScore, Score};
 use plimsoll_framework::pod::{PodInfo, PodSpecInfo};
 use plimsoll_framework::read::{
-    Allocatable, Amounts, Block, NonZeroRequested, Requested, ResourceColumns, ResourceNumbers, Spec,
+    Allocatable, AmountCols, Amounts, Block, Lanes, NonZeroRequested, Requested, ResourceColumns, ResourceNumbers, Spec,
 };
 use plimsoll_framework::resources::{is_extended, is_scalar};
 use plimsoll_framework::verdict::Verdict;
@@ -117,6 +117,29 @@ fn verdict(reasons: u32, hopeless: bool) -> Verdict {
     }
 }
 
+impl Asked {
+    /// Whether all 64 nodes have room for everything, told at a low price; `false` may also mean that this cannot be told
+    /// so. What is left over is added up bit by bit, in which the sign of a single node shows.
+    fn fits_everywhere(&self, allocatable: &AmountCols<'_>, requested: &AmountCols<'_>) -> bool {
+        // Below it, and not negative, no difference of three amounts leaves the range.
+        const ORDINARY: i64 = 1 << 61;
+        let (mut seen, mut left) = (0, 0);
+        let mut look = |capacity: &Lanes, used: &Lanes, amount: i64| {
+            seen |= amount;
+            for (capacity, used) in capacity.iter().zip(used) {
+                seen |= capacity | used;
+                left |= capacity.wrapping_sub(*used).wrapping_sub(amount);
+            }
+        };
+        look(allocatable.pods, requested.pods, 1);
+        for ask in &self.0 {
+            let Some(column) = ask.column else { return false };
+            look(column.lanes(allocatable), column.lanes(requested), ask.amount);
+        }
+        (0..ORDINARY).contains(&seen) && left >= 0
+    }
+}
+
 impl Filter for NodeResourcesFit {
     type Pod = Spec;
     type Cluster = ResourceColumns;
@@ -154,6 +177,9 @@ impl Filter for NodeResourcesFit {
 
     fn filter_block(&self, asked: &Asked, block: &Block<'_, Self::Node>, out: &mut [Verdict; 64]) {
         let (allocatable, requested) = block.cols();
+        if asked.fits_everywhere(&allocatable, &requested) {
+            return out.fill(verdict(0, false));
+        }
         let full = |lane: usize| u32::from(requested.pods[lane] >= allocatable.pods[lane]) * PODS;
         let mut reasons: [u32; 64] = std::array::from_fn(full);
         let mut hopeless = [false; 64];

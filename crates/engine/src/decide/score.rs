@@ -111,10 +111,7 @@ impl Scratch {
         let blocks = self.raw.as_chunks::<64>().0.iter().zip(&self.feasible);
         let of_block = |(raw, lanes): (&[i64; 64], &u64)| match *lanes {
             0 => None,
-            u64::MAX => Some(raw.iter().fold(Extent { min: i64::MAX, max: i64::MIN }, |e, s| Extent {
-                min: e.min.min(*s),
-                max: e.max.max(*s),
-            })),
+            u64::MAX => Some(extent_of_all(raw)),
             lanes => Extent::of(bits(lanes).map(|lane| raw[lane as usize])),
         };
         blocks.filter_map(of_block).reduce(Extent::join)
@@ -163,6 +160,17 @@ impl Scratch {
         };
         (row.unwrap_or_default(), best + self.common)
     }
+}
+
+/// The extent of 64 scores. Mostly they are all the same, which shows in their bits: that is told several at a time also
+/// by processors that compare 64-bit numbers one by one.
+fn extent_of_all(scores: &[i64; 64]) -> Extent {
+    let (any, all) = scores.iter().fold((0, -1), |(any, all), score| (any | score, all & score));
+    if any == all {
+        return Extent { min: all, max: all };
+    }
+    let none = Extent { min: i64::MAX, max: i64::MIN };
+    scores.iter().fold(none, |e, score| Extent { min: e.min.min(*score), max: e.max.max(*score) })
 }
 
 /// Adds 64 scores, weighted, if all of them are within the range and the weight is an ordinary one; whether that was so.
@@ -227,6 +235,16 @@ mod tests {
         }
         assert_eq!(add(1, -1), None);
         assert_eq!(add(1, 1 << 31), None);
+    }
+
+    #[test]
+    fn the_extent_of_scores_is_that_of_the_least_and_the_greatest() {
+        for (one, other) in [(0, 0), (7, 7), (-3, -3), (0, 100), (-1, 0), (i64::MIN, i64::MAX), (5, 6)] {
+            let mut scores = [one; 64];
+            scores[17] = other;
+            let extent = extent_of_all(&scores);
+            assert_eq!((extent.min, extent.max), (one.min(other), one.max(other)));
+        }
     }
 
     #[test]

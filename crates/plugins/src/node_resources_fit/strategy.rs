@@ -60,6 +60,10 @@ pub enum Strategy {
 /// Sums below this bound are exact in floating point, and so is a hundred times such an amount: 64 TiB.
 const EXACT: i64 = 1 << 46;
 
+/// Below this sum of weights a quotient by way of the reciprocal is on the right side of the next whole number: it is
+/// at least half the reciprocal away from it, and off by less than a hundred times 2^-51.
+const WHOLE_WEIGHT: f64 = (1_u64 << 40) as f64;
+
 /// `part` of `whole` in percent, cut to an integer; 0 <= `part` <= `whole`, and `whole` is not 0.
 fn percent(part: i64, whole: i64) -> i64 {
     match part.checked_mul(100) {
@@ -109,6 +113,16 @@ impl Strategy {
             of[lane] += if counts { weight } else { 0.0 };
         };
         match self {
+            // Every node has some of it, nearly always: then nothing is to be chosen between.
+            Self::LeastAllocated if exact && capacity.iter().all(|capacity| *capacity != 0) => {
+                for lane in 0..64 {
+                    let capacity = from_small(capacity[lane]);
+                    let used = from_small(used[lane] + amount);
+                    let used = if used < capacity { used } else { capacity };
+                    sum[lane] += cut((capacity - used) * 100.0 / capacity) * weight;
+                    of[lane] += weight;
+                }
+            }
             Self::LeastAllocated if exact => {
                 for lane in 0..64 {
                     let capacity = from_small(capacity[lane]);
@@ -137,6 +151,16 @@ impl Strategy {
     /// `mean` of 64 nodes.
     pub(super) fn means(&self, sum: &[f64; 64], weights: &[f64; 64], out: &mut [i64; 64]) {
         let round = matches!(self, Self::RequestedToCapacityRatio(_));
+        // Where every resource counts for every node, as nearly always, the weights are the same, and a product with
+        // their reciprocal takes the place of 64 divisions. A half is added so that it is never too low.
+        let weight = weights[0];
+        if !round && weight > 0.0 && weight < WHOLE_WEIGHT && weights.iter().all(|other| *other == weight) {
+            let reciprocal = weight.recip();
+            for lane in 0..64 {
+                out[lane] = to_small(cut((sum[lane] + 0.5) * reciprocal));
+            }
+            return;
+        }
         for lane in 0..64 {
             let mean = if weights[lane] > 0.0 { sum[lane] / weights[lane] } else { 0.0 };
             out[lane] = if round { to_score(mean.round()) } else { to_small(cut(mean)) };
@@ -147,4 +171,23 @@ impl Strategy {
 #[expect(clippy::cast_possible_truncation, reason = "a score is cut to an integer")]
 fn to_score(x: f64) -> i64 {
     i64::from(x as i32)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn means_by_the_reciprocal_are_those_of_integers() {
+        for weight in (1..=300).chain([1_000, 65_537, 1_000_003]) {
+            for quotient in 0..=100_i64 {
+                for off in [-1, 0, 1] {
+                    let sum = (quotient * weight + off).clamp(0, 100 * weight);
+                    let mut out = [0; 64];
+                    Strategy::LeastAllocated.means(&[sum as f64; 64], &[weight as f64; 64], &mut out);
+                    assert_eq!(out, [sum / weight; 64], "{sum} / {weight}");
+                }
+            }
+        }
+    }
 }
