@@ -6,6 +6,8 @@
 #[cfg(feature = "tools")]
 pub mod apiserver;
 #[cfg(feature = "tools")]
+pub mod bench_apiserver;
+#[cfg(feature = "tools")]
 pub mod bench_e2e;
 pub mod check_config;
 #[cfg(feature = "tools")]
@@ -14,6 +16,8 @@ pub mod foreign_flags;
 pub mod run;
 #[cfg(feature = "tools")]
 pub mod simulate;
+#[cfg(feature = "tools")]
+mod usage;
 
 use std::process::ExitCode;
 
@@ -52,6 +56,9 @@ enum Command {
     /// Measure the scheduler end to end, against the stand-in API server in a process of its own.
     #[cfg(feature = "tools")]
     BenchE2e(bench_e2e::Args),
+    /// Measure the stand-in API server under load, in a process of its own.
+    #[cfg(feature = "tools")]
+    BenchApiserver(bench_apiserver::Args),
     /// Print the completion script of a shell.
     Completion {
         /// The shell.
@@ -87,6 +94,8 @@ pub fn main_with(registry: &Registry) -> ExitCode {
         Some(Command::Apiserver(args)) => apiserver::main(&args),
         #[cfg(feature = "tools")]
         Some(Command::BenchE2e(args)) => bench_e2e::main(&args),
+        #[cfg(feature = "tools")]
+        Some(Command::BenchApiserver(args)) => bench_apiserver::main(&args),
         Some(Command::Completion { shell }) => {
             clap_complete::generate(shell, &mut Cli::command(), "plimsoll", &mut std::io::stdout());
             0

@@ -14,6 +14,7 @@ use plimsoll_apiserver::{Options, Server};
 use serde_json::{Value, json};
 
 use super::fail;
+use super::usage::{self, Usage};
 
 /// Arguments of `bench-e2e`.
 #[derive(Debug, clap::Args)]
@@ -165,24 +166,6 @@ impl Scheduler {
             .context("starting the scheduler")?;
         Ok(Self { child, folder })
     }
-
-    /// CPU time so far and peak memory, by the operating system's account.
-    fn usage(&self) -> anyhow::Result<(Duration, f64)> {
-        let read = |file: &str| {
-            let path = format!("/proc/{}/{file}", self.child.id());
-            std::fs::read_to_string(&path).with_context(|| format!("reading {path}"))
-        };
-        let stat = read("stat")?;
-        // After the name in parentheses: state is field 0, user and system time are fields 11 and 12, in ticks.
-        let fields: Vec<&str> = stat.rsplit(')').next().unwrap_or_default().split_whitespace().collect();
-        let ticks = |at: usize| fields.get(at).and_then(|t| t.parse::<u64>().ok()).context("reading CPU time");
-        // A tick is a hundredth of a second on every Linux that runs this.
-        let cpu = Duration::from_millis(10 * (ticks(11)? + ticks(12)?));
-        let status = read("status")?;
-        let peak = status.lines().find_map(|l| l.strip_prefix("VmHWM:")).context("reading peak memory")?;
-        let kib: f64 = peak.trim().trim_end_matches("kB").trim().parse().context("reading peak memory")?;
-        Ok((cpu, kib / 1024.0))
-    }
 }
 
 impl Drop for Scheduler {
@@ -230,7 +213,7 @@ async fn throughput_run(args: &Args) -> anyhow::Result<Throughput> {
     }
     let (from, already) = first.context("no binding was seen")?;
     let seconds = from.elapsed().as_secs_f64().max(0.001);
-    let (cpu, peak_rss_mib) = scheduler.usage()?;
+    let Usage { cpu, peak_rss_mib } = usage::of(scheduler.child.id())?;
     check_placements(&server, args.pods)?;
     server.shutdown().await;
     Ok(Throughput {

@@ -71,7 +71,7 @@ fn heading(text: &str) -> anyhow::Result<()> {
 }
 
 /// A table with these headings.
-fn table<const N: usize>(headings: [&str; N]) -> comfy_table::Table {
+pub(super) fn table<const N: usize>(headings: [&str; N]) -> comfy_table::Table {
     let mut table = comfy_table::Table::new();
     table.load_preset(comfy_table::presets::UTF8_FULL_CONDENSED);
     table.set_content_arrangement(comfy_table::ContentArrangement::Dynamic);

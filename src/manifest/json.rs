@@ -48,8 +48,8 @@ pub(super) fn objects(
     errors: &mut Vec<ManifestError>,
 ) {
     let mut reader = Reader { file, document, line: (0, 1), manifests, errors };
-    let mut texts = serde_json::Deserializer::from_slice(&document.json).into_iter::<&RawValue>();
-    while let Some(text) = texts.next() {
+    let texts = serde_json::Deserializer::from_slice(&document.json).into_iter::<&RawValue>();
+    for text in texts {
         match text {
             Ok(text) => reader.object(text, None, 0),
             Err(error) => {
@@ -91,8 +91,8 @@ impl Reader<'_> {
             // Go writes a list of nothing as null.
             return head.items.into_iter().for_each(|items| self.list(items, of, depth, line));
         }
-        let version = version.or(list.map(|(version, _)| version)).filter(|v| !v.is_empty());
-        let kind = kind.or(list.map(|(_, kind)| kind)).filter(|k| !k.is_empty());
+        let version = version.or_else(|| list.map(|(version, _)| version)).filter(|v| !v.is_empty());
+        let kind = kind.or_else(|| list.map(|(_, kind)| kind)).filter(|k| !k.is_empty());
         let (Some(version), Some(kind)) = (version, kind) else {
             return self.fault(line, "no Kubernetes object: it has no apiVersion or no kind");
         };

@@ -28,6 +28,9 @@ use crate::{
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Stale;
 
+/// One of many objects: its position among them, its key, itself.
+pub(crate) type Numbered = (usize, String, Value);
+
 /// How much history of a kind is kept at most, whatever the number of changes.
 const HISTORY_BYTES: usize = 256 * 1024 * 1024;
 
@@ -148,8 +151,8 @@ impl Store {
         Ok(stored)
     }
 
-    /// Stores many new objects under one lock, by number and key. Those whose key exists are left out, and returned.
-    pub(crate) fn insert_all(&self, values: Vec<(usize, String, Value)>) -> Vec<(usize, String)> {
+    /// Stores many new objects under one lock. Those whose key exists are left out, and returned.
+    pub(crate) fn insert_all(&self, values: Vec<Numbered>) -> Vec<(usize, String)> {
         let mut state = self.lock();
         let mut taken = Vec::new();
         for (number, key, value) in values {

@@ -12,6 +12,7 @@ use crate::{
     failure::Failure,
     json,
     kinds::{Kind, Role},
+    store::Numbered,
     stored::Stored,
 };
 
@@ -141,7 +142,7 @@ impl Cluster {
     }
 
     fn load_in_order(&self, values: Vec<(usize, Value)>, failures: &mut Vec<(usize, Failure)>) {
-        let mut by_kind: Vec<(&Kind, Vec<(usize, String, Value)>)> = Vec::new();
+        let mut by_kind: Vec<(&Kind, Vec<Numbered>)> = Vec::new();
         for (index, mut value) in values {
             let (kind, key) = match self.prepare_loaded(&mut value) {
                 Ok(prepared) => prepared,
