@@ -54,6 +54,8 @@ pub struct Kind {
     /// Whether it has a `scale` subresource over `spec.replicas`.
     pub scale: bool,
     pub(crate) role: Role,
+    /// Whether it is one that Kubernetes itself does not know.
+    pub(crate) custom: bool,
     /// Position in [`Kinds`].
     pub(crate) id: usize,
     /// Position of the store, which two kinds may share.
@@ -74,6 +76,7 @@ impl Kind {
             status: true,
             scale: false,
             role: Role::Plain,
+            custom: true,
             id: 0,
             store: 0,
         }

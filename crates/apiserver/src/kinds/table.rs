@@ -69,6 +69,7 @@ fn kind(&(group, version, plural, kind, short, flags, role, _): &Row) -> Kind {
         status: flags.contains('s'),
         scale: flags.contains('c'),
         role,
+        custom: false,
         ..Kind::new(group, version, plural, kind, flags.contains('n'))
     }
 }

@@ -11,9 +11,13 @@ const MAX_OPERATIONS: usize = 10_000;
 const MAX_COPIED_BYTES: usize = 3 * 1024 * 1024;
 
 pub(super) fn apply(target: &mut Value, patch: &Value) -> Result<(), Failure> {
-    let operations = patch.as_array().ok_or_else(|| Failure::bad_request("a JSON patch is an array of operations"))?;
+    let operations = patch
+        .as_array()
+        .ok_or_else(|| Failure::bad_request("error decoding patch: a JSON patch is an array of operations"))?;
     if operations.len() > MAX_OPERATIONS {
-        return Err(Failure::too_large(MAX_OPERATIONS));
+        let message =
+            format!("The allowed maximum operations in a JSON patch is {MAX_OPERATIONS}, got {}", operations.len());
+        return Err(Failure::new(413, "RequestEntityTooLarge", message));
     }
     let mut copied_bytes = 0;
     operations.iter().try_for_each(|operation| {
@@ -24,12 +28,24 @@ pub(super) fn apply(target: &mut Value, patch: &Value) -> Result<(), Failure> {
         if copied_bytes > MAX_COPIED_BYTES {
             return Err(Failure::too_large(MAX_COPIED_BYTES));
         }
-        step(target, operation).ok_or_else(|| {
-            let message =
-                format!("the server rejected our request due to an error in our request: cannot apply {operation}");
-            Failure::new(422, "Invalid", message)
-        })
+        step(target, operation).ok_or_else(|| inapplicable(operation))
     })
+}
+
+/// What the real server says of an operation that cannot be applied: the message is always the same, the cause tells.
+fn inapplicable(operation: &Value) -> Failure {
+    let (name, path) = (json::text(operation, &["op"]), json::text(operation, &["path"]));
+    let why = match name {
+        "test" => format!("testing value {path} failed: test failed"),
+        "add" | "remove" | "replace" | "move" | "copy" => {
+            format!("{name} operation does not apply: doc is missing path: {path:?}: missing value")
+        }
+        other => format!("Unexpected kind: {other}"),
+    };
+    let message = "the server rejected our request due to an error in our request";
+    let mut failure = Failure::new(422, "Invalid", message);
+    failure.details = serde_json::json!({"causes": [{"reason": "UnexpectedServerResponse", "message": why}]});
+    failure
 }
 
 /// Applies one operation; none when it cannot be applied.

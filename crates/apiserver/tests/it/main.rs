@@ -9,6 +9,7 @@ mod deletes;
 mod faults;
 mod kube_client;
 mod lists;
+mod patches;
 mod watches;
 mod workloads;
 mod writes;
