@@ -102,6 +102,7 @@ impl Write<'_> {
 
     fn evict(&self) -> Result<Response<Body>, Failure> {
         let eviction = self.body().object()?;
+        check_eviction(&eviction, &self.route.name)?;
         let options = eviction.get("deleteOptions").cloned().unwrap_or_default();
         let options = self.delete_options(&options)?;
         self.cluster.evict(&self.route.namespace, &self.route.name, &options)?;
@@ -239,13 +240,24 @@ impl Write<'_> {
         let text = |path: &[&str]| Some(json::text(body, path).to_owned()).filter(|text| !text.is_empty());
         let query_grace = self.query.number("gracePeriodSeconds")?.and_then(|grace| i64::try_from(grace).ok());
         let policy = text(&["propagationPolicy"]);
+        let policy = policy.as_deref().unwrap_or_else(|| self.query.get("propagationPolicy"));
         let orphan = json::flag(body, &["orphanDependents"]) || self.query.flag("orphanDependents");
+        if !matches!(policy, "" | "Background" | "Foreground" | "Orphan") {
+            let why = format!(
+                "Unsupported value: \"{policy}\": supported values: \"Background\", \"Foreground\", \"Orphan\", \"nil\""
+            );
+            return Err(Failure::invalid_option("DeleteOptions", "propagationPolicy", &why));
+        }
+        if orphan && !policy.is_empty() {
+            let why = "Invalid value: \"object\": orphanDependents and propagationPolicy cannot be both set";
+            return Err(Failure::invalid_option("DeleteOptions", "propagationPolicy", why));
+        }
         let dry_run = json::items(body, &["dryRun"]).iter().any(|item| item == "All");
         Ok(DeleteOptions {
             grace_seconds: json::int(body, &["gracePeriodSeconds"]).or(query_grace),
             uid: text(&["preconditions", "uid"]),
             version: text(&["preconditions", "resourceVersion"]),
-            propagation: match policy.as_deref().unwrap_or_else(|| self.query.get("propagationPolicy")) {
+            propagation: match policy {
                 "Foreground" => Propagation::Foreground,
                 "Orphan" => Propagation::Orphan,
                 _ if orphan => Propagation::Orphan,
@@ -258,5 +270,18 @@ impl Write<'_> {
     fn body(&self) -> decode::BodyOf<'_> {
         let strict = self.query.get("fieldValidation") == "Strict";
         decode::BodyOf { kind: self.route.kind, headers: self.headers, bytes: &self.body, strict }
+    }
+}
+
+fn check_eviction(eviction: &Value, name: &str) -> Result<(), Failure> {
+    let api_version = json::text(eviction, &["apiVersion"]);
+    if !matches!(api_version, "" | "policy/v1" | "policy/v1beta1")
+        || !matches!(json::text(eviction, &["kind"]), "" | "Eviction")
+    {
+        return Err(Failure::bad_request(format!("the object in the body is no Eviction of policy/v1: {api_version}")));
+    }
+    match json::text(eviction, &["metadata", "name"]) {
+        own if own == name => Ok(()),
+        _ => Err(Failure::bad_request("name in URL does not match name in Eviction object")),
     }
 }

@@ -6,6 +6,7 @@ mod binding;
 mod client;
 mod continuity;
 mod deletes;
+mod evictions;
 mod faults;
 mod kube_client;
 mod lists;
