@@ -10,6 +10,7 @@ mod owned;
 mod replica_set;
 mod schedule;
 mod stateful_set;
+mod taints;
 mod workloads;
 
 use tokio::sync::mpsc;
@@ -26,6 +27,8 @@ pub(crate) fn start(web: &Web, fire_requests: mpsc::Receiver<String>) {
     if options.controllers {
         let workloads = workloads::Workloads::new(web.cluster.clone(), fire_requests);
         web.tasks.spawn(web.stop.clone().run_until_cancelled_owned(workloads.run()));
+        let taints = taints::Taints::new(web.cluster.clone());
+        web.tasks.spawn(web.stop.clone().run_until_cancelled_owned(taints.run()));
     }
     if options.kubelets {
         let kubelets = kubelet::Kubelets::new(web.cluster.clone());

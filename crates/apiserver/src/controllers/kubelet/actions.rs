@@ -50,7 +50,8 @@ impl Kubelets {
             // On its way out, or ended by someone else.
             _ if !pod.pod_active() => {}
             Action::Start => {
-                let address = self.sequence;
+                self.started += 1;
+                let address = self.started;
                 self.edit_pod(pod, |pod| status::run(pod, &now, address));
                 self.plan_finish(pod, &pod.value());
             }
