@@ -228,7 +228,7 @@ check "everything is shown together" shows "^deployment.apps/web +3/3 +3 +3" get
 check "the CronJob's pods run and complete" shows "^tick-.* Completed" get pods
 check "a pod's description tells who placed it" \
     shows "Normal +Scheduled .* plimsoll +Successfully assigned default/web-[^ ]* to node-[ab]" describe pods -l app=web
-check "a node's description tells what is used" shows "cpu +[0-9]+m \([0-9]+%\)" describe node node-a
+check "a node's description tells what is used" shows "cpu +[0-9]+m? \([0-9]+%\)" describe node node-a
 pod=$(k get pods -l app=web -o 'jsonpath={.items[0].metadata.name}')
 check "the events of one pod are found by a field" shows "Scheduled +pod/$pod" get events --field-selector "involvedObject.name=$pod"
 check "create a pod that needs a label" k create -f "$work/single.yaml"

@@ -39,7 +39,7 @@ mod stored;
 
 pub use failure::Failure;
 pub use faults::{Fault, Faults, Rule, WatchFault};
-pub use kinds::Kind;
+pub use kinds::{CrdError, Kind};
 pub use options::Options;
 pub use recorder::{Call, CallCount};
 pub use server::{Server, StartError};

@@ -102,7 +102,7 @@ fn resource_list(kinds: &Kinds, group: &str, version: &str) -> Result<Value, Fai
     for kind in kinds_in(kinds, group, version) {
         resources.push(json!({
             "name": kind.plural, "singularName": kind.kind.to_lowercase(), "namespaced": kind.namespaced,
-            "kind": kind.kind, "verbs": VERBS, "shortNames": kind.short_names, "categories": categories(kind),
+            "kind": kind.kind, "verbs": VERBS, "shortNames": kind.short_names, "categories": kind.categories,
         }));
         for sub in kind.subresources() {
             let mut entry = json!({
@@ -120,22 +120,6 @@ fn resource_list(kinds: &Kinds, group: &str, version: &str) -> Result<Value, Fai
     }
     let group_version = if group.is_empty() { version.to_owned() } else { format!("{group}/{version}") };
     Ok(json!({"kind": "APIResourceList", "apiVersion": "v1", "groupVersion": group_version, "resources": resources}))
-}
-
-/// What `kubectl get all` shows.
-fn categories(kind: &Kind) -> &'static [&'static str] {
-    match kind.plural.as_str() {
-        "pods"
-        | "services"
-        | "replicationcontrollers"
-        | "deployments"
-        | "replicasets"
-        | "statefulsets"
-        | "daemonsets"
-        | "jobs"
-        | "cronjobs" => &["all"],
-        _ => &[],
-    }
 }
 
 fn subresource_verbs(sub: &str) -> &'static [&'static str] {
@@ -194,7 +178,7 @@ fn discovered(kind: &Kind) -> Value {
     json!({
         "resource": kind.plural, "responseKind": response_kind(""), "singularResource": kind.kind.to_lowercase(),
         "scope": if kind.namespaced { "Namespaced" } else { "Cluster" }, "verbs": VERBS,
-        "shortNames": kind.short_names, "categories": categories(kind), "subresources": subresources,
+        "shortNames": kind.short_names, "categories": kind.categories, "subresources": subresources,
     })
 }
 

@@ -12,7 +12,7 @@ use crate::{
     events,
     failure::Failure,
     json,
-    kinds::Role,
+    kinds::{Kind, Role},
     ops::{DeleteOptions, Deleted, Part, Propagation, Target},
     patch::{self, PatchType},
     stored::Stored,
@@ -119,31 +119,27 @@ impl Write<'_> {
     }
 
     fn update(&self) -> Result<Response<Body>, Failure> {
-        let mut object = self.body().object()?;
-        if self.route.kind.role == Role::CoreEvent {
-            object = events::from_core(object);
-        }
+        let object = events::stored(self.route.kind, self.stored_kind(), self.body().object()?);
         let stored = self.cluster.update(self.stored_target(), self.part()?, object, self.query.dry_run())?;
         Ok(self.shown(StatusCode::OK, &stored))
     }
 
+    fn stored_kind(&self) -> &Kind {
+        self.cluster.kinds.stored(self.route.kind)
+    }
+
     /// The target under the kind by which it is stored.
     fn stored_target(&self) -> Target<'_> {
-        match self.route.kind.role {
-            Role::CoreEvent => Target { kind: self.cluster.kinds.role(Role::Event), ..self.target() },
-            _ => self.target(),
-        }
+        Target { kind: self.stored_kind(), ..self.target() }
     }
 
     fn patch(&self) -> Result<Response<Body>, Failure> {
         let (patch_type, patch) = self.body().patch()?;
         self.check_apply(patch_type, &patch)?;
         let (kind, target, part) = (self.route.kind, self.stored_target(), self.part()?);
-        let core = kind.role == Role::CoreEvent;
         let stored = self.cluster.change(target, part, self.query.dry_run(), |object| {
-            let object = if core { events::to_core(object) } else { object };
-            let object = patch::apply(kind, patch_type, object, &patch)?;
-            Ok(if core { events::from_core(object) } else { object })
+            let object = patch::apply(kind, patch_type, events::shown(kind, object), &patch)?;
+            Ok(events::stored(kind, target.kind, object))
         });
         match stored {
             Err(failure) if failure.code == 404 && patch_type == PatchType::Apply && part == Part::Main => {
@@ -194,10 +190,11 @@ impl Write<'_> {
             "patch" => self.body().patch().map(|(patch_type, body)| (Some(patch_type), body))?,
             _ => (None, self.body().object()?),
         };
-        let scale = self.cluster.change_scale(self.target(), self.query.dry_run(), |scale| match patch_type {
-            Some(patch_type) => patch::apply(self.route.kind, patch_type, scale, &body),
-            None => Ok(body.clone()),
-        })?;
+        let scale =
+            self.cluster.change_scale(self.stored_target(), self.query.dry_run(), |scale| match patch_type {
+                Some(patch_type) => patch::apply(self.route.kind, patch_type, scale, &body),
+                None => Ok(body.clone()),
+            })?;
         Ok(value(StatusCode::OK, &scale))
     }
 

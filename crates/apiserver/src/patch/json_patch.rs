@@ -28,24 +28,11 @@ pub(super) fn apply(target: &mut Value, patch: &Value) -> Result<(), Failure> {
         if copied_bytes > MAX_COPIED_BYTES {
             return Err(Failure::too_large(MAX_COPIED_BYTES));
         }
-        step(target, operation).ok_or_else(|| inapplicable(operation))
+        // The real server does not say which operation it was either.
+        step(target, operation).ok_or_else(|| {
+            Failure::new(422, "Invalid", "the server rejected our request due to an error in our request")
+        })
     })
-}
-
-/// What the real server says of an operation that cannot be applied: the message is always the same, the cause tells.
-fn inapplicable(operation: &Value) -> Failure {
-    let (name, path) = (json::text(operation, &["op"]), json::text(operation, &["path"]));
-    let why = match name {
-        "test" => format!("testing value {path} failed: test failed"),
-        "add" | "remove" | "replace" | "move" | "copy" => {
-            format!("{name} operation does not apply: doc is missing path: {path:?}: missing value")
-        }
-        other => format!("Unexpected kind: {other}"),
-    };
-    let message = "the server rejected our request due to an error in our request";
-    let mut failure = Failure::new(422, "Invalid", message);
-    failure.details = serde_json::json!({"causes": [{"reason": "UnexpectedServerResponse", "message": why}]});
-    failure
 }
 
 /// Applies one operation; none when it cannot be applied.

@@ -8,6 +8,7 @@ mod continuity;
 mod deletes;
 mod evictions;
 mod faults;
+mod kinds;
 mod kube_client;
 mod lists;
 mod patches;

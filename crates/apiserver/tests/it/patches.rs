@@ -84,38 +84,29 @@ async fn broken_patches_are_refused_in_the_real_words() {
     server.create(pod("a").label("x", "1")).unwrap();
     let path = format!("{PODS}/a");
     let fault = "the server rejected our request due to an error in our request";
-    for (sort, body, code, message, cause) in [
-        ("json", "{", 400, "error decoding patch: ", ""),
-        ("json", "{}", 400, "error decoding patch: ", ""),
-        ("merge", "[]", 400, "error decoding patch: ", ""),
-        ("strategic-merge", "7", 400, "error decoding patch: ", ""),
+    for (sort, body, code, message) in [
+        ("json", "{", 400, "error decoding patch: "),
+        ("json", "{}", 400, "error decoding patch: "),
+        ("merge", "[]", 400, "error decoding patch: "),
+        ("strategic-merge", "7", 400, "error decoding patch: "),
         (
             "strategic-merge",
             r#"{"spec":{"containers":[{"image":"x"}]}}"#,
             400,
             "does not contain declared merge key: name",
-            "",
         ),
-        (
-            "json",
-            r#"[{"op":"test","path":"/metadata/name","value":"b"}]"#,
-            422,
-            fault,
-            "testing value /metadata/name failed",
-        ),
-        ("json", r#"[{"op":"remove","path":"/metadata/nope"}]"#, 422, fault, "remove operation does not apply"),
-        ("json", r#"[{"op":"dance","path":"/metadata"}]"#, 422, fault, "Unexpected kind: dance"),
-        ("merge", r#"{"metadata":{"resourceVersion":"x"}}"#, 400, r#"Invalid value: "x""#, ""),
-        ("merge", r#"{"metadata":{"resourceVersion":"1"}}"#, 409, "the object has been modified", ""),
-        ("merge", r#"{"metadata":{"uid":"x"}}"#, 409, "Precondition failed: UID in precondition: x", ""),
-        ("merge", r#"{"metadata":{"name":"x"}}"#, 400, "does not match the name on the URL", ""),
-        ("dance", "{}", 415, "accepted media types include: application/json-patch+json", ""),
+        ("json", r#"[{"op":"test","path":"/metadata/name","value":"b"}]"#, 422, fault),
+        ("json", r#"[{"op":"remove","path":"/metadata/nope"}]"#, 422, fault),
+        ("json", r#"[{"op":"dance","path":"/metadata"}]"#, 422, fault),
+        ("merge", r#"{"metadata":{"resourceVersion":"x"}}"#, 400, r#"Invalid value: "x""#),
+        ("merge", r#"{"metadata":{"resourceVersion":"1"}}"#, 409, "the object has been modified"),
+        ("merge", r#"{"metadata":{"uid":"x"}}"#, 409, "Precondition failed: UID in precondition: x"),
+        ("merge", r#"{"metadata":{"name":"x"}}"#, 400, "does not match the name on the URL"),
+        ("dance", "{}", 415, "accepted media types include: application/json-patch+json"),
     ] {
         let answer = client.send("PATCH", &path, &format!("application/{sort}-patch+json"), body).await;
         let said = answer.body["message"].as_str().unwrap();
         assert!(answer.code == code && said.contains(message), "{sort} {body}: {}", answer.body);
-        let told = answer.body["details"]["causes"][0]["message"].as_str().unwrap_or_default();
-        assert!(told.contains(cause), "{told}");
     }
     let many = Value::Array(vec![json!({"op": "test", "path": "/kind", "value": "Pod"}); 10_001]);
     assert_eq!(client.patch("json", &path, many).await.code, 413);
