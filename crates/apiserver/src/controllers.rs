@@ -11,6 +11,7 @@ mod replica_set;
 mod schedule;
 mod stateful_set;
 mod taints;
+mod volumes;
 mod workloads;
 
 use tokio::sync::mpsc;
@@ -29,6 +30,10 @@ pub(crate) fn start(web: &Web, fire_requests: mpsc::Receiver<String>) {
         web.tasks.spawn(web.stop.clone().run_until_cancelled_owned(workloads.run()));
         let taints = taints::Taints::new(web.cluster.clone());
         web.tasks.spawn(web.stop.clone().run_until_cancelled_owned(taints.run()));
+    }
+    if options.controllers && options.volumes {
+        let volumes = volumes::Volumes::new(web.cluster.clone());
+        web.tasks.spawn(web.stop.clone().run_until_cancelled_owned(volumes.run()));
     }
     if options.kubelets {
         let kubelets = kubelet::Kubelets::new(web.cluster.clone());

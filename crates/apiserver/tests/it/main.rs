@@ -12,6 +12,7 @@ mod kinds;
 mod kube_client;
 mod lists;
 mod patches;
+mod volumes;
 mod watches;
 mod workloads;
 mod writes;
