@@ -164,15 +164,90 @@ spec:
     - {name: main, image: registry.k8s.io/pause:3.10, resources: {requests: {cpu: "100"}}}
 END
 
+cat >"$work/budget.yaml" <<'END'
+apiVersion: policy/v1
+kind: PodDisruptionBudget
+metadata: {name: web}
+spec:
+  minAvailable: 6
+  selector: {matchLabels: {app: web}}
+END
+cat >"$work/single.yaml" <<'END'
+apiVersion: v1
+kind: Pod
+metadata: {name: single, labels: {app: single}}
+spec:
+  schedulerName: plimsoll
+  nodeSelector: {disk: ssd}
+  containers:
+    - {name: main, image: registry.k8s.io/pause:3.10, resources: {requests: {cpu: 100m}}}
+END
+
+# drain_waits NODE: a budget holds the drain up; it ends when the budget is changed.
+drain_waits() {
+    k drain "$1" --ignore-daemonsets --timeout=60s >"$work/drain" 2>&1 &
+    local drain=$!
+    eventually said "Cannot evict pod as it would violate the pod's disruption budget" "$work/drain" || return 1
+    k patch poddisruptionbudget web --type=merge -p '{"spec":{"minAvailable":1}}' || return 1
+    wait "$drain" && said "node/$1 drained" "$work/drain"
+}
+
+# watches PATTERN COMMAND...: a watch of pods prints a line that matches after the command.
+watches() {
+    local pattern=$1
+    shift
+    k get pods -w >"$work/watch" 2>&1 &
+    local watch=$!
+    started+=("$watch")
+    eventually said "NAME" "$work/watch" && "$@" && eventually grep -Eq -- "$pattern" "$work/watch"
+}
+
+# set_and_replace: reads an object, changes it and writes all of it back, as `kubectl edit` does.
+set_and_replace() {
+    k get deployment web -o yaml | sed 's/cpu: 500m/cpu: 400m/' >"$work/edited.yaml"
+    k replace -f "$work/edited.yaml" && prints "^400m$" get deployment web -o 'jsonpath={..requests.cpu}{"\n"}'
+}
+
 check "apply nodes" k apply -f "$work/nodes.yaml"
 check "nodes are listed" counts 2 "^node-[ab] +Ready" get nodes
+check "with more columns on order" shows "^NAME .*INTERNAL-IP.*" get nodes -o wide
+check "the kinds are listed" shows "^deployments +deploy +apps/v1 +true +Deployment" api-resources
+check "every namespace is there" counts 4 " Active " get namespaces
+check "the server says that it is ready" shows "^ok$|readyz check passed" get --raw "/readyz?verbose"
+check "and how" shows "\[\+\]ping ok" get --raw "/readyz?verbose"
+check "and what it is" shows "Server Version: v1\.[0-9]+\." version
 check "apply a Deployment and a CronJob" k apply -f "$work/workloads.yaml"
 check "apply again changes nothing" shows "deployment.apps/web unchanged" apply -f "$work/workloads.yaml"
+check "so it differs in nothing" k diff -f "$work/workloads.yaml"
+check "apply on the server" shows "deployment.apps/web serverside-applied" apply --server-side --force-conflicts -f "$work/workloads.yaml"
 check "the Deployment's pods run on the nodes" counts 3 "^web-.* Running .* node-[ab] " get pods -o wide
+check "in all namespaces" counts 3 "^default +web-.* Running .* node-[ab] " get pods -A -o wide
 check "the Deployment is rolled out" k rollout status deployment/web --timeout=60s
+check "its pods are waited for" counts 3 "condition met" wait --for=condition=Ready pod -l app=web --timeout=60s
+check "everything is shown together" shows "^deployment.apps/web +3/3 +3 +3" get all
 check "the CronJob's pods run and complete" shows "^tick-.* Completed" get pods
 check "a pod's description tells who placed it" \
     shows "Normal +Scheduled .* plimsoll +Successfully assigned default/web-[^ ]* to node-[ab]" describe pods -l app=web
+check "a node's description tells what is used" shows "cpu +[0-9]+m? \([0-9]+%\)" describe node node-a
+pod=$(k get pods -l app=web -o 'jsonpath={.items[0].metadata.name}')
+check "the events of one pod are found by a field" shows "Scheduled +pod/$pod" get events --field-selector "involvedObject.name=$pod"
+check "create a pod that needs a label" k create -f "$work/single.yaml"
+check "creating it again is refused" shows "AlreadyExists" create -f "$work/single.yaml"
+check "it waits" shows "^single +0/1 +Pending" get pods
+check "label the node, and it runs, as a watch tells" watches "^single +1/1 +Running" k label node node-b disk=ssd
+check "the label is there" shows "^node-b .* ssd$" get nodes -L disk
+check "it is on that node" shows "^node-b$" get pod single -o 'jsonpath={.spec.nodeName}{"\n"}'
+check "patch it by merge" k patch pod single --type=merge -p '{"metadata":{"labels":{"a":"1"}}}'
+check "patch it strategically" k patch pod single -p '{"spec":{"containers":[{"name":"main","image":"other"}]}}'
+check "patch it by operations" k patch pod single --type=json -p '[{"op":"replace","path":"/metadata/labels/a","value":"2"}]'
+check "all of that is in it" shows "^2 other$" get pod single -o 'jsonpath={.metadata.labels.a} {.spec.containers[0].image}{"\n"}'
+check "a patch whose test fails is refused" \
+    shows "the server rejected our request" patch pod single --type=json -p '[{"op":"test","path":"/metadata/name","value":"x"}]'
+check "a wrong field is refused" shows "field label not supported: spec.color" get pods --field-selector spec.color=red
+check "a field given twice is refused" eval 'printf %s "{\"apiVersion\":\"v1\",\"kind\":\"Pod\",\"metadata\":{\"name\":\"x\",\"name\":\"y\"}}" | k create -f - 2>&1 | grep "duplicate field \"metadata.name\""'
+check "taint" k taint node node-b dedicated=x:NoExecute
+check "what does not tolerate it goes" k wait --for=delete pod/single --timeout=60s
+check "untaint" shows "node/node-b untainted" taint node node-b dedicated-
 check "apply a pod that fits nowhere" k apply -f "$work/large.yaml"
 check "it is pending" shows "^large +0/1 +Pending" get pods
 check "its description tells why" \
@@ -181,9 +256,19 @@ check "its events tell why" shows "FailedScheduling" events --for pod/large
 check "the lease has a holder" shows "^plimsoll +[^ ]+_" get leases -A --no-headers -o custom-columns=N:.metadata.name,H:.spec.holderIdentity
 check "scale" k scale deployment/web --replicas=5
 check "five pods run" counts 5 "^web-.* Running" get pods
+check "edit and replace" set_and_replace
+check "restart" k rollout restart deployment/web
+check "the restart is rolled out" k rollout status deployment/web --timeout=60s
 check "cordon" k cordon node-a
+check "it is shown" shows "^node-a +Ready,SchedulingDisabled" get nodes
 check "scale on" k scale deployment/web --replicas=6
 check "six pods run" counts 6 "^web-.* Running" get pods
+check "uncordon" k uncordon node-a
+check "create a budget" k create -f "$work/budget.yaml"
+check "it allows none to go" shows "^web +6 +N/A +0 " get poddisruptionbudgets
+check "a drain waits for it" drain_waits node-b
+check "no pod is left there" counts 0 " node-b " get pods -l app=web -o wide
+check "they run elsewhere" counts 6 "^web-.* Running .* node-a " get pods -o wide
 check "delete a pod" k delete pod large --wait=true --timeout=60s
 check "it is gone" shows "\"large\" not found" get pod large
 check "delete the workloads" k delete -f "$work/workloads.yaml" --timeout=60s

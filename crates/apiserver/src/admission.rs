@@ -6,6 +6,7 @@ mod match_labels;
 mod pod;
 mod priority;
 mod runtime_class;
+mod storage_class;
 mod tolerations;
 
 use serde_json::Value;
@@ -22,6 +23,9 @@ pub(crate) use pod::after_resize;
 /// Completes a new object, or refuses it.
 pub(crate) fn on_create(cluster: &Cluster, kind: &Kind, value: &mut Value) -> Result<(), Failure> {
     defaults(kind, value);
+    if kind.role == Role::PersistentVolumeClaim {
+        storage_class::admit(cluster, value);
+    }
     if kind.role == Role::Pod {
         runtime_class::admit(cluster, value)?;
         priority::admit(cluster, value)?;
@@ -62,7 +66,11 @@ fn defaults(kind: &Kind, value: &mut Value) {
             json::set_default(value, &["volumeBindingMode"], "Immediate");
             json::set_default(value, &["reclaimPolicy"], "Delete");
         }
-        Role::PersistentVolume => json::set_default(value, &["status", "phase"], "Pending"),
+        Role::PersistentVolume => {
+            json::set_default(value, &["spec", "volumeMode"], "Filesystem");
+            json::set_default(value, &["spec", "persistentVolumeReclaimPolicy"], "Retain");
+            json::set_default(value, &["status", "phase"], "Pending");
+        }
         Role::PersistentVolumeClaim => {
             json::set_default(value, &["spec", "volumeMode"], "Filesystem");
             json::set_default(value, &["status", "phase"], "Pending");

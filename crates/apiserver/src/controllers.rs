@@ -10,6 +10,8 @@ mod owned;
 mod replica_set;
 mod schedule;
 mod stateful_set;
+mod taints;
+mod volumes;
 mod workloads;
 
 use tokio::sync::mpsc;
@@ -28,6 +30,12 @@ pub(crate) fn start(web: &Web, fire_requests: mpsc::Receiver<String>) {
     if options.controllers {
         let workloads = Workloads::new(web.cluster.clone(), fire_requests);
         web.tasks.spawn(web.stop.clone().run_until_cancelled_owned(workloads.run()));
+        let taints = taints::Taints::new(web.cluster.clone());
+        web.tasks.spawn(web.stop.clone().run_until_cancelled_owned(taints.run()));
+    }
+    if options.controllers && options.volumes {
+        let volumes = volumes::Volumes::new(web.cluster.clone());
+        web.tasks.spawn(web.stop.clone().run_until_cancelled_owned(volumes.run()));
     }
     if options.kubelets {
         let kubelets = kubelet::Kubelets::new(web.cluster.clone());

@@ -68,6 +68,15 @@ impl Failure {
         failure
     }
 
+    /// A wrong parameter of a request, reported as the fault of the options object that it belongs to.
+    pub(crate) fn invalid_option(options: &str, field: &str, why: &str) -> Self {
+        let message = format!("{options}.meta.k8s.io \"\" is invalid: {field}: {why}");
+        let mut failure = Self::new(422, "Invalid", message);
+        let cause = json!({"reason": "FieldValueInvalid", "message": why, "field": field});
+        failure.details = json!({"group": "meta.k8s.io", "kind": options, "causes": [cause]});
+        failure
+    }
+
     pub(crate) fn bad_request(message: impl Into<String>) -> Self {
         Self::new(400, "BadRequest", message)
     }
@@ -80,9 +89,9 @@ impl Failure {
         Self::new(405, "MethodNotAllowed", "the server does not allow this method on the requested resource")
     }
 
-    pub(crate) fn unsupported_media_type(got: &str, supported: &str) -> Self {
+    pub(crate) fn unsupported_media_type(supported: &str) -> Self {
         let message =
-            format!("the body of the request was in an unknown format ({got}) - accepted media types: {supported}");
+            format!("the body of the request was in an unknown format - accepted media types include: {supported}");
         Self::new(415, "UnsupportedMediaType", message)
     }
 

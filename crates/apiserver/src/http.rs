@@ -2,6 +2,7 @@
 
 mod accept;
 mod body;
+mod decode;
 mod discovery;
 mod lists;
 mod query;

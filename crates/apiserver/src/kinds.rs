@@ -1,8 +1,15 @@
 //! The kinds that the server serves: what discovery tells of them and how a request path finds one.
 
+mod crd;
+mod json_path;
 mod table;
 
-use std::collections::HashMap;
+use std::{collections::HashMap, sync::Arc};
+
+pub use crd::CrdError;
+pub(crate) use json_path::JsonPath;
+
+use crate::selector::Field;
 
 /// What a kind means to the server beyond being stored: defaults, admission, controllers and selectors depend on it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -19,6 +26,7 @@ pub(crate) enum Role {
     Lease,
     Deployment,
     ReplicaSet,
+    ReplicationController,
     StatefulSet,
     Job,
     CronJob,
@@ -32,6 +40,17 @@ pub(crate) enum Role {
     Secret,
     /// Kinds that are only stored.
     Plain,
+}
+
+/// A column of a table.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Column {
+    pub(crate) name: String,
+    /// As OpenAPI calls it: `string`, `integer`, `boolean`, `date`.
+    pub(crate) sort: String,
+    /// 0 for columns that are always shown.
+    pub(crate) priority: i64,
+    pub(crate) path: JsonPath,
 }
 
 /// One served kind.
@@ -49,13 +68,23 @@ pub struct Kind {
     pub namespaced: bool,
     /// Short names for kubectl, such as `po`.
     pub short_names: Vec<String>,
+    /// Groups of kinds that it belongs to, such as `all`.
+    pub categories: Vec<String>,
     /// Whether it has a `status` subresource, and so keeps status apart from the rest.
     pub status: bool,
     /// Whether it has a `scale` subresource over `spec.replicas`.
     pub scale: bool,
     pub(crate) role: Role,
+    /// Whether it is one that Kubernetes itself does not know.
+    pub(crate) custom: bool,
+    /// What field selectors may name beside name and namespace.
+    pub(crate) fields: Arc<[Field]>,
+    /// The columns of its tables beside name and age, where the kind declares them itself.
+    pub(crate) columns: Arc<[Column]>,
     /// Position in [`Kinds`].
     pub(crate) id: usize,
+    /// Position of the kind in whose words its objects are stored: its own, or that of another version.
+    stored_as: usize,
     /// Position of the store, which two kinds may share.
     pub(crate) store: usize,
 }
@@ -71,12 +100,30 @@ impl Kind {
             kind: kind.to_owned(),
             namespaced,
             short_names: Vec::new(),
+            categories: Vec::new(),
             status: true,
             scale: false,
             role: Role::Plain,
+            custom: true,
+            fields: Arc::default(),
+            columns: Arc::default(),
             id: 0,
+            stored_as: 0,
             store: 0,
         }
+    }
+
+    /// The same kind, of which field selectors may name these fields too: paths such as `spec.color`.
+    #[must_use]
+    pub fn selectable(mut self, fields: &[&str]) -> Self {
+        let known = self.fields.iter().cloned();
+        self.fields = known.chain(fields.iter().map(|path| Field::new(path, path))).collect();
+        self
+    }
+
+    /// Whether its objects are stored in the words of another kind.
+    pub(crate) fn is_view(&self) -> bool {
+        self.stored_as != self.id
     }
 
     /// `apiVersion` as in objects.
@@ -132,12 +179,12 @@ impl Kinds {
 
     fn add(&mut self, mut kind: Kind) {
         kind.id = self.all.len();
-        kind.store = match kind.role {
-            Role::CoreEvent => self.by_role.get(&Role::Event).map_or(self.stores, |id| self.all[*id].store),
-            _ => self.stores,
-        };
+        let same =
+            |known: &&Kind| known.plural == kind.plural && (known.group == kind.group || kind.role == Role::CoreEvent);
+        let known = self.all.iter().find(same).map(|known| (known.id, known.store));
+        (kind.stored_as, kind.store) = known.unwrap_or((kind.id, self.stores));
         self.stores = self.stores.max(kind.store + 1);
-        if kind.role != Role::Plain {
+        if kind.role != Role::Plain && (!kind.is_view() || kind.role == Role::CoreEvent) {
             self.by_role.insert(kind.role, kind.id);
         }
         let group_version = format!("{}/{}", kind.group, kind.version);
@@ -151,7 +198,12 @@ impl Kinds {
 
     /// The kinds that own a store each, in the order of the stores.
     pub(crate) fn stores(&self) -> impl Iterator<Item = &Kind> {
-        self.all.iter().filter(|kind| kind.role != Role::CoreEvent)
+        self.all.iter().filter(|kind| !kind.is_view())
+    }
+
+    /// The kind in whose words the objects of a kind are stored.
+    pub(crate) fn stored<'a>(&'a self, kind: &'a Kind) -> &'a Kind {
+        self.all.get(kind.stored_as).unwrap_or(kind)
     }
 
     pub(crate) fn find(&self, group: &str, version: &str, plural: &str) -> Option<&Kind> {

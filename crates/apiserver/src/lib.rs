@@ -40,7 +40,7 @@ mod stored;
 
 pub use failure::Failure;
 pub use faults::{Fault, Faults, Rule, WatchFault};
-pub use kinds::Kind;
+pub use kinds::{CrdError, Kind};
 pub use offline::{Offline, Settled};
 pub use options::Options;
 pub use recorder::{Call, CallCount};

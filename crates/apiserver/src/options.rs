@@ -18,8 +18,11 @@ pub struct Options {
     pub seed: u64,
     /// The wall time at the start; the system's when none. It moves on with tokio's clock.
     pub start_time: Option<SystemTime>,
-    /// Whether Deployments, ReplicaSets, StatefulSets, Jobs, CronJobs and disruption budgets are looked after.
+    /// Whether workloads of all kinds, disruption budgets and taints are looked after.
     pub controllers: bool,
+    /// Whether claims are bound to volumes, and volumes are made for claims of classes that name a provisioner. Only
+    /// together with `controllers`.
+    pub volumes: bool,
     /// Whether every node has a kubelet that runs the pods bound to it.
     pub kubelets: bool,
     /// How long a bound pod takes to run.
@@ -58,6 +61,7 @@ impl Default for Options {
             seed: 1,
             start_time: None,
             controllers: true,
+            volumes: true,
             kubelets: true,
             pod_start_delay: Duration::from_millis(50),
             pod_stop_delay: Duration::from_millis(50),

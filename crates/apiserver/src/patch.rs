@@ -18,18 +18,21 @@ pub(crate) enum PatchType {
     Apply,
 }
 
-/// The media types accepted, as error messages list them.
-pub(crate) const MEDIA_TYPES: &str = "application/json-patch+json, application/merge-patch+json, \
-                                      application/strategic-merge-patch+json, application/apply-patch+yaml";
-
 impl PatchType {
-    pub(crate) fn of(media_type: &str) -> Option<Self> {
+    /// The sort that a media type names. Custom resources have no strategic merge patch: nobody knows their lists.
+    pub(crate) fn of(kind: &Kind, media_type: &str) -> Result<Self, Failure> {
         match media_type {
-            "application/json-patch+json" => Some(Self::Json),
-            "application/merge-patch+json" => Some(Self::Merge),
-            "application/strategic-merge-patch+json" => Some(Self::Strategic),
-            "application/apply-patch+yaml" | "application/apply-patch+json" => Some(Self::Apply),
-            _ => None,
+            "application/json-patch+json" => Ok(Self::Json),
+            "application/merge-patch+json" => Ok(Self::Merge),
+            "application/strategic-merge-patch+json" if !kind.custom => Ok(Self::Strategic),
+            "application/apply-patch+yaml" => Ok(Self::Apply),
+            _ if kind.custom => Err(Failure::unsupported_media_type(
+                "application/json-patch+json, application/merge-patch+json, application/apply-patch+yaml",
+            )),
+            _ => Err(Failure::unsupported_media_type(
+                "application/json-patch+json, application/merge-patch+json, application/strategic-merge-patch+json, \
+                 application/apply-patch+yaml",
+            )),
         }
     }
 }

@@ -101,7 +101,7 @@ impl Stored {
                 .flatten()
                 .map(|(key, value)| (key.clone(), value.as_str().unwrap_or_default().to_owned()))
                 .collect(),
-            fields: extract(kind.role, value),
+            fields: extract(&kind.fields, value),
             owners: owners.iter().map(|owner| json::text(owner, &["uid"]).into()).collect(),
             deleting: !json::text(value, &["metadata", "deletionTimestamp"]).is_empty(),
             ready: json::condition_holds(value, "Ready"),

@@ -48,6 +48,8 @@ pub(super) struct Kubelets {
     /// What is to be done when, to which pod: key and UID.
     timers: BTreeMap<(Instant, u64), (Action, String, Box<str>)>,
     sequence: u64,
+    /// How many pods have been started: each gets another address.
+    started: u64,
 }
 
 impl Kubelets {
@@ -61,6 +63,7 @@ impl Kubelets {
             refused: BTreeSet::new(),
             timers: BTreeMap::new(),
             sequence: 0,
+            started: 0,
         }
     }
 

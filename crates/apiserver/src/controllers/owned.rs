@@ -60,13 +60,18 @@ pub(super) fn create(cluster: &Cluster, owner: &Value, kind: &Kind, value: Value
     created
 }
 
-/// Tells the user something about an object by an Event.
+/// Warns the user of something about an object by an Event.
 pub(super) fn warn(cluster: &Cluster, object: &Value, reason: &str, note: &str) {
+    tell(cluster, object, "Warning", reason, note);
+}
+
+/// Tells the user something about an object by an Event of that type.
+pub(super) fn tell(cluster: &Cluster, object: &Value, event_type: &str, reason: &str, note: &str) {
     let meta = |field| json::text(object, &["metadata", field]);
     let event = json!({
         "metadata": {"name": format!("{}.{:016x}", meta("name"), cluster.ids.next()), "namespace": meta("namespace")},
         "eventTime": cluster.clock.now().to_string(), "reportingController": "plimsoll-apiserver",
-        "reportingInstance": "plimsoll-apiserver", "action": reason, "reason": reason, "type": "Warning", "note": note,
+        "reportingInstance": "plimsoll-apiserver", "action": reason, "reason": reason, "type": event_type, "note": note,
         "regarding": {
             "apiVersion": object.get("apiVersion"), "kind": object.get("kind"), "name": meta("name"),
             "namespace": meta("namespace"), "uid": meta("uid"),

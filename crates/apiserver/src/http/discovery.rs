@@ -39,7 +39,7 @@ pub(super) fn answer(web: &Web, head: &Parts, path: &str) -> Result<Response<Bod
         ["api", version] => resource_list(kinds, "", version)?,
         ["apis", group, version] => resource_list(kinds, group, version)?,
         ["version"] => version(web.cluster.options.minor),
-        ["healthz" | "livez" | "readyz"] => return Ok(Response::new(Body::full("ok"))),
+        [probe @ ("healthz" | "livez" | "readyz")] => return Ok(health(probe, head.uri.query())),
         ["openapi", "v2"] if wants_openapi_protobuf(head) => return Ok(no_schemas()),
         ["openapi", "v2"] => json!({"swagger": "2.0", "info": {"title": "Kubernetes", "version": "v1"}, "paths": {}}),
         ["openapi", "v3"] => openapi_index(kinds),
@@ -49,6 +49,13 @@ pub(super) fn answer(web: &Web, head: &Parts, path: &str) -> Result<Response<Bod
         _ => return Err(Failure::no_such_path()),
     };
     Ok(value(StatusCode::OK, &answer))
+}
+
+/// It is healthy as long as it answers; kubectl's users ask for the single checks.
+fn health(probe: &str, query: Option<&str>) -> Response<Body> {
+    let verbose = query.is_some_and(|query| query.split('&').any(|pair| pair.split('=').next() == Some("verbose")));
+    let text = if verbose { format!("[+]ping ok\n[+]etcd ok\n{probe} check passed\n") } else { "ok".to_owned() };
+    Response::new(Body::full(text))
 }
 
 fn version(minor: u32) -> Value {
@@ -95,7 +102,7 @@ fn resource_list(kinds: &Kinds, group: &str, version: &str) -> Result<Value, Fai
     for kind in kinds_in(kinds, group, version) {
         resources.push(json!({
             "name": kind.plural, "singularName": kind.kind.to_lowercase(), "namespaced": kind.namespaced,
-            "kind": kind.kind, "verbs": VERBS, "shortNames": kind.short_names, "categories": categories(kind),
+            "kind": kind.kind, "verbs": VERBS, "shortNames": kind.short_names, "categories": kind.categories,
         }));
         for sub in kind.subresources() {
             let mut entry = json!({
@@ -113,22 +120,6 @@ fn resource_list(kinds: &Kinds, group: &str, version: &str) -> Result<Value, Fai
     }
     let group_version = if group.is_empty() { version.to_owned() } else { format!("{group}/{version}") };
     Ok(json!({"kind": "APIResourceList", "apiVersion": "v1", "groupVersion": group_version, "resources": resources}))
-}
-
-/// What `kubectl get all` shows.
-fn categories(kind: &Kind) -> &'static [&'static str] {
-    match kind.plural.as_str() {
-        "pods"
-        | "services"
-        | "replicationcontrollers"
-        | "deployments"
-        | "replicasets"
-        | "statefulsets"
-        | "daemonsets"
-        | "jobs"
-        | "cronjobs" => &["all"],
-        _ => &[],
-    }
 }
 
 fn subresource_verbs(sub: &str) -> &'static [&'static str] {
@@ -187,7 +178,7 @@ fn discovered(kind: &Kind) -> Value {
     json!({
         "resource": kind.plural, "responseKind": response_kind(""), "singularResource": kind.kind.to_lowercase(),
         "scope": if kind.namespaced { "Namespaced" } else { "Cluster" }, "verbs": VERBS,
-        "shortNames": kind.short_names, "categories": categories(kind), "subresources": subresources,
+        "shortNames": kind.short_names, "categories": kind.categories, "subresources": subresources,
     })
 }
 

@@ -10,7 +10,7 @@ use crate::{
     cluster::Cluster,
     events,
     failure::Failure,
-    kinds::{Kind, Role},
+    kinds::Kind,
     store::{Page, PageRequest},
     stored::Stored,
 };
@@ -27,7 +27,7 @@ pub(super) fn list(
     check_version(query, page.version)?;
     let selects = !request.labels.is_everything() || !request.fields.is_everything();
     let metadata = list_metadata(&page, selects);
-    if view == View::Object && kind.role != Role::CoreEvent {
+    if view == View::Object && !kind.is_view() {
         return Ok(json_bytes(StatusCode::OK, joined(kind, &metadata, &page.objects)));
     }
     let objects: Vec<Value> = page.objects.iter().map(|object| object.value()).collect();
@@ -43,7 +43,7 @@ pub(super) fn list(
     };
     let items: Vec<Value> = objects
         .into_iter()
-        .map(|object| if view == View::Metadata { metadata_only(&object) } else { events::to_core(object) })
+        .map(|object| if view == View::Metadata { metadata_only(&object) } else { events::shown(kind, object) })
         .collect();
     let list = json!({"kind": name, "apiVersion": api_version, "metadata": metadata, "items": items});
     Ok(value(StatusCode::OK, &list))
@@ -55,7 +55,7 @@ pub(super) fn page_request(route: &Route<'_>, query: &Query<'_>) -> Result<PageR
     Ok(PageRequest {
         namespace: (!route.namespace.is_empty()).then(|| route.namespace.to_string()),
         labels: query.labels()?,
-        fields: query.fields(route.kind.role)?,
+        fields: query.fields(route.kind)?,
         limit: query.number("limit")?.map_or(0, |limit| usize::try_from(limit).unwrap_or(usize::MAX)),
         continue_token: (!token.is_empty()).then(|| token.to_owned()),
     })

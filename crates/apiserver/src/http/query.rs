@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use crate::{
     failure::Failure,
-    kinds::Role,
+    kinds::Kind,
     selector::{FieldSelector, LabelSelector},
 };
 
@@ -48,8 +48,8 @@ impl<'a> Query<'a> {
         LabelSelector::parse(self.get("labelSelector"))
     }
 
-    pub(super) fn fields(&self, role: Role) -> Result<FieldSelector, Failure> {
-        FieldSelector::parse(role, self.get("fieldSelector"))
+    pub(super) fn fields(&self, kind: &Kind) -> Result<FieldSelector, Failure> {
+        FieldSelector::parse(&kind.fields, self.get("fieldSelector"))
     }
 
     /// Whether the request is only to be tried out.

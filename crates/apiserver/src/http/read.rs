@@ -5,14 +5,7 @@ use http::{Response, StatusCode};
 use serde_json::{Value, json};
 
 use super::{Body, accept::View, json_bytes, query::Query, route::Route, table, value};
-use crate::{
-    cluster::Cluster,
-    events,
-    failure::Failure,
-    kinds::{Kind, Role},
-    ops::Target,
-    stored::Stored,
-};
+use crate::{cluster::Cluster, events, failure::Failure, kinds::Kind, ops::Target, stored::Stored};
 
 pub(super) fn get(cluster: &Cluster, route: &Route<'_>, _: &Query<'_>, view: View) -> Result<Response<Body>, Failure> {
     let target = Target::new(route.kind, &route.namespace, &route.name);
@@ -29,8 +22,8 @@ pub(super) fn get(cluster: &Cluster, route: &Route<'_>, _: &Query<'_>, view: Vie
 /// An object in the form that was asked for.
 pub(super) fn render(cluster: &Cluster, kind: &Kind, view: View, stored: &Stored) -> Bytes {
     match view {
-        View::Object if kind.role != Role::CoreEvent => stored.json.clone(),
-        View::Object => events::to_core(stored.value()).to_string().into(),
+        View::Object if !kind.is_view() => stored.json.clone(),
+        View::Object => events::shown(kind, stored.value()).to_string().into(),
         View::Metadata => metadata_only(&stored.value()).to_string().into(),
         View::Table => {
             let objects = [stored.value()];

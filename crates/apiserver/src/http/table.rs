@@ -1,6 +1,8 @@
 //! Tables, as kubectl prints them: the server chooses the columns.
 
+mod node;
 mod pod;
+mod storage;
 mod workload;
 
 use jiff::Timestamp;
@@ -9,7 +11,7 @@ use serde_json::{Value, json};
 use super::read::metadata_only;
 use crate::{
     json,
-    kinds::{Kind, Role},
+    kinds::{Column, Kind, Role},
 };
 
 /// Column names; those after a `+` are shown with `-o wide` only.
@@ -17,15 +19,43 @@ type Columns = &'static [&'static str];
 
 /// Objects as a table.
 pub(super) fn render(kind: &Kind, objects: &[Value], version: u64, now: Timestamp) -> Value {
-    let definitions: Vec<Value> = columns(kind.role).iter().enumerate().map(|(i, name)| definition(i, name)).collect();
     let rows: Vec<Value> = objects
         .iter()
-        .map(|object| json!({"cells": cells(kind.role, object, now), "object": metadata_only(object)}))
+        .map(|object| {
+            let cells =
+                if kind.columns.is_empty() { cells(kind.role, object, now) } else { declared(kind, object, now) };
+            json!({"cells": cells, "object": metadata_only(object)})
+        })
         .collect();
     json!({
         "kind": "Table", "apiVersion": "meta.k8s.io/v1", "metadata": {"resourceVersion": version.to_string()},
-        "columnDefinitions": definitions, "rows": rows,
+        "columnDefinitions": definitions(kind), "rows": rows,
     })
+}
+
+fn definitions(kind: &Kind) -> Vec<Value> {
+    if kind.columns.is_empty() {
+        return columns(kind.role).iter().enumerate().map(|(i, name)| definition(i, name)).collect();
+    }
+    let declared = kind.columns.iter().map(|column| {
+        json!({
+            "name": column.name, "type": column.sort, "format": "", "description": column.name,
+            "priority": column.priority,
+        })
+    });
+    std::iter::once(definition(0, "Name")).chain(declared).collect()
+}
+
+/// The cells of the columns that a custom resource declares.
+fn declared(kind: &Kind, object: &Value, now: Timestamp) -> Vec<Value> {
+    let cell = |column: &Column| match column.path.find(object).as_slice() {
+        [] => Value::Null,
+        [value, ..] if column.sort == "date" => since(value.as_str().unwrap_or_default(), now).into(),
+        [value] if !value.is_array() && !value.is_object() => (*value).clone(),
+        values => Value::from(values.iter().map(|value| shown(Some(value))).collect::<Vec<_>>().join(",")),
+    };
+    let name = json::at(object, &["metadata", "name"]).cloned().unwrap_or_default();
+    std::iter::once(name).chain(kind.columns.iter().map(cell)).collect()
 }
 
 fn definition(index: usize, name: &str) -> Value {
@@ -37,26 +67,37 @@ fn definition(index: usize, name: &str) -> Value {
 fn columns(role: Role) -> Columns {
     match role {
         Role::Pod => pod::COLUMNS,
-        Role::Node => {
-            &["Name", "Status", "Roles", "Age", "Version", "+Internal-IP", "+OS-Image", "+CPU", "+Memory", "+Taints"]
+        Role::Node => node::COLUMNS,
+        Role::Event | Role::CoreEvent => &[
+            "Last Seen",
+            "Type",
+            "Reason",
+            "Object",
+            "+Subobject",
+            "+Source",
+            "Message",
+            "+First Seen",
+            "+Count",
+            "+Name",
+        ],
+        Role::Deployment => &["Name", "Ready", "Up-to-date", "Available", "Age", "+Containers", "+Images", "+Selector"],
+        Role::ReplicaSet | Role::ReplicationController => {
+            &["Name", "Desired", "Current", "Ready", "Age", "+Containers", "+Images", "+Selector"]
         }
-        Role::Event | Role::CoreEvent => {
-            &["Last Seen", "Type", "Reason", "Object", "Message", "+Source", "+Count", "+Name"]
-        }
-        Role::Deployment => &["Name", "Ready", "Up-to-date", "Available", "Age"],
-        Role::ReplicaSet => &["Name", "Desired", "Current", "Ready", "Age"],
-        Role::StatefulSet => &["Name", "Ready", "Age"],
-        Role::DaemonSet => &["Name", "Desired", "Current", "Ready", "Age"],
-        Role::Job => &["Name", "Status", "Completions", "Duration", "Age"],
-        Role::CronJob => &["Name", "Schedule", "Suspend", "Active", "Last Schedule", "Age"],
-        Role::Namespace | Role::PersistentVolume | Role::PersistentVolumeClaim => &["Name", "Status", "Age"],
-        Role::PriorityClass => &["Name", "Value", "Global-Default", "Age", "Preemptionpolicy"],
+        Role::StatefulSet => &["Name", "Ready", "Age", "+Containers", "+Images"],
+        Role::DaemonSet => workload::DAEMON_SET,
+        Role::Job => &["Name", "Status", "Completions", "Duration", "Age", "+Containers", "+Images", "+Selector"],
+        Role::CronJob => workload::CRON_JOB,
+        Role::Namespace => &["Name", "Status", "Age"],
+        Role::PersistentVolume => storage::VOLUME,
+        Role::PersistentVolumeClaim => storage::CLAIM,
+        Role::PriorityClass => &["Name", "Value", "Global-Default", "Age", "PreemptionPolicy"],
         Role::PodDisruptionBudget => &["Name", "Min Available", "Max Unavailable", "Allowed Disruptions", "Age"],
         Role::Lease => &["Name", "Holder", "Age"],
         Role::ConfigMap => &["Name", "Data", "Age"],
         Role::Secret => &["Name", "Type", "Data", "Age"],
-        Role::Service => &["Name", "Type", "Cluster-IP", "Age"],
-        Role::StorageClass => &["Name", "Provisioner", "Volumebindingmode", "Age"],
+        Role::Service => &["Name", "Type", "Cluster-IP", "External-IP", "Port(s)", "Age", "+Selector"],
+        Role::StorageClass => storage::CLASS,
         Role::RuntimeClass => &["Name", "Handler", "Age"],
         Role::Plain => &["Name", "Age"],
     }
@@ -69,16 +110,17 @@ fn cells(role: Role, object: &Value, now: Timestamp) -> Vec<Value> {
     let plain = |path: &[&str]| Value::from(shown(json::at(object, path)));
     match role {
         Role::Pod => pod::cells(object, name, age),
-        Role::Node => node(object, name, age),
+        Role::Node => node::cells(object, name, age),
         Role::Event | Role::CoreEvent => event(object, name, now),
         Role::Deployment => workload::deployment(object, name, age),
-        Role::ReplicaSet | Role::DaemonSet => workload::replica_set(role, object, name, age),
-        Role::StatefulSet => vec![name, workload::ready(object).into(), age],
+        Role::ReplicaSet | Role::ReplicationController => workload::replica_set(object, name, age),
+        Role::DaemonSet => workload::daemon_set(object, name, age),
+        Role::StatefulSet => workload::stateful_set(object, name, age),
         Role::Job => workload::job(object, name, age, now),
         Role::CronJob => workload::cron_job(object, name, age, now),
-        Role::Namespace | Role::PersistentVolume | Role::PersistentVolumeClaim => {
-            vec![name, text(&["status", "phase"]), age]
-        }
+        Role::Namespace => vec![name, text(&["status", "phase"]), age],
+        Role::PersistentVolume => storage::volume(object, name, age),
+        Role::PersistentVolumeClaim => storage::claim(object, name, age),
         Role::PriorityClass => {
             let default = json::flag(object, &["globalDefault"]).to_string();
             vec![name, plain(&["value"]), default.into(), age, text(&["preemptionPolicy"])]
@@ -93,47 +135,11 @@ fn cells(role: Role, object: &Value, now: Timestamp) -> Vec<Value> {
         Role::Lease => vec![name, json::text(object, &["spec", "holderIdentity"]).into(), age],
         Role::ConfigMap => vec![name, data_count(object), age],
         Role::Secret => vec![name, text(&["type"]), data_count(object), age],
-        Role::Service => vec![name, text(&["spec", "type"]), text(&["spec", "clusterIP"]), age],
-        Role::StorageClass => vec![name, text(&["provisioner"]), text(&["volumeBindingMode"]), age],
+        Role::Service => storage::service(object, name, age),
+        Role::StorageClass => storage::class(object, &name, age),
         Role::RuntimeClass => vec![name, text(&["handler"]), age],
         Role::Plain => vec![name, age],
     }
-}
-
-fn node(object: &Value, name: Value, age: Value) -> Vec<Value> {
-    let conditions = json::items(object, &["status", "conditions"]);
-    let ready = conditions.iter().find(|c| json::text(c, &["type"]) == "Ready").map(|c| json::text(c, &["status"]));
-    let mut status = match ready {
-        Some("True") => "Ready",
-        Some(_) => "NotReady",
-        None => "Unknown",
-    }
-    .to_owned();
-    if json::flag(object, &["spec", "unschedulable"]) {
-        status.push_str(",SchedulingDisabled");
-    }
-    let labels = json::at(object, &["metadata", "labels"]).and_then(Value::as_object);
-    let roles = labels.into_iter().flatten().filter_map(|(key, _)| key.strip_prefix("node-role.kubernetes.io/"));
-    let roles = roles.collect::<Vec<_>>().join(",");
-    let taints: Vec<String> = json::items(object, &["spec", "taints"])
-        .iter()
-        .map(|taint| format!("{}:{}", json::text(taint, &["key"]), json::text(taint, &["effect"])))
-        .collect();
-    let addresses = json::items(object, &["status", "addresses"]);
-    let address = addresses.iter().find(|a| json::text(a, &["type"]) == "InternalIP");
-    let text = |path: &[&str]| Value::from(or_none(json::text(object, path)));
-    vec![
-        name,
-        status.into(),
-        or_none(&roles).into(),
-        age,
-        json::text(object, &["status", "nodeInfo", "kubeletVersion"]).into(),
-        or_none(address.map_or("", |a| json::text(a, &["address"]))).into(),
-        text(&["status", "nodeInfo", "osImage"]),
-        shown(json::at(object, &["status", "allocatable", "cpu"])).into(),
-        shown(json::at(object, &["status", "allocatable", "memory"])).into(),
-        or_none(&taints.join(",")).into(),
-    ]
 }
 
 fn event(object: &Value, name: Value, now: Timestamp) -> Vec<Value> {
@@ -146,6 +152,10 @@ fn event(object: &Value, name: Value, now: Timestamp) -> Vec<Value> {
     .into_iter()
     .map(|path| json::text(object, path))
     .find(|time| !time.is_empty());
+    let first = [["deprecatedFirstTimestamp"].as_slice(), &["eventTime"], &["metadata", "creationTimestamp"]]
+        .into_iter()
+        .map(|path| json::text(object, path))
+        .find(|time| !time.is_empty());
     let regarding = |field| json::text(object, &["regarding", field]);
     let count = json::int(object, &["series", "count"]).or_else(|| json::int(object, &["deprecatedCount"]));
     let source = [json::text(object, &["reportingController"]), json::text(object, &["deprecatedSource", "component"])];
@@ -154,8 +164,10 @@ fn event(object: &Value, name: Value, now: Timestamp) -> Vec<Value> {
         json::text(object, &["type"]).into(),
         json::text(object, &["reason"]).into(),
         format!("{}/{}", regarding("kind").to_lowercase(), regarding("name")).into(),
-        json::text(object, &["note"]).trim().into(),
+        regarding("fieldPath").into(),
         source.into_iter().find(|s| !s.is_empty()).unwrap_or_default().into(),
+        json::text(object, &["note"]).trim().into(),
+        since(first.unwrap_or_default(), now).into(),
         count.unwrap_or(1).into(),
         name,
     ]

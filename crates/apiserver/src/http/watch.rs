@@ -12,7 +12,7 @@ use tokio::time::Instant;
 use super::{Body, Dropped, Web, accept::View, json_bytes, query::Query, read::render, route::Route};
 use crate::{
     failure::Failure,
-    kinds::{Kind, Role},
+    kinds::Kind,
     store::{Ended, Follower, PageRequest},
     stored::{Change, Happened, SUFFIX, Stored},
 };
@@ -170,7 +170,7 @@ impl Watch {
 
     fn tell(&self, out: &mut BytesMut, change: &Change) {
         let selected = change.previous.as_ref().is_some_and(|previous| self.selects(previous));
-        let plain = self.view == View::Object && self.kind.role != Role::CoreEvent;
+        let plain = self.view == View::Object && !self.kind.is_view();
         let happened = match change.happened {
             Happened::Added if self.selects(&change.object) => Happened::Added,
             Happened::Deleted if selected => Happened::Deleted,

@@ -1,16 +1,18 @@
 //! Requests that change something.
 
 use bytes::Bytes;
-use http::{HeaderMap, Response, StatusCode, header};
+use http::{HeaderMap, Response, StatusCode};
 use serde_json::{Value, json};
 
-use super::{Body, accept::View, json_bytes, lists::page_request, query::Query, read::render, route::Route, value};
+use super::{
+    Body, accept::View, decode, json_bytes, lists::page_request, query::Query, read::render, route::Route, value,
+};
 use crate::{
     cluster::Cluster,
     events,
     failure::Failure,
     json,
-    kinds::Role,
+    kinds::{Kind, Role},
     ops::{DeleteOptions, Deleted, Part, Propagation, Target},
     patch::{self, PatchType},
     stored::Stored,
@@ -31,6 +33,7 @@ pub(super) struct Write<'a> {
 
 impl Write<'_> {
     pub(super) fn run(&self, verb: &str) -> Result<Response<Body>, Failure> {
+        self.check_options(verb)?;
         match (verb, self.route.subresource) {
             ("create", "") => self.create(),
             ("create", "binding") => self.bind(),
@@ -52,8 +55,32 @@ impl Write<'_> {
         json_bytes(status, render(self.cluster, self.route.kind, self.view, stored))
     }
 
+    /// Refuses parameters with values that they cannot have.
+    fn check_options(&self, verb: &str) -> Result<(), Failure> {
+        let options = match verb {
+            "create" => "CreateOptions",
+            "update" => "UpdateOptions",
+            "patch" => "PatchOptions",
+            _ => "DeleteOptions",
+        };
+        for (parameter, supported) in
+            [("dryRun", ["All"].as_slice()), ("fieldValidation", &["Ignore", "Strict", "Warn"])]
+        {
+            let value = self.query.get(parameter);
+            if !value.is_empty() && !supported.contains(&value) {
+                let supported = supported.join("\", \"");
+                let why = format!("Unsupported value: \"{value}\": supported values: \"{supported}\"");
+                return Err(Failure::invalid_option(options, parameter, &why));
+            }
+        }
+        Ok(())
+    }
+
     fn create(&self) -> Result<Response<Body>, Failure> {
-        let object = self.json_body()?;
+        let object = self.body().object()?;
+        if !matches!(json::text(&object, &["metadata", "resourceVersion"]), "" | "0") {
+            return Err(Failure::internal("resourceVersion should not be set on objects to be created"));
+        }
         if self.route.kind.namespaced && self.route.namespace.is_empty() {
             return Err(Failure::wrong_method());
         }
@@ -62,7 +89,7 @@ impl Write<'_> {
     }
 
     fn bind(&self) -> Result<Response<Body>, Failure> {
-        let binding = self.json_body()?;
+        let binding = self.body().object()?;
         let name = match &*self.route.name {
             "" => json::text(&binding, &["metadata", "name"]),
             name => name,
@@ -74,7 +101,8 @@ impl Write<'_> {
     }
 
     fn evict(&self) -> Result<Response<Body>, Failure> {
-        let eviction = self.json_body()?;
+        let eviction = self.body().object()?;
+        check_eviction(&eviction, &self.route.name)?;
         let options = eviction.get("deleteOptions").cloned().unwrap_or_default();
         let options = self.delete_options(&options)?;
         self.cluster.evict(&self.route.namespace, &self.route.name, &options)?;
@@ -91,30 +119,27 @@ impl Write<'_> {
     }
 
     fn update(&self) -> Result<Response<Body>, Failure> {
-        let mut object = self.json_body()?;
-        if self.route.kind.role == Role::CoreEvent {
-            object = events::from_core(object);
-        }
+        let object = events::stored(self.route.kind, self.stored_kind(), self.body().object()?);
         let stored = self.cluster.update(self.stored_target(), self.part()?, object, self.query.dry_run())?;
         Ok(self.shown(StatusCode::OK, &stored))
     }
 
+    fn stored_kind(&self) -> &Kind {
+        self.cluster.kinds.stored(self.route.kind)
+    }
+
     /// The target under the kind by which it is stored.
     fn stored_target(&self) -> Target<'_> {
-        match self.route.kind.role {
-            Role::CoreEvent => Target { kind: self.cluster.kinds.role(Role::Event), ..self.target() },
-            _ => self.target(),
-        }
+        Target { kind: self.stored_kind(), ..self.target() }
     }
 
     fn patch(&self) -> Result<Response<Body>, Failure> {
-        let (patch_type, patch) = self.patch_body()?;
+        let (patch_type, patch) = self.body().patch()?;
+        self.check_apply(patch_type, &patch)?;
         let (kind, target, part) = (self.route.kind, self.stored_target(), self.part()?);
-        let core = kind.role == Role::CoreEvent;
         let stored = self.cluster.change(target, part, self.query.dry_run(), |object| {
-            let object = if core { events::to_core(object) } else { object };
-            let object = patch::apply(kind, patch_type, object, &patch)?;
-            Ok(if core { events::from_core(object) } else { object })
+            let object = patch::apply(kind, patch_type, events::shown(kind, object), &patch)?;
+            Ok(events::stored(kind, target.kind, object))
         });
         match stored {
             Err(failure) if failure.code == 404 && patch_type == PatchType::Apply && part == Part::Main => {
@@ -124,27 +149,57 @@ impl Write<'_> {
         }
     }
 
+    /// Refuses what only an apply must say, or only an apply may.
+    fn check_apply(&self, patch_type: PatchType, patch: &Value) -> Result<(), Failure> {
+        let refused = |field, why| Err(Failure::invalid_option("PatchOptions", field, why));
+        if patch_type != PatchType::Apply {
+            return match self.query.get("force") {
+                "" => Ok(()),
+                _ => refused("force", "Forbidden: may not be specified for non-apply patch"),
+            };
+        }
+        if self.query.get("fieldManager").is_empty() {
+            return refused("fieldManager", "Required value: is required for apply patch");
+        }
+        let (api_version, kind) = (json::text(patch, &["apiVersion"]), json::text(patch, &["kind"]));
+        if api_version.is_empty() || kind.is_empty() {
+            return Err(Failure::bad_request(format!("invalid object type: {api_version}, Kind={kind}")));
+        }
+        if !json::items(patch, &["metadata", "managedFields"]).is_empty() {
+            return Err(Failure::bad_request("metadata.managedFields must be nil"));
+        }
+        Ok(())
+    }
+
     /// Apply creates what is absent.
     fn create_applied(&self, mut object: Value) -> Result<Response<Body>, Failure> {
-        json::set(&mut object, &["metadata", "name"], &*self.route.name);
+        let name = &*self.route.name;
+        let uid = json::text(&object, &["metadata", "uid"]);
+        if !uid.is_empty() {
+            let why =
+                format!("uid mismatch: the provided object specified uid {uid}, and no existing object was found");
+            return Err(Failure::conflict(self.route.kind, &self.route.kind.qualified(), name, &why));
+        }
+        json::set(&mut object, &["metadata", "name"], name);
         let stored = self.cluster.create(self.route.kind, &self.route.namespace, object, self.query.dry_run())?;
         Ok(self.shown(StatusCode::CREATED, &stored))
     }
 
     fn scale(&self, verb: &str) -> Result<Response<Body>, Failure> {
         let (patch_type, body) = match verb {
-            "patch" => self.patch_body().map(|(patch_type, body)| (Some(patch_type), body))?,
-            _ => (None, self.json_body()?),
+            "patch" => self.body().patch().map(|(patch_type, body)| (Some(patch_type), body))?,
+            _ => (None, self.body().object()?),
         };
-        let scale = self.cluster.change_scale(self.target(), self.query.dry_run(), |scale| match patch_type {
-            Some(patch_type) => patch::apply(self.route.kind, patch_type, scale, &body),
-            None => Ok(body.clone()),
-        })?;
+        let scale =
+            self.cluster.change_scale(self.stored_target(), self.query.dry_run(), |scale| match patch_type {
+                Some(patch_type) => patch::apply(self.route.kind, patch_type, scale, &body),
+                None => Ok(body.clone()),
+            })?;
         Ok(value(StatusCode::OK, &scale))
     }
 
     fn delete(&self) -> Result<Response<Body>, Failure> {
-        let options = self.delete_options(&self.optional_body()?)?;
+        let options = self.delete_options(&self.body().options()?)?;
         let kind = self.route.kind;
         match self.cluster.delete(self.stored_target(), &options)? {
             Deleted::Marked(stored) => Ok(self.shown(StatusCode::OK, &stored)),
@@ -164,7 +219,7 @@ impl Write<'_> {
     }
 
     fn delete_collection(&self) -> Result<Response<Body>, Failure> {
-        let options = self.delete_options(&self.optional_body()?)?;
+        let options = self.delete_options(&self.body().options()?)?;
         let request = page_request(self.route, self.query)?;
         let page = self.cluster.list(self.route.kind, &request)?;
         for object in &page.objects {
@@ -182,13 +237,24 @@ impl Write<'_> {
         let text = |path: &[&str]| Some(json::text(body, path).to_owned()).filter(|text| !text.is_empty());
         let query_grace = self.query.number("gracePeriodSeconds")?.and_then(|grace| i64::try_from(grace).ok());
         let policy = text(&["propagationPolicy"]);
+        let policy = policy.as_deref().unwrap_or_else(|| self.query.get("propagationPolicy"));
         let orphan = json::flag(body, &["orphanDependents"]) || self.query.flag("orphanDependents");
+        if !matches!(policy, "" | "Background" | "Foreground" | "Orphan") {
+            let why = format!(
+                "Unsupported value: \"{policy}\": supported values: \"Background\", \"Foreground\", \"Orphan\", \"nil\""
+            );
+            return Err(Failure::invalid_option("DeleteOptions", "propagationPolicy", &why));
+        }
+        if orphan && !policy.is_empty() {
+            let why = "Invalid value: \"object\": orphanDependents and propagationPolicy cannot be both set";
+            return Err(Failure::invalid_option("DeleteOptions", "propagationPolicy", why));
+        }
         let dry_run = json::items(body, &["dryRun"]).iter().any(|item| item == "All");
         Ok(DeleteOptions {
             grace_seconds: json::int(body, &["gracePeriodSeconds"]).or(query_grace),
             uid: text(&["preconditions", "uid"]),
             version: text(&["preconditions", "resourceVersion"]),
-            propagation: match policy.as_deref().unwrap_or_else(|| self.query.get("propagationPolicy")) {
+            propagation: match policy {
                 "Foreground" => Propagation::Foreground,
                 "Orphan" => Propagation::Orphan,
                 _ if orphan => Propagation::Orphan,
@@ -198,32 +264,21 @@ impl Write<'_> {
         })
     }
 
-    fn media_type(&self) -> &str {
-        let content_type = self.headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
-        content_type.map_or("", |text| text.split(';').next().unwrap_or_default().trim())
-    }
-
-    fn json_body(&self) -> Result<Value, Failure> {
-        match self.media_type() {
-            "" | "application/json" => parse(&self.body),
-            other => Err(Failure::unsupported_media_type(other, "application/json")),
-        }
-    }
-
-    fn optional_body(&self) -> Result<Value, Failure> {
-        if self.body.is_empty() { Ok(Value::Null) } else { self.json_body() }
-    }
-
-    fn patch_body(&self) -> Result<(PatchType, Value), Failure> {
-        let media_type = self.media_type();
-        let patch_type =
-            PatchType::of(media_type).ok_or_else(|| Failure::unsupported_media_type(media_type, patch::MEDIA_TYPES))?;
-        Ok((patch_type, parse(&self.body)?))
+    fn body(&self) -> decode::BodyOf<'_> {
+        let strict = self.query.get("fieldValidation") == "Strict";
+        decode::BodyOf { kind: self.route.kind, headers: self.headers, bytes: &self.body, strict }
     }
 }
 
-fn parse(body: &[u8]) -> Result<Value, Failure> {
-    serde_json::from_slice(body).map_err(|error| {
-        Failure::bad_request(format!("the object provided is unrecognized (must be of type JSON): {error}"))
-    })
+fn check_eviction(eviction: &Value, name: &str) -> Result<(), Failure> {
+    let api_version = json::text(eviction, &["apiVersion"]);
+    if !matches!(api_version, "" | "policy/v1" | "policy/v1beta1")
+        || !matches!(json::text(eviction, &["kind"]), "" | "Eviction")
+    {
+        return Err(Failure::bad_request(format!("the object in the body is no Eviction of policy/v1: {api_version}")));
+    }
+    match json::text(eviction, &["metadata", "name"]) {
+        own if own == name => Ok(()),
+        _ => Err(Failure::bad_request("name in URL does not match name in Eviction object")),
+    }
 }

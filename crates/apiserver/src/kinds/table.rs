@@ -1,6 +1,20 @@
 //! The built-in kinds: everything kube-scheduler watches, workloads, and what kubectl and operators expect beside them.
 
 use super::{Kind, Role};
+use crate::selector;
+
+/// What `kubectl get all` shows.
+const ALL: [&str; 9] = [
+    "pods",
+    "services",
+    "replicationcontrollers",
+    "deployments",
+    "replicasets",
+    "statefulsets",
+    "daemonsets",
+    "jobs",
+    "cronjobs",
+];
 
 /// Group, version, plural, kind, short names, flags, role, first minor that serves it.
 type Row = (&'static str, &'static str, &'static str, &'static str, &'static str, &'static str, Role, u32);
@@ -16,7 +30,7 @@ const BUILT_IN: &[Row] = &[
     ("", "v1", "persistentvolumes", "PersistentVolume", "pv", "s", Role::PersistentVolume, 0),
     ("", "v1", "persistentvolumeclaims", "PersistentVolumeClaim", "pvc", "ns", Role::PersistentVolumeClaim, 0),
     ("", "v1", "services", "Service", "svc", "ns", Role::Service, 0),
-    ("", "v1", "replicationcontrollers", "ReplicationController", "rc", "nsc", Role::Plain, 0),
+    ("", "v1", "replicationcontrollers", "ReplicationController", "rc", "nsc", Role::ReplicationController, 0),
     ("", "v1", "configmaps", "ConfigMap", "cm", "n", Role::ConfigMap, 0),
     ("", "v1", "secrets", "Secret", "", "n", Role::Secret, 0),
     ("", "v1", "serviceaccounts", "ServiceAccount", "sa", "n", Role::Plain, 0),
@@ -50,11 +64,17 @@ const BUILT_IN: &[Row] = &[
     ("resource.k8s.io", "v1", "deviceclasses", "DeviceClass", "", "", Role::Plain, 34),
     ("discovery.k8s.io", "v1", "endpointslices", "EndpointSlice", "", "n", Role::Plain, 0),
     ("networking.k8s.io", "v1", "ingresses", "Ingress", "ing", "ns", Role::Plain, 0),
+    ("networking.k8s.io", "v1", "ingressclasses", "IngressClass", "", "", Role::Plain, 0),
+    ("networking.k8s.io", "v1", "ipaddresses", "IPAddress", "ip", "", Role::Plain, 33),
+    ("networking.k8s.io", "v1", "servicecidrs", "ServiceCIDR", "", "s", Role::Plain, 33),
     ("networking.k8s.io", "v1", "networkpolicies", "NetworkPolicy", "netpol", "n", Role::Plain, 0),
     ("rbac.authorization.k8s.io", "v1", "roles", "Role", "", "n", Role::Plain, 0),
     ("rbac.authorization.k8s.io", "v1", "rolebindings", "RoleBinding", "", "n", Role::Plain, 0),
     ("rbac.authorization.k8s.io", "v1", "clusterroles", "ClusterRole", "", "", Role::Plain, 0),
     ("rbac.authorization.k8s.io", "v1", "clusterrolebindings", "ClusterRoleBinding", "", "", Role::Plain, 0),
+    ("certificates.k8s.io", "v1", "certificatesigningrequests", "CertificateSigningRequest", "csr", "s", Role::Plain, 0),
+    ("admissionregistration.k8s.io", "v1", "mutatingwebhookconfigurations", "MutatingWebhookConfiguration", "", "", Role::Plain, 0),
+    ("admissionregistration.k8s.io", "v1", "validatingwebhookconfigurations", "ValidatingWebhookConfiguration", "", "", Role::Plain, 0),
     ("apiextensions.k8s.io", "v1", "customresourcedefinitions", "CustomResourceDefinition", "crd", "s", Role::Plain, 0),
 ];
 
@@ -69,6 +89,9 @@ fn kind(&(group, version, plural, kind, short, flags, role, _): &Row) -> Kind {
         status: flags.contains('s'),
         scale: flags.contains('c'),
         role,
+        custom: false,
+        fields: selector::built_in_fields(group, plural).into(),
+        categories: if ALL.contains(&plural) { vec!["all".to_owned()] } else { Vec::new() },
         ..Kind::new(group, version, plural, kind, flags.contains('n'))
     }
 }

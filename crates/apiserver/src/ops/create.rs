@@ -32,10 +32,8 @@ impl Cluster {
 
     /// The kind under which objects of a kind are kept, and the object in its words.
     fn canonical<'a>(&'a self, kind: &'a Kind, value: Value) -> (&'a Kind, Value) {
-        match kind.role {
-            Role::CoreEvent => (self.kinds.role(Role::Event), events::from_core(value)),
-            _ => (kind, value),
-        }
+        let stored = self.kinds.stored(kind);
+        (stored, events::stored(kind, stored, value))
     }
 
     fn insert(&self, kind: &Kind, value: Value) -> Result<Arc<Stored>, Failure> {

@@ -52,7 +52,7 @@ impl Cluster {
     pub(crate) fn delete(&self, target: Target<'_>, options: &DeleteOptions) -> Result<Deleted, Failure> {
         loop {
             let old = self.get(target)?;
-            check_preconditions(target, options, &old)?;
+            options.check_preconditions(target, &old)?;
             if options.dry_run {
                 return Ok(Deleted::Gone(old));
             }
@@ -114,7 +114,11 @@ impl Cluster {
             return 0;
         }
         let own = json::int(pod, &["spec", "terminationGracePeriodSeconds"]).unwrap_or(30);
-        asked.unwrap_or(own).max(0)
+        // A negative one means at once, but not without the kubelet.
+        match asked.unwrap_or(own) {
+            grace if grace < 0 => 1,
+            grace => grace,
+        }
     }
 
     fn has_dependents(&self, uid: &str) -> bool {
@@ -143,14 +147,18 @@ impl Cluster {
     }
 }
 
-fn check_preconditions(target: Target<'_>, options: &DeleteOptions, old: &Stored) -> Result<(), Failure> {
-    let wrong =
-        |field, wanted: &str, found: &str| Err(Failure::precondition(target.kind, target.name, field, wanted, found));
-    match (&options.uid, &options.version) {
-        (Some(uid), _) if **uid != *old.uid => wrong("UID", uid, &old.uid),
-        (_, Some(version)) if *version != old.version.to_string() => {
-            wrong("ResourceVersion", version, &old.version.to_string())
+impl DeleteOptions {
+    /// Refuses an object that is not the one meant.
+    pub(super) fn check_preconditions(&self, target: Target<'_>, old: &Stored) -> Result<(), Failure> {
+        let wrong = |field, wanted: &str, found: &str| {
+            Err(Failure::precondition(target.kind, target.name, field, wanted, found))
+        };
+        match (&self.uid, &self.version) {
+            (Some(uid), _) if **uid != *old.uid => wrong("UID", uid, &old.uid),
+            (_, Some(version)) if *version != old.version.to_string() => {
+                wrong("ResourceVersion", version, &old.version.to_string())
+            }
+            _ => Ok(()),
         }
-        _ => Ok(()),
     }
 }

@@ -159,7 +159,12 @@ fn check_preconditions(target: Target<'_>, before: &Value, after: &Value) -> Res
     if !new("uid").is_empty() && new("uid") != old("uid") {
         return Err(Failure::precondition(target.kind, target.name, "UID", new("uid"), old("uid")));
     }
-    if !matches!(new("resourceVersion"), "" | "0") && new("resourceVersion") != old("resourceVersion") {
+    let version = new("resourceVersion");
+    if !version.is_empty() && version.parse::<u64>().is_err() {
+        let message = format!("Invalid value: \"{version}\": strconv.ParseUint: parsing \"{version}\": invalid syntax");
+        return Err(Failure::bad_request(message));
+    }
+    if !matches!(version, "" | "0") && new("resourceVersion") != old("resourceVersion") {
         return Err(Failure::modified(target.kind, target.name));
     }
     Ok(())

@@ -11,9 +11,13 @@ const MAX_OPERATIONS: usize = 10_000;
 const MAX_COPIED_BYTES: usize = 3 * 1024 * 1024;
 
 pub(super) fn apply(target: &mut Value, patch: &Value) -> Result<(), Failure> {
-    let operations = patch.as_array().ok_or_else(|| Failure::bad_request("a JSON patch is an array of operations"))?;
+    let operations = patch
+        .as_array()
+        .ok_or_else(|| Failure::bad_request("error decoding patch: a JSON patch is an array of operations"))?;
     if operations.len() > MAX_OPERATIONS {
-        return Err(Failure::too_large(MAX_OPERATIONS));
+        let message =
+            format!("The allowed maximum operations in a JSON patch is {MAX_OPERATIONS}, got {}", operations.len());
+        return Err(Failure::new(413, "RequestEntityTooLarge", message));
     }
     let mut copied_bytes = 0;
     operations.iter().try_for_each(|operation| {
@@ -24,10 +28,9 @@ pub(super) fn apply(target: &mut Value, patch: &Value) -> Result<(), Failure> {
         if copied_bytes > MAX_COPIED_BYTES {
             return Err(Failure::too_large(MAX_COPIED_BYTES));
         }
+        // The real server does not say which operation it was either.
         step(target, operation).ok_or_else(|| {
-            let message =
-                format!("the server rejected our request due to an error in our request: cannot apply {operation}");
-            Failure::new(422, "Invalid", message)
+            Failure::new(422, "Invalid", "the server rejected our request due to an error in our request")
         })
     })
 }

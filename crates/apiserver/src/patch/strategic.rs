@@ -1,5 +1,7 @@
 //! Strategic merge patch: merge patch with lists merged by key where the kinds say so, and with directives.
 
+mod order;
+
 use serde_json::{Map, Value};
 
 use crate::{failure::Failure, json, kinds::Role};
@@ -61,6 +63,7 @@ fn merge_object(role: Role, target: &mut Map<String, Value>, patch: &Map<String,
     if let Some(Value::Array(kept)) = patch.get("$retainKeys") {
         target.retain(|key, _| kept.iter().any(|k| k == key));
     }
+    let before = ordered_lists(target, patch);
     for (key, value) in patch {
         if let Some(field) = key.strip_prefix("$deleteFromPrimitiveList/") {
             if let (Some(Value::Array(items)), Value::Array(gone)) = (target.get_mut(field), value) {
@@ -70,7 +73,27 @@ fn merge_object(role: Role, target: &mut Map<String, Value>, patch: &Map<String,
             merge_field(role, target, key, value)?;
         }
     }
+    for (field, order, before) in before {
+        let key = merge_key(role, field);
+        order::check(key, patch.get(field), order)?;
+        if let Some(Value::Array(items)) = target.get_mut(field) {
+            order::arrange(key, items, order, &before);
+        }
+    }
     Ok(())
+}
+
+/// The lists for which the patch tells an order: their names, that order, and their items before the patch.
+fn ordered_lists<'a>(
+    target: &Map<String, Value>,
+    patch: &'a Map<String, Value>,
+) -> Vec<(&'a str, &'a [Value], Vec<Value>)> {
+    let ordered = patch.iter().filter_map(|(key, order)| {
+        let (field, order) = (key.strip_prefix("$setElementOrder/")?, order.as_array()?);
+        let before = target.get(field).and_then(Value::as_array).cloned().unwrap_or_default();
+        Some((field, order.as_slice(), before))
+    });
+    ordered.collect()
 }
 
 fn merge_field(role: Role, target: &mut Map<String, Value>, key: &str, value: &Value) -> Result<(), Failure> {
@@ -153,8 +176,10 @@ mod tests {
             (
                 "a container is found by name",
                 json!({"containers": [{"name": "a", "image": "x"}, {"name": "b", "image": "y"}]}),
-                json!({"containers": [{"name": "b", "image": "z"}, {"name": "c"}], "$setElementOrder/containers": []}),
-                json!({"containers": [{"name": "a", "image": "x"}, {"name": "b", "image": "z"}, {"name": "c"}]}),
+                json!({"containers": [{"name": "c"}, {"name": "b", "image": "z"}], "$setElementOrder/containers": [
+                    {"name": "c"}, {"name": "b"},
+                ]}),
+                json!({"containers": [{"name": "c"}, {"name": "a", "image": "x"}, {"name": "b", "image": "z"}]}),
             ),
             (
                 "a condition is found by type",
@@ -218,7 +243,10 @@ mod tests {
 
     #[test]
     fn items_without_their_key_and_unknown_directives_are_refused() {
-        for patch in [json!({"env": [{"value": "x"}]}), json!({"env": ["x"]}), json!({"$patch": "dance"}), json!([])] {
+        let unordered = json!({"env": [{"name": "x"}], "$setElementOrder/env": []});
+        for patch in
+            [unordered, json!({"env": [{"value": "x"}]}), json!({"env": ["x"]}), json!({"$patch": "dance"}), json!([])]
+        {
             assert_eq!(patched(Role::Pod, &json!({}), &patch), None, "{patch}");
         }
     }

@@ -2,61 +2,90 @@
 
 use serde_json::Value;
 
-use crate::{failure::Failure, json, kinds::Role};
+use crate::failure::Failure;
 
-/// A selectable field: its label in selectors and its path in the object.
-type Field = (&'static str, &'static [&'static str]);
+/// A selectable field: its name in selectors and its path in the object.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Field {
+    name: Box<str>,
+    path: Box<[Box<str>]>,
+    /// What it reads as when the object does not have it.
+    absent: &'static str,
+}
 
-const POD: &[Field] = &[
-    ("spec.nodeName", &["spec", "nodeName"]),
-    ("spec.schedulerName", &["spec", "schedulerName"]),
-    ("status.phase", &["status", "phase"]),
-    ("status.nominatedNodeName", &["status", "nominatedNodeName"]),
-    ("spec.restartPolicy", &["spec", "restartPolicy"]),
-    ("spec.serviceAccountName", &["spec", "serviceAccountName"]),
-    ("spec.hostNetwork", &["spec", "hostNetwork"]),
-    ("status.podIP", &["status", "podIP"]),
-];
-
-const EVENT: &[Field] = &[
-    ("regarding.kind", &["regarding", "kind"]),
-    ("regarding.namespace", &["regarding", "namespace"]),
-    ("regarding.name", &["regarding", "name"]),
-    ("regarding.uid", &["regarding", "uid"]),
-    ("regarding.apiVersion", &["regarding", "apiVersion"]),
-    ("regarding.resourceVersion", &["regarding", "resourceVersion"]),
-    ("regarding.fieldPath", &["regarding", "fieldPath"]),
-    ("reason", &["reason"]),
-    ("type", &["type"]),
-    ("reportingComponent", &["reportingController"]),
-    ("source", &["deprecatedSource", "component"]),
-];
-
-/// The fields of a kind beyond `metadata.name` and `metadata.namespace`.
-fn fields_of(role: Role) -> &'static [Field] {
-    match role {
-        Role::Pod => POD,
-        Role::Event | Role::CoreEvent => EVENT,
-        Role::Node => &[("spec.unschedulable", &["spec", "unschedulable"])],
-        Role::Namespace => &[("status.phase", &["status", "phase"])],
-        Role::Secret => &[("type", &["type"])],
-        Role::Job => &[("status.successful", &["status", "succeeded"])],
-        _ => &[],
+impl Field {
+    pub(crate) fn new(name: &str, path: &str) -> Self {
+        let absent = match name {
+            "spec.hostNetwork" | "spec.unschedulable" => "false",
+            "status.replicas" | "status.successful" => "0",
+            _ => "",
+        };
+        Self { name: name.into(), path: path.split('.').map(Box::from).collect(), absent }
     }
 }
 
-/// The values of the selectable fields of an object, in the order of the kind's table.
-pub(crate) fn extract(role: Role, object: &Value) -> Box<[Box<str>]> {
-    fields_of(role).iter().map(|(_, path)| written(json::at(object, path))).collect()
+/// Names and paths; those that are equal are written once.
+type Row = (&'static str, &'static str);
+
+/// Their order is known to [`crate::stored::Stored`].
+const POD: &[Row] = &[
+    ("spec.nodeName", ""),
+    ("spec.schedulerName", ""),
+    ("status.phase", ""),
+    ("status.nominatedNodeName", ""),
+    ("spec.restartPolicy", ""),
+    ("spec.serviceAccountName", ""),
+    ("spec.hostNetwork", ""),
+    ("status.podIP", ""),
+    ("spec.host", "spec.nodeName"),
+];
+
+const EVENT: &[Row] = &[
+    ("regarding.kind", ""),
+    ("regarding.namespace", ""),
+    ("regarding.name", ""),
+    ("regarding.uid", ""),
+    ("regarding.apiVersion", ""),
+    ("regarding.resourceVersion", ""),
+    ("regarding.fieldPath", ""),
+    ("reason", ""),
+    ("type", ""),
+    ("reportingComponent", "reportingController"),
+    ("source", "deprecatedSource.component"),
+];
+
+/// The fields of a built-in kind beyond `metadata.name` and `metadata.namespace`.
+pub(crate) fn built_in(group: &str, plural: &str) -> Vec<Field> {
+    let rows: &[Row] = match (group, plural) {
+        ("", "pods") => POD,
+        (_, "events") => EVENT,
+        ("", "nodes") => &[("spec.unschedulable", "")],
+        ("", "namespaces") => &[("status.phase", ""), ("name", "metadata.name")],
+        ("", "secrets") => &[("type", "")],
+        ("", "services") => &[("spec.clusterIP", ""), ("spec.type", "")],
+        ("", "persistentvolumes") => &[("name", "metadata.name")],
+        ("", "replicationcontrollers") | ("apps", "replicasets") => &[("status.replicas", "")],
+        ("batch", "jobs") => &[("status.successful", "status.succeeded")],
+        ("certificates.k8s.io", _) => &[("spec.signerName", "")],
+        ("resource.k8s.io", "resourceslices") => &[("spec.nodeName", ""), ("spec.driver", "")],
+        _ => &[],
+    };
+    rows.iter().map(|(name, path)| Field::new(name, if path.is_empty() { name } else { path })).collect()
 }
 
-/// A field as the API writes it in selectors: what is absent is empty, and false where it is a flag.
-fn written(value: Option<&Value>) -> Box<str> {
+/// The values of the selectable fields of an object, in the order of its kind.
+pub(crate) fn extract(fields: &[Field], object: &Value) -> Box<[Box<str>]> {
+    let at = |field: &Field| field.path.iter().try_fold(object, |value, key| value.get(&**key));
+    fields.iter().map(|field| written(at(field), field.absent)).collect()
+}
+
+/// A field as selectors write it.
+fn written(value: Option<&Value>, absent: &str) -> Box<str> {
     match value {
         Some(Value::String(text)) => text.as_str().into(),
-        Some(Value::Bool(true)) => "true".into(),
+        Some(Value::Bool(flag)) => flag.to_string().into(),
         Some(Value::Number(number)) => number.to_string().into(),
-        _ => "".into(),
+        _ => absent.into(),
     }
 }
 
@@ -81,9 +110,9 @@ pub(crate) struct FieldSelector {
 }
 
 impl FieldSelector {
-    /// Reads `a=b,c==d,e!=f` for objects of a role. A field that the kind does not offer is an error, as upstream.
-    pub(crate) fn parse(role: Role, text: &str) -> Result<Self, Failure> {
-        let terms = split_escaped(text).filter(|t| !t.is_empty()).map(|t| term(role, text, &t));
+    /// Reads `a=b,c==d,e!=f` for objects with these fields. One that there is not is an error, as upstream.
+    pub(crate) fn parse(fields: &[Field], text: &str) -> Result<Self, Failure> {
+        let terms = split_escaped(text).filter(|t| !t.is_empty()).map(|t| term(fields, text, &t));
         Ok(Self { terms: terms.collect::<Result<_, _>>()? })
     }
 
@@ -103,7 +132,7 @@ impl FieldSelector {
     }
 }
 
-fn term(role: Role, text: &str, part: &str) -> Result<Term, Failure> {
+fn term(fields: &[Field], text: &str, part: &str) -> Result<Term, Failure> {
     let (field, value, equal) = if let Some((field, value)) = part.split_once("!=") {
         (field, value, false)
     } else if let Some((field, value)) = part.split_once("==").or_else(|| part.split_once('=')) {
@@ -111,15 +140,12 @@ fn term(role: Role, text: &str, part: &str) -> Result<Term, Failure> {
     } else {
         return Err(Failure::bad_request(format!("invalid field selector {text:?}: can't understand {part:?}")));
     };
-    let flag = matches!(field, "spec.hostNetwork" | "spec.unschedulable");
     let subject =
-        subject(role, field).ok_or_else(|| Failure::bad_request(format!("field label not supported: {field}")))?;
-    // Absent flags are stored empty but read as false.
-    let value = if flag && value == "false" { String::new() } else { value.to_owned() };
-    Ok(Term { subject, value, equal })
+        subject(fields, field).ok_or_else(|| Failure::bad_request(format!("field label not supported: {field}")))?;
+    Ok(Term { subject, value: value.to_owned(), equal })
 }
 
-fn subject(role: Role, field: &str) -> Option<Subject> {
+fn subject(fields: &[Field], field: &str) -> Option<Subject> {
     match field {
         "metadata.name" => return Some(Subject::Name),
         "metadata.namespace" => return Some(Subject::Namespace),
@@ -131,7 +157,7 @@ fn subject(role: Role, field: &str) -> Option<Subject> {
         "reportingController" => "reportingComponent",
         other => alias.as_deref().unwrap_or(other),
     };
-    fields_of(role).iter().position(|(label, _)| *label == field).map(Subject::Field)
+    fields.iter().position(|known| *known.name == *field).map(Subject::Field)
 }
 
 /// Splits at commas that no backslash escapes, and removes the backslashes.
@@ -153,13 +179,13 @@ fn split_escaped(text: &str) -> impl Iterator<Item = String> {
 mod tests {
     use serde_json::json;
 
-    use super::{FieldSelector, extract};
-    use crate::kinds::Role;
+    use super::{FieldSelector, built_in, extract};
 
     #[test]
     fn pods_are_selected_by_node_phase_and_scheduler() {
+        let fields_of_pods = built_in("", "pods");
         let pod = json!({"spec": {"nodeName": "n1", "schedulerName": "plimsoll"}, "status": {"phase": "Running"}});
-        let fields = extract(Role::Pod, &pod);
+        let fields = extract(&fields_of_pods, &pod);
         for (text, want) in [
             ("", true),
             ("spec.nodeName=n1", true),
@@ -171,24 +197,43 @@ mod tests {
             ("metadata.namespace!=default", false),
             ("spec.hostNetwork=false", true),
         ] {
-            assert_eq!(FieldSelector::parse(Role::Pod, text).unwrap().matches("default", "a", &fields), want, "{text}");
+            assert_eq!(
+                FieldSelector::parse(&fields_of_pods, text).unwrap().matches("default", "a", &fields),
+                want,
+                "{text}"
+            );
         }
     }
 
     #[test]
     fn unknown_fields_and_rubbish_are_refused() {
+        let fields_of_pods = built_in("", "pods");
         for text in ["spec.color=red", "spec.nodeName", "spec.nodeName>1"] {
-            assert_eq!(FieldSelector::parse(Role::Pod, text).unwrap_err().code, 400, "{text}");
+            assert_eq!(FieldSelector::parse(&fields_of_pods, text).unwrap_err().code, 400, "{text}");
         }
-        assert!(FieldSelector::parse(Role::Plain, "spec.nodeName=x").is_err());
+        assert!(FieldSelector::parse(&[], "spec.nodeName=x").is_err());
+    }
+
+    #[test]
+    fn absent_numbers_are_zero() {
+        let known = built_in("batch", "jobs");
+        for (job, text, want) in [
+            (json!({}), "status.successful=0", true),
+            (json!({"status": {"succeeded": 0}}), "status.successful!=0", false),
+            (json!({"status": {"succeeded": 2}}), "status.successful=2", true),
+        ] {
+            let got = FieldSelector::parse(&known, text).unwrap().matches("", "", &extract(&known, &job));
+            assert_eq!(got, want, "{text}");
+        }
     }
 
     #[test]
     fn events_answer_to_the_names_of_both_groups() {
         let event = json!({"regarding": {"name": "web-1", "kind": "Pod"}, "reason": "Scheduled"});
-        let fields = extract(Role::Event, &event);
+        let known = built_in("", "events");
+        let fields = extract(&known, &event);
         for text in ["involvedObject.name=web-1,reason=Scheduled", "regarding.kind=Pod"] {
-            assert!(FieldSelector::parse(Role::CoreEvent, text).unwrap().matches("default", "x", &fields), "{text}");
+            assert!(FieldSelector::parse(&known, text).unwrap().matches("default", "x", &fields), "{text}");
         }
     }
 }

@@ -43,12 +43,23 @@ impl Client {
         media_type: &str,
         body: Bytes,
     ) -> hyper::Result<http::Response<Incoming>> {
+        let headers = [("content-type", media_type)];
+        self.raw_with(method, path, if media_type.is_empty() { &[] } else { &headers }, body).await
+    }
+
+    async fn raw_with(
+        &self,
+        method: &str,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: Bytes,
+    ) -> hyper::Result<http::Response<Incoming>> {
         let stream = TcpStream::connect(self.address).await.unwrap();
         let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
         tokio::spawn(connection);
         let mut request = Request::builder().method(method).uri(path).header("host", "test");
-        if !media_type.is_empty() {
-            request = request.header("content-type", media_type);
+        for (name, value) in headers {
+            request = request.header(*name, *value);
         }
         patient(sender.send_request(request.body(Full::new(body)).unwrap())).await
     }
@@ -61,7 +72,10 @@ impl Client {
         media_type: &str,
         body: impl Into<Bytes>,
     ) -> Option<Answer> {
-        let response = self.raw(method, path, media_type, body.into()).await.ok()?;
+        Self::read(self.raw(method, path, media_type, body.into()).await.ok()?).await
+    }
+
+    async fn read(response: http::Response<Incoming>) -> Option<Answer> {
         let (code, headers) = (response.status().as_u16(), response.headers().clone());
         let bytes = patient(response.into_body().collect()).await.ok()?.to_bytes();
         let text = String::from_utf8_lossy(&bytes).into_owned();
@@ -75,6 +89,22 @@ impl Client {
 
     pub(crate) async fn get(&self, path: &str) -> Answer {
         self.send("GET", path, "", "").await
+    }
+
+    /// A GET with further headers.
+    pub(crate) async fn get_with(&self, path: &str, headers: &[(&str, &str)]) -> Answer {
+        self.request("GET", path, headers, Bytes::new()).await
+    }
+
+    /// Any request.
+    pub(crate) async fn request(
+        &self,
+        method: &str,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: impl Into<Bytes>,
+    ) -> Answer {
+        Self::read(self.raw_with(method, path, headers, body.into()).await.unwrap()).await.unwrap()
     }
 
     pub(crate) async fn post(&self, path: &str, body: impl Into<Value>) -> Answer {

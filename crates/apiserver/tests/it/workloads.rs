@@ -197,3 +197,26 @@ async fn many_pods_come_and_go() {
     server.delete("deployments", "default", "big").unwrap();
     eventually("all are gone", || pods(&server).is_empty()).await;
 }
+
+#[tokio::test]
+async fn a_taint_sends_away_what_does_not_tolerate_it() {
+    let server = quick().await;
+    for (name, seconds) in [("now", None), ("later", Some(1)), ("never", Some(3600))] {
+        let mut pod = pod(name).build();
+        if let Some(seconds) = seconds {
+            pod["spec"]["tolerations"] = json!([{"operator": "Exists", "tolerationSeconds": seconds}]);
+        }
+        server.create(pod).unwrap();
+    }
+    bind_all(&server);
+    let running = || pods(&server).iter().filter(|pod| pod["status"]["phase"] == "Running").count();
+    eventually("all run", || running() == 3).await;
+    let addresses: std::collections::BTreeSet<String> =
+        pods(&server).iter().map(|pod| pod["status"]["podIP"].to_string()).collect();
+    assert_eq!(addresses.len(), 3, "each has its own address");
+    let taint = |node: &mut Value| node["spec"]["taints"] = json!([{"key": "x", "effect": "NoExecute"}]);
+    server.edit("nodes", "", "n1", taint).unwrap();
+    eventually("one stays", || pods(&server).len() == 1 && name(&pods(&server)[0]) == "never").await;
+    let events = server.list("events.events.k8s.io", None).unwrap();
+    assert!(events.iter().any(|event| event["reason"] == "TaintManagerEviction"));
+}

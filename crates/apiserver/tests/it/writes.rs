@@ -42,7 +42,8 @@ async fn refused_creations_say_why() {
         (PODS, "application/json", pod("a").priority_class("nope").build().to_string(), 403, "Forbidden"),
         (PODS, "application/json", deep(110), 400, "BadRequest"),
         (PODS, "application/json", deep(200), 400, "BadRequest"),
-        (PODS, "application/yaml", "a: b".into(), 415, "UnsupportedMediaType"),
+        (PODS, "application/yaml", "a: b: c".into(), 400, "BadRequest"),
+        (PODS, "application/vnd.kubernetes.protobuf", "k8s\0".into(), 415, "UnsupportedMediaType"),
         ("/api/v1/pods", "application/json", pod("a").build().to_string(), 405, "MethodNotAllowed"),
         (PODS, "application/json", "x".repeat(4 << 20), 413, "RequestEntityTooLarge"),
     ] {
@@ -199,7 +200,7 @@ async fn apply_creates_and_merges() {
     let body = deployment("web", 3, pod("x")).build().to_string();
     let made = client.send("PATCH", path, "application/apply-patch+yaml", body).await;
     assert_eq!(made.code, 201);
-    let body = json!({"metadata": {"labels": {"a": "b"}}}).to_string();
+    let body = "apiVersion: apps/v1\nkind: Deployment\nmetadata:\n  labels: {a: b}\n";
     let merged = client.send("PATCH", path, "application/apply-patch+yaml", body).await;
     assert_eq!((merged.code, &merged.body["spec"]["replicas"]), (200, &json!(3)));
 }

@@ -18,6 +18,9 @@ const RUN_SECONDS: &str = "plimsoll/run-seconds";
 /// How it ends: anything but 0 is a failure.
 const EXIT_CODE: &str = "plimsoll/exit-code";
 
+/// How soon a volume is tried again at the soonest.
+const MOUNT_RETRY: Duration = Duration::from_millis(20);
+
 impl Kubelets {
     pub(super) fn at(&mut self, delay: Duration, action: Action, pod: &Stored) {
         self.sequence += 1;
@@ -50,8 +53,14 @@ impl Kubelets {
             // On its way out, or ended by someone else.
             _ if !pod.pod_active() => {}
             Action::Refuse(reason, message) => self.edit_pod(pod, |pod| status::refuse(pod, &reason, &message, &now)),
+            // Volumes that cannot be mounted yet are tried again and again.
+            Action::Start if !self.claims_are_bound(pod) => {
+                let again = self.cluster.options.pod_start_delay.max(MOUNT_RETRY);
+                self.at(again, Action::Start, pod);
+            }
             Action::Start => {
-                let address = self.sequence;
+                self.started += 1;
+                let address = self.started;
                 self.edit_pod(pod, |pod| status::run(pod, &now, address));
                 self.plan_finish(pod, &pod.value());
             }
@@ -67,6 +76,25 @@ impl Kubelets {
                 }
             }
         }
+    }
+
+    /// Whether the pod's claims are bound, where somebody binds them at all.
+    fn claims_are_bound(&self, pod: &Stored) -> bool {
+        let options = &self.cluster.options;
+        if !options.controllers || !options.volumes {
+            return true;
+        }
+        let value = pod.value();
+        let claims = self.cluster.kinds.role(Role::PersistentVolumeClaim);
+        json::items(&value, &["spec", "volumes"]).iter().all(|volume| {
+            let name = match json::text(volume, &["persistentVolumeClaim", "claimName"]) {
+                "" if volume.get("ephemeral").is_some() => format!("{}-{}", pod.name, json::text(volume, &["name"])),
+                "" => return true,
+                name => name.to_owned(),
+            };
+            let claim = self.cluster.store(claims).get(&claims.key(&pod.namespace, &name));
+            claim.is_some_and(|claim| json::text(&claim.value(), &["status", "phase"]) == "Bound")
+        })
     }
 
     pub(super) fn plan_finish(&mut self, pod: &Stored, value: &Value) {
