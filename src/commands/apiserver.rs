@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::Context as _;
-use plimsoll_apiserver::{Options, Server};
+use plimsoll_apiserver::{Kind, Options, Server};
 use serde_json::{Value, json};
 use tempfile::NamedTempFile;
 use tokio_util::sync::CancellationToken;
@@ -84,7 +84,10 @@ pub fn main(args: &Args) -> i32 {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().context("starting the runtime");
     let served = runtime.and_then(|runtime| {
         runtime.block_on(async {
-            let server = start(args).await?;
+            let server = match custom_kinds(&manifests) {
+                Ok(kinds) => start(args, kinds).await?,
+                Err(errors) => return Ok(fail(&errors.into(), 2)),
+            };
             if let Err(errors) = load(args, &server, &manifests) {
                 return Ok(fail(&errors.into(), 2));
             }
@@ -94,7 +97,22 @@ pub fn main(args: &Args) -> i32 {
     served.unwrap_or_else(|error| fail(&error, 1))
 }
 
-async fn start(args: &Args) -> anyhow::Result<Server> {
+/// The kinds that the input defines. They are served from the start; those that are defined later are not.
+fn custom_kinds(manifests: &[manifest::Manifest]) -> Result<Vec<Kind>, ManifestErrors> {
+    let (mut kinds, mut errors) = (Vec::new(), Vec::new());
+    for manifest in manifests.iter().filter(|m| m.kind.as_str() == "CustomResourceDefinition") {
+        let defined = manifest.decode::<Value>().and_then(|definition| {
+            Kind::from_crd(&definition).map_err(|error| manifest.error(&format!("defines no kind: {error}")))
+        });
+        match defined {
+            Ok(defined) => kinds.extend(defined),
+            Err(error) => errors.push(error),
+        }
+    }
+    ManifestErrors::none(errors).map(|()| kinds)
+}
+
+async fn start(args: &Args, extra_kinds: Vec<Kind>) -> anyhow::Result<Server> {
     let options = Options {
         listen: args.listen,
         minor: args.minor,
@@ -103,6 +121,7 @@ async fn start(args: &Args) -> anyhow::Result<Server> {
         kubelets: !args.no_kubelets,
         cron_speedup: args.cron_speedup,
         job_duration: Duration::from_secs(args.job_seconds),
+        extra_kinds,
         ..Options::default()
     };
     Ok(Server::start(options).await?)

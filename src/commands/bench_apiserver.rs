@@ -186,6 +186,7 @@ async fn phase(
                 if number >= count {
                     return anyhow::Ok(());
                 }
+                connection.ready().await.context("sending a request")?;
                 let answer = connection.send_request(make(number)).await.context("sending a request")?;
                 let status = answer.status();
                 let body = answer.into_body().collect().await.context("reading an answer")?.to_bytes();
@@ -209,6 +210,7 @@ async fn watched_changes(stand: &Stand, args: &Args) -> anyhow::Result<(Phase, P
         let mut connection = stand.connect().await?;
         let heard = Arc::clone(&heard);
         let path = "/api/v1/pods?watch=1&resourceVersion=".to_owned() + &newest(&mut connection).await?;
+        connection.ready().await.context("watching pods")?;
         let answer = connection.send_request(request(Method::GET, path, "application/json", String::new())).await;
         let mut body = answer.context("watching pods")?.into_body();
         watches.spawn(async move {
