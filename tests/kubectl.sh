@@ -183,6 +183,8 @@ spec:
     - {name: main, image: registry.k8s.io/pause:3.10, resources: {requests: {cpu: 100m}}}
 END
 
+echo '{"apiVersion":"v1","kind":"Pod","metadata":{"name":"x","name":"y"}}' >"$work/twice.json"
+
 # drain_waits NODE: a budget holds the drain up; it ends when the budget is changed.
 drain_waits() {
     k drain "$1" --ignore-daemonsets --timeout=60s >"$work/drain" 2>&1 &
@@ -244,7 +246,8 @@ check "all of that is in it" shows "^2 other$" get pod single -o 'jsonpath={.met
 check "a patch whose test fails is refused" \
     shows "the server rejected our request" patch pod single --type=json -p '[{"op":"test","path":"/metadata/name","value":"x"}]'
 check "a wrong field is refused" shows "field label not supported: spec.color" get pods --field-selector spec.color=red
-check "a field given twice is refused" eval 'printf %s "{\"apiVersion\":\"v1\",\"kind\":\"Pod\",\"metadata\":{\"name\":\"x\",\"name\":\"y\"}}" | k create -f - 2>&1 | grep "duplicate field \"metadata.name\""'
+check "a field given twice is refused" \
+    shows "duplicate field \"metadata.name\"" create --raw "/api/v1/namespaces/default/pods?fieldValidation=Strict" -f "$work/twice.json"
 check "taint" k taint node node-b dedicated=x:NoExecute
 check "what does not tolerate it goes" k wait --for=delete pod/single --timeout=60s
 check "untaint" shows "node/node-b untainted" taint node node-b dedicated-

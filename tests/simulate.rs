@@ -107,6 +107,27 @@ fn plain_manifests_make_their_pods() {
 }
 
 #[test]
+fn a_daemon_set_makes_a_pod_for_every_node_that_takes_it() {
+    let template = json!({
+        "metadata": {"labels": {"app": "agent"}},
+        "spec": {"nodeSelector": {"agent": "yes"}, "containers": [{"name": "c", "image": "agent:1"}]},
+    });
+    let agent = json!({
+        "apiVersion": "apps/v1", "kind": "DaemonSet", "metadata": {"name": "agent", "namespace": "default"},
+        "spec": {"selector": {"matchLabels": {"app": "agent"}}, "template": template},
+    });
+    let items = [
+        node("n1").uid("u1").label("agent", "yes").build(),
+        node("n2").label("agent", "yes").unschedulable().build(),
+        node("n3").uid("u3").build(),
+        agent,
+    ];
+    let mut nodes: Vec<_> = fates(&result(&items, &[])).into_iter().filter_map(|(_, node)| node).collect();
+    nodes.sort();
+    assert_eq!(nodes, ["n1", "n2"]);
+}
+
+#[test]
 fn the_same_input_gives_the_same_bytes() {
     let mut items: Vec<Value> = (0..20).map(|n| node(&format!("node-{n}")).build()).collect();
     items.push(deployment("web", 60, pod("t").requests(&[("cpu", "300m")])).build());

@@ -59,6 +59,13 @@ fn defaults(kind: &Kind, value: &mut Value) {
             json::set_default(value, &["spec", "strategy", "type"], "RollingUpdate");
         }
         Role::ReplicaSet | Role::StatefulSet => json::set_default(value, &["spec", "replicas"], 1),
+        Role::ReplicationController => {
+            json::set_default(value, &["spec", "replicas"], 1);
+            let labels = json::at(value, &["spec", "template", "metadata", "labels"]).cloned();
+            if let Some(labels) = labels {
+                json::set_default(value, &["spec", "selector"], labels);
+            }
+        }
         Role::Job => job(value),
         Role::CronJob => json::set_default(value, &["spec", "concurrencyPolicy"], "Allow"),
         Role::PriorityClass => json::set_default(value, &["preemptionPolicy"], "PreemptLowerPriority"),

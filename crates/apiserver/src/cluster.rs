@@ -56,6 +56,9 @@ impl Cluster {
             options,
         };
         cluster.load(initial_objects());
+        if cluster.options.rbac {
+            cluster.load(crate::auth::initial_objects());
+        }
         cluster
     }
 

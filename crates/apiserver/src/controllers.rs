@@ -1,6 +1,7 @@
 //! What works on the cluster by itself: the garbage collector, workload controllers and kubelets.
 
 mod cron_job;
+mod daemon_set;
 mod deployment;
 mod disruption;
 mod garbage;

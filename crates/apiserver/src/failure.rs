@@ -82,7 +82,8 @@ impl Failure {
     }
 
     pub(crate) fn forbidden(kind: &Kind, name: &str, why: &str) -> Self {
-        Self::new(403, "Forbidden", format!("{} \"{name}\" is forbidden: {why}", kind.qualified())).about(kind, name)
+        let name_shown = if name.is_empty() { String::new() } else { format!(" \"{name}\"") };
+        Self::new(403, "Forbidden", format!("{}{name_shown} is forbidden: {why}", kind.qualified())).about(kind, name)
     }
 
     pub(crate) fn wrong_method() -> Self {

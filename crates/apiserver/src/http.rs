@@ -1,12 +1,14 @@
 //! The wire: HTTP/1.1 connections, and the way of one request from its head to its answer.
 
 mod accept;
+mod access;
 mod body;
 mod decode;
 mod discovery;
 mod lists;
 mod query;
 mod read;
+mod reviews;
 mod route;
 mod stats;
 mod table;
@@ -31,7 +33,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 pub(crate) use body::Body;
 
-use crate::{cluster::Cluster, failure::Failure, faults::Fault, recorder::Call};
+use crate::{cluster::Cluster, failure::Failure, faults::Fault, kinds::Role, recorder::Call};
 use query::Query;
 use route::{Route, Routed};
 
@@ -140,7 +142,10 @@ async fn answer(web: &Web, request: Request<Incoming>) -> Result<Response<Body>,
     let query = Query::parse(head.uri.query().unwrap_or_default());
     let route = match route::find(&web.cluster, head.uri.path()) {
         Ok(Routed::Resource(route)) => route,
-        Ok(Routed::Other(path)) => return Ok(or_failure(discovery::answer(web, &head, path))),
+        Ok(Routed::Other(path)) => {
+            let allowed = access::check_path(web, &head, path);
+            return Ok(or_failure(allowed.and_then(|()| discovery::answer(web, &head, path))));
+        }
         Err(failure) => return Ok(failed(&failure)),
     };
     let Some(verb) = verb(&head.method, &route, &query) else { return Ok(failed(&Failure::wrong_method())) };
@@ -175,8 +180,10 @@ async fn handle(
     query: &Query<'_>,
     body: Incoming,
 ) -> Result<Response<Body>, Failure> {
+    access::check(web, head, verb, route, query)?;
     let view = accept::view(&head.headers)?;
     match verb {
+        _ if route.kind.role == Role::Review && verb != "create" => Err(Failure::wrong_method()),
         "get" => read::get(&web.cluster, route, query, view),
         "list" => lists::list(&web.cluster, route, query, view),
         "watch" => watch::watch(web, route, query, view),

@@ -38,6 +38,12 @@ pub(crate) enum Role {
     Service,
     ConfigMap,
     Secret,
+    Role,
+    RoleBinding,
+    ClusterRole,
+    ClusterRoleBinding,
+    /// Questions that are answered and not stored.
+    Review,
     /// Kinds that are only stored.
     Plain,
 }
@@ -139,6 +145,14 @@ impl Kind {
     /// The key of an object in its store, in the order in which lists return them.
     pub(crate) fn key(&self, namespace: &str, name: &str) -> String {
         if self.namespaced { format!("{namespace}/{name}") } else { name.to_owned() }
+    }
+
+    /// Verbs that discovery lists.
+    pub(crate) fn verbs(&self) -> &'static [&'static str] {
+        match self.role {
+            Role::Review => &["create"],
+            _ => &["create", "delete", "deletecollection", "get", "list", "patch", "update", "watch"],
+        }
     }
 
     /// Subresources that discovery lists.

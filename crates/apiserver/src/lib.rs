@@ -2,8 +2,8 @@
 //!
 //! It is true to the wire where schedulers, controllers and kubectl look: lists and watches with all their rules,
 //! bindings and their conflicts, patches, graceful deletion, admission that scheduling depends on. Small controllers make
-//! pods of workloads, and stand-in kubelets run them. What it does not have: authentication, authorization,
-//! validation of values, persistence.
+//! pods of workloads, and stand-in kubelets run them. With RBAC on
+//! order, it asks what the caller may. What it does not have: validation of values, persistence.
 //!
 //! ```
 //! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
@@ -18,6 +18,7 @@
 //! ```
 
 mod admission;
+mod auth;
 mod clock;
 mod cluster;
 mod controllers;
@@ -38,6 +39,7 @@ mod server;
 mod store;
 mod stored;
 
+pub use auth::User;
 pub use failure::Failure;
 pub use faults::{Fault, Faults, Rule, WatchFault};
 pub use kinds::{CrdError, Kind};

@@ -1,11 +1,12 @@
 //! How a server is set up.
 
 use std::{
+    collections::BTreeMap,
     net::{Ipv4Addr, SocketAddr},
     time::{Duration, SystemTime},
 };
 
-use crate::kinds::Kind;
+use crate::{auth::User, kinds::Kind};
 
 /// How a server behaves. The default serves Kubernetes 1.36 on a free port of 127.0.0.1 with controllers and kubelets.
 #[derive(Clone, Debug)]
@@ -47,6 +48,11 @@ pub struct Options {
     pub header_timeout: Duration,
     /// The largest request body accepted.
     pub max_body_bytes: usize,
+    /// The users that bearer tokens stand for, by token.
+    pub tokens: BTreeMap<String, User>,
+    /// Whether requests are refused that no role in the store allows. The caller is the holder of the bearer token;
+    /// without one nobody in particular, and with an unknown one refused.
+    pub rbac: bool,
     /// How many calls [`crate::Server::calls`] remembers. Calls are counted in any case.
     pub recorded_calls: usize,
     /// Further kinds to serve, such as those of custom resources.
@@ -73,6 +79,8 @@ impl Default for Options {
             watch_timeout: Duration::from_secs(1800),
             header_timeout: Duration::from_secs(120),
             max_body_bytes: 3 * 1024 * 1024,
+            tokens: BTreeMap::new(),
+            rbac: false,
             recorded_calls: 0,
             extra_kinds: Vec::new(),
         }

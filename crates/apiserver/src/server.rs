@@ -95,9 +95,12 @@ impl Server {
     /// A kubeconfig, in YAML, with this server as its only cluster.
     #[must_use]
     pub fn kubeconfig(&self) -> String {
+        // Where permissions are looked at, whoever starts the server is to keep control of it.
+        let administrator = self.web.cluster.options.tokens.iter().find(|(_, user)| user.may_do_everything());
+        let user = administrator.map_or_else(|| "{}".to_owned(), |(token, _)| format!("{{token: {token:?}}}"));
         format!(
             "apiVersion: v1\nkind: Config\ncurrent-context: plimsoll\nclusters:\n- name: plimsoll\n  cluster:\n    \
-             server: {}\nusers:\n- name: plimsoll\n  user: {{}}\ncontexts:\n- name: plimsoll\n  context:\n    cluster: \
+             server: {}\nusers:\n- name: plimsoll\n  user: {user}\ncontexts:\n- name: plimsoll\n  context:\n    cluster: \
              plimsoll\n    user: plimsoll\n",
             self.url()
         )

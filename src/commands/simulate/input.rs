@@ -43,13 +43,16 @@ struct Regarding {
 /// Kinds that the admission of pods reads: they come first.
 const READ_BY_ADMISSION: [&str; 3] = ["Namespace", "PriorityClass", "RuntimeClass"];
 /// Kinds of which controllers make pods.
-const WORKLOADS: [&str; 5] = ["Deployment", "ReplicaSet", "StatefulSet", "Job", "CronJob"];
+const WORKLOADS: [&str; 7] =
+    ["Deployment", "ReplicaSet", "ReplicationController", "StatefulSet", "DaemonSet", "Job", "CronJob"];
 
 /// Reads the files. All that is wrong with them is told at once.
 pub(super) fn read(args: &Args, config: &Config) -> Result<Input, ManifestErrors> {
     let manifests = manifest::read(&args.filename, args.recursive)?;
     let mut loader = Loader {
         offline: Offline::new(args.seed),
+        // A DaemonSet makes its pods for the nodes that there are, so its controller has to see them.
+        nodes_are_watched: manifests.iter().any(|m| m.kind.as_str() == "DaemonSet" && !m.from_cluster),
         nodes: Vec::new(),
         pods: Vec::new(),
         unused: BTreeMap::new(),
@@ -57,7 +60,7 @@ pub(super) fn read(args: &Args, config: &Config) -> Result<Input, ManifestErrors
     };
     let (first, rest): (Vec<_>, Vec<_>) = manifests.iter().partition(|m| READ_BY_ADMISSION.contains(&m.kind.as_str()));
     first.into_iter().chain(rest).for_each(|manifest| loader.take(manifest));
-    let Loader { offline, mut nodes, mut pods, unused, mut errors } = loader;
+    let Loader { offline, mut nodes, mut pods, unused, mut errors, .. } = loader;
     let settled = offline.settle();
     errors.extend(complaints(&settled));
     // Of what was made of workloads nobody has read more than the names yet.
@@ -75,6 +78,7 @@ pub(super) fn read(args: &Args, config: &Config) -> Result<Input, ManifestErrors
 
 struct Loader {
     offline: Offline,
+    nodes_are_watched: bool,
     nodes: Vec<api::Node>,
     pods: Vec<api::Pod>,
     unused: BTreeMap<String, usize>,
@@ -86,7 +90,9 @@ impl Loader {
         let (kind, core) = (manifest.kind.as_str(), manifest.api_version.as_str() == "v1");
         let result = match kind {
             // What a cluster has admitted is complete. Its controllers have made the pods that they make.
-            "Node" if core && manifest.from_cluster => manifest.decode().map(|node| self.nodes.push(node)),
+            "Node" if core && manifest.from_cluster && !self.nodes_are_watched => {
+                manifest.decode().map(|node| self.nodes.push(node))
+            }
             "Pod" if core && manifest.from_cluster => manifest.decode().map(|pod| self.pods.push(pod)),
             // Read once before, so that what is wrong is told with its place.
             "Node" if core => manifest.decode::<api::Node>().and_then(|_| self.create(manifest)),

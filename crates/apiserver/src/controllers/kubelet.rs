@@ -1,7 +1,7 @@
 //! Stand-in kubelets: they admit the pods bound to their nodes as kubelets do, run them, end them and let them go.
 
 mod actions;
-mod affinity;
+pub(super) mod affinity;
 mod machine;
 mod status;
 

@@ -1,4 +1,4 @@
-//! ReplicaSets: as many active pods as wanted.
+//! ReplicaSets and ReplicationControllers: as many active pods as wanted.
 
 use std::{cmp::Reverse, sync::Arc};
 
@@ -13,7 +13,8 @@ use crate::{
     stored::Stored,
 };
 
-pub(super) fn reconcile(cluster: &Cluster, stored: &Stored) {
+/// Looks after an object of either role.
+pub(super) fn reconcile(cluster: &Cluster, role: Role, stored: &Stored) {
     let set = stored.value();
     let wanted = usize::try_from(json::int(&set, &["spec", "replicas"]).unwrap_or(1)).unwrap_or_default();
     let mut active = cluster.pods().owned_by(&stored.uid);
@@ -24,7 +25,7 @@ pub(super) fn reconcile(cluster: &Cluster, stored: &Stored) {
         let surplus = active.len() - wanted;
         shrink(cluster, &mut active, surplus);
     }
-    report(cluster, stored, &set);
+    report(cluster, role, stored, &set);
 }
 
 fn grow(cluster: &Cluster, set: &Value, missing: usize) {
@@ -49,7 +50,7 @@ fn shrink(cluster: &Cluster, active: &mut [Arc<Stored>], surplus: usize) {
     }
 }
 
-fn report(cluster: &Cluster, stored: &Stored, set: &Value) {
+fn report(cluster: &Cluster, role: Role, stored: &Stored, set: &Value) {
     let pods = cluster.pods().owned_by(&stored.uid);
     let active = pods.iter().filter(|pod| pod.pod_active()).count();
     let ready = pods.iter().filter(|pod| pod.pod_active() && pod.ready).count();
@@ -57,5 +58,5 @@ fn report(cluster: &Cluster, stored: &Stored, set: &Value) {
         "replicas": active, "fullyLabeledReplicas": active, "readyReplicas": ready, "availableReplicas": ready,
         "observedGeneration": json::int(set, &["metadata", "generation"]),
     });
-    owned::set_status(cluster, cluster.kinds.role(Role::ReplicaSet), stored, &status);
+    owned::set_status(cluster, cluster.kinds.role(role), stored, &status);
 }

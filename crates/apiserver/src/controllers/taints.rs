@@ -200,10 +200,15 @@ fn tolerated_for(taints: &[Value], tolerations: &[Value]) -> Option<Duration> {
     shortest.map(|seconds| Duration::from_secs(u64::try_from(seconds).unwrap_or(0).min(3_000_000_000)))
 }
 
+/// Whether one of the tolerations tolerates a taint of any effect.
+pub(super) fn tolerated(tolerations: &[Value], taint: &Value) -> bool {
+    tolerations.iter().any(|toleration| tolerates(toleration, taint))
+}
+
 fn tolerates(toleration: &Value, taint: &Value) -> bool {
     let own = |field| json::text(toleration, &[field]);
     let (key, value) = (json::text(taint, &["key"]), json::text(taint, &["value"]));
-    matches!(own("effect"), "" | "NoExecute")
+    (own("effect").is_empty() || own("effect") == json::text(taint, &["effect"]))
         && (own("key").is_empty() || own("key") == key)
         && match own("operator") {
             "Exists" => true,
@@ -222,7 +227,8 @@ mod tests {
 
     #[test]
     fn the_shortest_toleration_counts() {
-        let taints = [json!({"key": "a", "value": "1"}), json!({"key": "b"})];
+        let taint = |key: &str, value: &str| json!({"key": key, "value": value, "effect": "NoExecute"});
+        let taints = [taint("a", "1"), taint("b", "")];
         let all = |seconds: Option<i64>| json!({"operator": "Exists", "tolerationSeconds": seconds});
         for (tolerations, want) in [
             (json!([]), Some(0)),

@@ -9,7 +9,7 @@ use tokio::{sync::mpsc, time::Instant};
 
 use super::{
     cron_job::{self, CronJobs},
-    deployment, disruption, job, replica_set, stateful_set,
+    daemon_set, deployment, disruption, job, replica_set, stateful_set,
 };
 use crate::{
     cluster::Cluster,
@@ -19,15 +19,23 @@ use crate::{
 };
 
 /// The kinds that are looked after, owners before what they own.
-const ROLES: [Role; 6] =
-    [Role::Deployment, Role::ReplicaSet, Role::StatefulSet, Role::Job, Role::CronJob, Role::PodDisruptionBudget];
+const ROLES: [Role; 8] = [
+    Role::Deployment,
+    Role::ReplicaSet,
+    Role::ReplicationController,
+    Role::StatefulSet,
+    Role::DaemonSet,
+    Role::Job,
+    Role::CronJob,
+    Role::PodDisruptionBudget,
+];
 
 /// How many objects are reconciled before requests get a turn.
 const TURN: usize = 16;
 
 pub(crate) struct Workloads {
     cluster: Arc<Cluster>,
-    /// One for each of `ROLES`, and one for pods.
+    /// One for each of `ROLES`, and one each for pods and nodes.
     followers: Vec<(Role, Follower)>,
     /// What is to be reconciled: place in `ROLES` and key.
     queue: BTreeSet<(usize, String)>,
@@ -35,6 +43,8 @@ pub(crate) struct Workloads {
     known: HashMap<Box<str>, (usize, String)>,
     /// Keys of the disruption budgets.
     budgets: BTreeSet<String>,
+    /// Keys of the DaemonSets.
+    daemon_sets: BTreeSet<String>,
     fire_requests: mpsc::Receiver<String>,
     cron_jobs: CronJobs,
     next_cron: Option<Instant>,
@@ -42,7 +52,7 @@ pub(crate) struct Workloads {
 
 impl Workloads {
     pub(crate) fn new(cluster: Arc<Cluster>, fire_requests: mpsc::Receiver<String>) -> Self {
-        let roles = ROLES.into_iter().chain([Role::Pod]);
+        let roles = ROLES.into_iter().chain([Role::Pod, Role::Node]);
         let followers = roles.map(|role| (role, cluster.store_of(role).follow(0))).collect();
         Self {
             cluster,
@@ -50,6 +60,7 @@ impl Workloads {
             queue: BTreeSet::new(),
             known: HashMap::new(),
             budgets: BTreeSet::new(),
+            daemon_sets: BTreeSet::new(),
             fire_requests,
             cron_jobs: CronJobs::default(),
             next_cron: None,
@@ -131,6 +142,9 @@ impl Workloads {
     }
 
     fn note_object(&mut self, role: Role, object: &Stored, happened: Happened) {
+        if role == Role::Node {
+            return self.queue_daemon_sets();
+        }
         for owner in &object.owners {
             if let Some((place, key)) = self.known.get(owner) {
                 self.queue.insert((*place, key.clone()));
@@ -142,12 +156,18 @@ impl Workloads {
                 self.known.remove(&object.uid);
                 self.cron_jobs.forget(&object.uid);
                 self.queue.remove(&(place, key.clone()));
-                self.budgets.remove(&key);
+                match role {
+                    Role::PodDisruptionBudget => _ = self.budgets.remove(&key),
+                    Role::DaemonSet => _ = self.daemon_sets.remove(&key),
+                    _ => {}
+                }
             }
             Some(place) => {
                 self.known.insert(object.uid.clone(), (place, key.clone()));
-                if role == Role::PodDisruptionBudget {
-                    self.budgets.insert(key.clone());
+                match role {
+                    Role::PodDisruptionBudget => _ = self.budgets.insert(key.clone()),
+                    Role::DaemonSet => _ = self.daemon_sets.insert(key.clone()),
+                    _ => {}
                 }
                 self.queue.insert((place, key));
             }
@@ -166,12 +186,20 @@ impl Workloads {
         self.queue.extend(budgets.map(|key| (place, key.clone())));
     }
 
+    /// A node changed: DaemonSets may want a pod there now, or none any more.
+    fn queue_daemon_sets(&mut self) {
+        if let Some(place) = ROLES.iter().position(|role| *role == Role::DaemonSet) {
+            self.queue.extend(self.daemon_sets.iter().map(|key| (place, key.clone())));
+        }
+    }
+
     fn reconcile(&mut self, place: usize, key: &str) {
         let role = ROLES[place];
         let Some(object) = self.cluster.store_of(role).get(key).filter(|object| !object.deleting) else { return };
         match role {
             Role::Deployment => deployment::reconcile(&self.cluster, &object),
-            Role::ReplicaSet => replica_set::reconcile(&self.cluster, &object),
+            Role::ReplicaSet | Role::ReplicationController => replica_set::reconcile(&self.cluster, role, &object),
+            Role::DaemonSet => daemon_set::reconcile(&self.cluster, &object),
             Role::StatefulSet => stateful_set::reconcile(&self.cluster, &object),
             Role::Job => job::reconcile(&self.cluster, &object),
             Role::CronJob => {

@@ -9,8 +9,6 @@ use crate::{
     kinds::{Kind, Kinds},
 };
 
-const VERBS: [&str; 8] = ["create", "delete", "deletecollection", "get", "list", "patch", "update", "watch"];
-
 /// Answers a path that names no resource.
 pub(super) fn answer(web: &Web, head: &Parts, path: &str) -> Result<Response<Body>, Failure> {
     if !matches!(head.method, Method::GET | Method::HEAD) {
@@ -102,7 +100,7 @@ fn resource_list(kinds: &Kinds, group: &str, version: &str) -> Result<Value, Fai
     for kind in kinds_in(kinds, group, version) {
         resources.push(json!({
             "name": kind.plural, "singularName": kind.kind.to_lowercase(), "namespaced": kind.namespaced,
-            "kind": kind.kind, "verbs": VERBS, "shortNames": kind.short_names, "categories": kind.categories,
+            "kind": kind.kind, "verbs": kind.verbs(), "shortNames": kind.short_names, "categories": kind.categories,
         }));
         for sub in kind.subresources() {
             let mut entry = json!({
@@ -177,7 +175,7 @@ fn discovered(kind: &Kind) -> Value {
         .collect();
     json!({
         "resource": kind.plural, "responseKind": response_kind(""), "singularResource": kind.kind.to_lowercase(),
-        "scope": if kind.namespaced { "Namespaced" } else { "Cluster" }, "verbs": VERBS,
+        "scope": if kind.namespaced { "Namespaced" } else { "Cluster" }, "verbs": kind.verbs(),
         "shortNames": kind.short_names, "categories": kind.categories, "subresources": subresources,
     })
 }

@@ -5,7 +5,8 @@ use http::{HeaderMap, Response, StatusCode};
 use serde_json::{Value, json};
 
 use super::{
-    Body, accept::View, decode, json_bytes, lists::page_request, query::Query, read::render, route::Route, value,
+    Body, accept::View, access, decode, json_bytes, lists::page_request, query::Query, read::render, reviews,
+    route::Route, value,
 };
 use crate::{
     cluster::Cluster,
@@ -83,6 +84,12 @@ impl Write<'_> {
         }
         if self.route.kind.namespaced && self.route.namespace.is_empty() {
             return Err(Failure::wrong_method());
+        }
+        if self.route.kind.role == Role::Review {
+            let caller = access::caller(self.cluster, self.headers)?;
+            let kind = self.route.kind;
+            let review = reviews::answer(self.cluster, kind, &self.route.namespace, &caller, object)?;
+            return Ok(value(StatusCode::CREATED, &review));
         }
         let stored = self.cluster.create(self.route.kind, &self.route.namespace, object, self.query.dry_run())?;
         Ok(self.shown(StatusCode::CREATED, &stored))

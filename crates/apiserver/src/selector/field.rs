@@ -116,6 +116,12 @@ impl FieldSelector {
         Ok(Self { terms: terms.collect::<Result<_, _>>()? })
     }
 
+    /// The one name that it selects, if it asks for a name.
+    pub(crate) fn only_name(&self) -> Option<&str> {
+        let named = self.terms.iter().find(|term| term.subject == Subject::Name && term.equal);
+        named.map(|term| term.value.as_str())
+    }
+
     pub(crate) fn is_everything(&self) -> bool {
         self.terms.is_empty()
     }

@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "what a helper cannot do has failed the test")]
 
+mod access;
 mod binding;
 mod client;
 mod continuity;

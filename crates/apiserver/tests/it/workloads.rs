@@ -199,6 +199,68 @@ async fn many_pods_come_and_go() {
 }
 
 #[tokio::test]
+async fn a_daemon_set_has_a_pod_on_every_node_that_takes_it() {
+    let server = quick().await;
+    server.create(node("n2")).unwrap();
+    server.create(node("other").taint("x", "", "NoSchedule")).unwrap();
+    let set = json!({
+        "apiVersion": "apps/v1", "kind": "DaemonSet", "metadata": {"name": "agent"},
+        "spec": {"selector": {"matchLabels": {"app": "agent"}}, "template": {
+            "metadata": {"labels": {"app": "agent"}}, "spec": {"containers": [{"name": "c", "image": "one"}]},
+        }},
+    });
+    server.create(set).unwrap();
+    let wanted = |pod: &Value| {
+        let required = &pod["spec"]["affinity"]["nodeAffinity"]["requiredDuringSchedulingIgnoredDuringExecution"];
+        required["nodeSelectorTerms"][0]["matchFields"][0]["values"][0].as_str().unwrap().to_owned()
+    };
+    let places = || pods(&server).iter().map(wanted).collect::<std::collections::BTreeSet<_>>();
+    let place_all = || {
+        for pod in pods(&server).iter().filter(|pod| pod["spec"].get("nodeName").is_none()) {
+            // Gone or bound by now: as good.
+            let _ = server.bind("default", name(pod), &wanted(pod));
+        }
+    };
+    let status = |field: &str| server.get("daemonsets", "default", "agent").unwrap()["status"][field].clone();
+    eventually("two are ready", || {
+        place_all();
+        status("numberReady") == 2
+    })
+    .await;
+    assert_eq!(places().into_iter().collect::<Vec<_>>(), ["n1", "n2"]);
+    assert_eq!((status("desiredNumberScheduled"), status("updatedNumberScheduled")), (json!(2), json!(2)));
+    server.create(node("n3")).unwrap();
+    server.delete("nodes", "", "n2").unwrap();
+    eventually("it follows the nodes", || places().into_iter().eq(["n1", "n3"])).await;
+    let mut agent = server.get("daemonsets", "default", "agent").unwrap();
+    agent["spec"]["template"]["spec"]["containers"][0]["image"] = "two".into();
+    server.update(agent).unwrap();
+    eventually("all are of the new image", || {
+        place_all();
+        status("numberReady") == 2 && pods(&server).iter().all(|pod| pod["spec"]["containers"][0]["image"] == "two")
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_replication_controller_keeps_its_number() {
+    let server = quick().await;
+    let controller = json!({
+        "apiVersion": "v1", "kind": "ReplicationController", "metadata": {"name": "old"},
+        "spec": {"replicas": 3, "template": {
+            "metadata": {"labels": {"app": "old"}}, "spec": {"containers": [{"name": "c"}]},
+        }},
+    });
+    server.create(controller).unwrap();
+    let status = || server.get("replicationcontrollers", "default", "old").unwrap()["status"].clone();
+    eventually("three pods are ready", || {
+        bind_all(&server);
+        status()["readyReplicas"] == 3
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn a_taint_sends_away_what_does_not_tolerate_it() {
     let server = quick().await;
     for (name, seconds) in [("now", None), ("later", Some(1)), ("never", Some(3600))] {

@@ -5,7 +5,7 @@ use serde_json::Value;
 use crate::json;
 
 /// Whether a pod may be on a node by its node selector and its required node affinity.
-pub(super) fn matches(pod: &Value, node: &Value) -> bool {
+pub(in crate::controllers) fn matches(pod: &Value, node: &Value) -> bool {
     let selector = json::at(pod, &["spec", "nodeSelector"]).and_then(Value::as_object);
     let mut wanted = selector.into_iter().flatten();
     if !wanted.all(|(key, value)| label(node, key) == value.as_str()) {
