@@ -272,6 +272,16 @@ check "it allows none to go" shows "^web +6 +N/A +0 " get poddisruptionbudgets
 check "a drain waits for it" drain_waits node-b
 check "no pod is left there" counts 0 " node-b " get pods -l app=web -o wide
 check "they run elsewhere" counts 6 "^web-.* Running .* node-a " get pods -o wide
+check "permissions are asked for" shows "^yes$" auth can-i list pods
+check "and who asks" shows "^Username +system:anonymous" auth whoami
+check "create a namespace" shows "namespace/team created" create namespace team
+check "create a Deployment by its name" shows "deployment.apps/plain created" create deployment plain --image=x --replicas=2 -n team
+check "it makes pods" counts 2 "^plain-.* Pending" get pods -n team
+check "create a Job by its name" shows "job.batch/once created" create job once --image=x -n team
+check "create a ConfigMap by its name" shows "configmap/map created" create configmap map --from-literal=a=b -n team
+check "what is in it" shows "^map +1 " get configmaps -n team
+check "delete the namespace, and all of it" k delete namespace team --timeout=60s
+check "nothing of it is left" shows "No resources found" get deployments,jobs,pods -n team
 check "delete a pod" k delete pod large --wait=true --timeout=60s
 check "it is gone" shows "\"large\" not found" get pod large
 check "delete the workloads" k delete -f "$work/workloads.yaml" --timeout=60s

@@ -14,6 +14,7 @@ use crate::selector::Field;
 /// What a kind means to the server beyond being stored: defaults, admission, controllers and selectors depend on it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
+#[expect(clippy::enum_variant_names, reason = "RBAC's kinds are called so")]
 pub(crate) enum Role {
     Pod,
     Node,

@@ -3,6 +3,7 @@
 use std::{collections::BTreeSet, sync::Arc};
 
 use serde_json::{Value, json};
+use tokio::time::Instant;
 
 use super::owned;
 use crate::{
@@ -23,10 +24,11 @@ struct Progress {
     failed: usize,
 }
 
-pub(super) fn reconcile(cluster: &Cluster, stored: &Stored) {
+/// Does what can be done now, and returns when to look again.
+pub(super) fn reconcile(cluster: &Cluster, stored: &Stored) -> Option<Instant> {
     let job = stored.value();
     if json::condition_holds(&job, "Complete") || json::condition_holds(&job, "Failed") {
-        return;
+        return expire(cluster, stored, &job);
     }
     let pods = cluster.pods().owned_by(&stored.uid);
     let count = |phase: &str| pods.iter().filter(|pod| pod.pod_phase() == phase).count();
@@ -53,6 +55,26 @@ pub(super) fn reconcile(cluster: &Cluster, stored: &Stored) {
     }
     let made = if active < wanted { grow(cluster, &job, &pods, wanted - active) } else { 0 };
     report(cluster, stored, &progress, active.min(wanted) + made, verdict);
+    None
+}
+
+/// Deletes a Job that has been over for as long as it may stay; when that will be.
+fn expire(cluster: &Cluster, stored: &Stored, job: &Value) -> Option<Instant> {
+    let stay = json::int(job, &["spec", "ttlSecondsAfterFinished"])?;
+    let ends = json::items(job, &["status", "conditions"]).iter();
+    let mut ends = ends.filter(|condition| matches!(json::text(condition, &["type"]), "Complete" | "Failed"));
+    let end: jiff::Timestamp = json::text(ends.next()?, &["lastTransitionTime"]).parse().ok()?;
+    let expiry = end.checked_add(jiff::SignedDuration::from_secs(stay)).ok()?;
+    // What is negative is over.
+    match std::time::Duration::try_from(expiry.duration_since(cluster.clock.now())) {
+        // The clock tells whole seconds in objects: a little later is never too early.
+        Ok(left) if !left.is_zero() => Some(Instant::now() + left),
+        _ => {
+            // Already gone is as good.
+            let _ = cluster.delete(Target::of(cluster.kinds.role(Role::Job), stored), &DeleteOptions::default());
+            None
+        }
+    }
 }
 
 /// The condition that ends the Job, if anything does.

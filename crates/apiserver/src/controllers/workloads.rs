@@ -47,7 +47,10 @@ pub(crate) struct Workloads {
     daemon_sets: BTreeSet<String>,
     fire_requests: mpsc::Receiver<String>,
     cron_jobs: CronJobs,
-    next_cron: Option<Instant>,
+    /// When a CronJob is due or a Job has been over for long enough.
+    next_look: Option<Instant>,
+    /// Keys of the Jobs that are to be deleted some time after their end.
+    expiring: BTreeSet<String>,
 }
 
 impl Workloads {
@@ -63,7 +66,8 @@ impl Workloads {
             daemon_sets: BTreeSet::new(),
             fire_requests,
             cron_jobs: CronJobs::default(),
-            next_cron: None,
+            next_look: None,
+            expiring: BTreeSet::new(),
         }
     }
 
@@ -92,7 +96,7 @@ impl Workloads {
     }
 
     async fn wait(&mut self) {
-        let next = self.next_cron.unwrap_or_else(|| Instant::now() + std::time::Duration::from_secs(3600));
+        let next = self.next_look.unwrap_or_else(|| Instant::now() + std::time::Duration::from_secs(3600));
         let news = futures::future::select_all(self.followers.iter_mut().map(|(_, f)| Box::pin(f.wait())));
         let time_has_come = tokio::select! {
             biased;
@@ -104,8 +108,11 @@ impl Workloads {
             () = tokio::time::sleep_until(next) => true,
         };
         if time_has_come {
-            self.next_cron = None;
+            self.next_look = None;
             self.queue_all(Role::CronJob);
+            let place = ROLES.iter().position(|role| *role == Role::Job);
+            let expiring = std::mem::take(&mut self.expiring);
+            self.queue.extend(place.into_iter().flat_map(|place| expiring.iter().map(move |key| (place, key.clone()))));
         }
     }
 
@@ -201,10 +208,16 @@ impl Workloads {
             Role::ReplicaSet | Role::ReplicationController => replica_set::reconcile(&self.cluster, role, &object),
             Role::DaemonSet => daemon_set::reconcile(&self.cluster, &object),
             Role::StatefulSet => stateful_set::reconcile(&self.cluster, &object),
-            Role::Job => job::reconcile(&self.cluster, &object),
+            Role::Job => {
+                let next = job::reconcile(&self.cluster, &object);
+                if next.is_some() {
+                    self.expiring.insert(key.to_owned());
+                }
+                self.next_look = [self.next_look, next].into_iter().flatten().min();
+            }
             Role::CronJob => {
                 let next = self.cron_jobs.reconcile(&self.cluster, &object);
-                self.next_cron = [self.next_cron, next].into_iter().flatten().min();
+                self.next_look = [self.next_look, next].into_iter().flatten().min();
             }
             _ => disruption::reconcile(&self.cluster, &object),
         }

@@ -1,5 +1,6 @@
 //! The bodies of writes: JSON or YAML, objects or patches.
 
+mod protobuf;
 mod strict;
 
 use http::{HeaderMap, header};
@@ -16,13 +17,18 @@ pub(super) struct BodyOf<'a> {
     pub(super) strict: bool,
 }
 
+fn unsupported() -> Failure {
+    Failure::unsupported_media_type("application/json, application/yaml")
+}
+
 impl BodyOf<'_> {
     /// An object.
     pub(super) fn object(&self) -> Result<Value, Failure> {
         match self.media_type() {
             "" | "application/json" => self.json(),
             "application/yaml" => self.yaml(),
-            _ => Err(Failure::unsupported_media_type("application/json, application/yaml")),
+            "application/vnd.kubernetes.protobuf" => protobuf::read(self.bytes).ok_or_else(unsupported),
+            _ => Err(unsupported()),
         }
     }
 

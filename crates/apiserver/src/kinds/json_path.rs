@@ -35,8 +35,7 @@ impl JsonPath {
 
     /// The keys, when the path consists of nothing else.
     pub(crate) fn keys(&self) -> Option<Vec<&str>> {
-        let key = |step| if let &Step::Key(ref key) = step { Some(key.as_str()) } else { None };
-        self.steps.iter().map(key).collect()
+        self.steps.iter().map(|step| if let Step::Key(key) = step { Some(key.as_str()) } else { None }).collect()
     }
 
     /// All values at the path.
@@ -61,7 +60,12 @@ impl Step {
 }
 
 fn is(value: Option<&Value>, wanted: &str) -> bool {
-    value.is_some_and(|value| value.as_str().map_or_else(|| value.to_string() == wanted, |text| text == wanted))
+    match value {
+        Some(Value::String(text)) => text == wanted,
+        Some(Value::Bool(flag)) => wanted == if *flag { "true" } else { "false" },
+        Some(Value::Number(number)) => wanted.parse::<serde_json::Number>().is_ok_and(|wanted| wanted == *number),
+        _ => false,
+    }
 }
 
 /// A name up to the next `.` or `[` that no backslash escapes.

@@ -117,6 +117,47 @@ async fn a_job_runs_to_its_end() {
 }
 
 #[tokio::test]
+async fn a_job_goes_some_time_after_its_end() {
+    let server = quick().await;
+    for (name, stay) in [("brief", Some(0)), ("kept", None)] {
+        let mut job = job(name, 1, pod("x")).build();
+        job["spec"]["ttlSecondsAfterFinished"] = json!(stay);
+        server.create(job).unwrap();
+    }
+    let exists = |name: &str| server.get("jobs", "default", name).is_ok();
+    eventually("one goes", || {
+        bind_all(&server);
+        !exists("brief")
+    })
+    .await;
+    eventually("its pods go too", || pods(&server).len() == 1).await;
+    assert!(exists("kept"));
+}
+
+#[tokio::test]
+async fn a_suspended_job_runs_nothing() {
+    let server = quick().await;
+    let mut waiting = job("wait", 2, pod("x")).build();
+    waiting["spec"]["parallelism"] = 2.into();
+    server.create(waiting).unwrap();
+    eventually("its pods are there", || pods(&server).len() == 2).await;
+    let suspend = |suspend: bool| {
+        let mut job = server.get("jobs", "default", "wait").unwrap();
+        job["spec"]["suspend"] = suspend.into();
+        server.update(job).map(drop)
+    };
+    // Its status may change in between.
+    eventually("it is suspended", || suspend(true).is_ok()).await;
+    eventually("they are gone", || pods(&server).is_empty()).await;
+    eventually("it goes on", || suspend(false).is_ok()).await;
+    eventually("it completes", || {
+        bind_all(&server);
+        server.get("jobs", "default", "wait").unwrap()["status"]["succeeded"] == 2
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn a_failing_job_gives_up() {
     let server = quick().await;
     let failing = pod("x").annotation("plimsoll/exit-code", "1");
