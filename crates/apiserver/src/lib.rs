@@ -39,7 +39,7 @@ mod store;
 mod stored;
 
 pub use failure::Failure;
-pub use faults::{Fault, Faults, Rule, WatchFault};
+pub use faults::{Fault, Faults, Rule, RuleError, WatchFault};
 pub use kinds::{CrdError, Kind};
 pub use offline::{Offline, Settled};
 pub use options::Options;
