@@ -513,6 +513,32 @@ fn the_stand_in_serves_nothing_when_something_is_wrong_with_its_input() {
 }
 
 #[test]
+fn the_stand_in_misbehaves_on_order() {
+    let orders =
+        ["--fault", "verb=list,resource=nodes,status=503,times=1", "--fault", "drop=after,resource=pods,times=1"];
+    let (mut process, address, _) = stand_in(&orders);
+    assert_eq!(get(address, "/api/v1/nodes").0, 503);
+    assert_eq!(get(address, "/api/v1/nodes").0, 200);
+    let mut stream = TcpStream::connect(address).unwrap();
+    write!(stream, "GET /api/v1/pods HTTP/1.1\r\nHost: api\r\nConnection: close\r\n\r\n").unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    assert_eq!(answer, "");
+    assert_eq!(get(address, "/api/v1/pods").0, 200);
+    process.signal("TERM");
+    assert_eq!(process.end(), 0);
+    for (rule, error) in [
+        ("statsu=409", "unknown word \"statsu\""),
+        ("verb=list", "nothing goes wrong"),
+        ("status=409,share=2", "share=2 is wrong: it takes a number from 0 to 1"),
+    ] {
+        let (code, out, err) = run(&["apiserver", "--listen", "127.0.0.1:0", "--fault", rule]);
+        assert_eq!((code, &*out), (2, ""), "{rule}: {err}");
+        assert!(err.contains("--fault <RULE>") && err.contains(error), "{rule}: {err}");
+    }
+}
+
+#[test]
 fn the_demo_touches_no_cluster_of_the_users() {
     let (files, api) = (Files::new(), Api::any());
     let theirs = files.write("theirs", &api.server.kubeconfig());

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::Context as _;
-use plimsoll_apiserver::{Kind, Options, Server};
+use plimsoll_apiserver::{Kind, Options, Rule, Server};
 use serde_json::{Value, json};
 use tempfile::NamedTempFile;
 use tokio_util::sync::CancellationToken;
@@ -63,7 +63,13 @@ pub struct Args {
     /// How long the pods of Jobs run.
     #[arg(long, value_name = "SECONDS", default_value_t = 5)]
     job_seconds: u64,
-    /// Seed of names and identities.
+    /// Let requests go wrong (repeatable). What happens is one of status=409, status=429,retry-after=2, after=504 (the
+    /// work is done all the same), drop=before|after|within, delay=200ms, delay=0s..15s, and
+    /// watch=lag|end|cut|expire|stall:30s; to which requests, say verb=create, resource=pods/binding, name=PREFIX,
+    /// share=0.1 and times=3. Words are separated by commas.
+    #[arg(long = "fault", value_name = "RULE")]
+    faults: Vec<Rule>,
+    /// Seed of names, identities and the chances of faults.
     #[arg(long, value_name = "NUMBER", default_value_t = 1)]
     seed: u64,
     /// How much is logged: 0 least, 4 debugging.
@@ -124,7 +130,11 @@ async fn start(args: &Args, extra_kinds: Vec<Kind>) -> anyhow::Result<Server> {
         extra_kinds,
         ..Options::default()
     };
-    Ok(Server::start(options).await?)
+    let server = Server::start(options).await?;
+    for rule in &args.faults {
+        server.faults().add(rule.clone());
+    }
+    Ok(server)
 }
 
 /// Fills the cluster.

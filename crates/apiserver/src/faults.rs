@@ -1,5 +1,7 @@
 //! Misbehaviour on order: rules that say which requests go wrong and how.
 
+mod parse;
+
 use std::{
     sync::{
         Mutex, MutexGuard, PoisonError,
@@ -7,6 +9,8 @@ use std::{
     },
     time::Duration,
 };
+
+pub use parse::RuleError;
 
 use crate::{clock::Ids, recorder::Call};
 
@@ -101,8 +105,8 @@ impl Fault {
     }
 }
 
-/// One order: what to do to which requests, how often.
-#[derive(Clone, Debug)]
+/// One order: what to do to which requests, how often. Text can be read as one, too.
+#[derive(Clone, Debug, PartialEq)]
 #[must_use]
 pub struct Rule {
     fault: Fault,
@@ -286,9 +290,9 @@ impl Faults {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
+    use std::{collections::BTreeSet, time::Duration};
 
-    use super::{Fault, Faults, Rule, Strike};
+    use super::{Fault, Faults, Rule, Strike, WatchFault};
     use crate::recorder::Call;
 
     fn call(verb: &'static str, resource: &str, subresource: &'static str, name: &str) -> Call {
@@ -317,6 +321,24 @@ mod tests {
         }
         assert_eq!(faults.strike(&call("create", "pods", "", "web-1")), Strike::default());
         assert_eq!(faults.hits(rule), 2);
+    }
+
+    #[test]
+    fn moments_are_drawn_from_the_range() {
+        let faults = Faults::new(3);
+        let (least, most) = (Duration::from_millis(20), Duration::from_millis(40));
+        faults.add(Rule::new(Fault::DelayBetween(least, most)));
+        faults.add(Rule::new(Fault::Watch(WatchFault::Cut(most))));
+        let (mut delays, mut cuts) = (BTreeSet::new(), BTreeSet::new());
+        for _ in 0..500 {
+            let strike = faults.strike(&call("watch", "pods", "", ""));
+            delays.insert(strike.delay);
+            let [WatchFault::Cut(after)] = strike.watch[..] else { panic!("{strike:?}") };
+            cuts.insert(after);
+        }
+        let ends = |drawn: &BTreeSet<Duration>| (drawn.first().copied(), drawn.last().copied());
+        assert_eq!(ends(&delays), (Some(least), Some(most)));
+        assert_eq!(ends(&cuts), (Some(Duration::ZERO), Some(most)));
     }
 
     #[test]

@@ -41,7 +41,7 @@ mod stored;
 
 pub use auth::User;
 pub use failure::Failure;
-pub use faults::{Fault, Faults, Rule, WatchFault};
+pub use faults::{Fault, Faults, Rule, RuleError, WatchFault};
 pub use kinds::{CrdError, Kind};
 pub use offline::{Offline, Settled};
 pub use options::Options;

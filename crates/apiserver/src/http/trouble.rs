@@ -13,7 +13,11 @@ type Pieces = Pin<Box<dyn Stream<Item = Result<Bytes, Dropped>> + Send>>;
 
 /// A body that breaks off: in the middle, or after the first piece of one that comes in pieces.
 pub(super) fn broken_off(body: Body) -> Body {
-    let broken = stream::once(async { Err(Dropped) });
+    // Hyper drops what it has not yet written when a body fails, and writes when a body has nothing ready.
+    let broken = stream::once(async {
+        tokio::task::yield_now().await;
+        Err(Dropped)
+    });
     Body::Stream(match body {
         Body::Full(bytes) => {
             let whole = bytes.unwrap_or_default();

@@ -75,6 +75,18 @@ impl Client {
         Self::read(self.raw(method, path, media_type, body.into()).await.ok()?).await
     }
 
+    /// Sends bytes of JSON and reads an answer as far as it goes: its code, what came of its body, and whether that ended
+    /// properly.
+    pub(crate) async fn read_as_far(&self, method: &str, path: &str, body: String) -> (u16, Bytes, bool) {
+        let response = self.raw(method, path, "application/json", body.into()).await.unwrap();
+        let (code, mut body, mut read) = (response.status().as_u16(), response.into_body(), BytesMut::new());
+        while let Some(frame) = patient(body.frame()).await {
+            let Ok(frame) = frame else { return (code, read.freeze(), false) };
+            read.extend_from_slice(&frame.into_data().unwrap());
+        }
+        (code, read.freeze(), true)
+    }
+
     async fn read(response: http::Response<Incoming>) -> Option<Answer> {
         let (code, headers) = (response.status().as_u16(), response.headers().clone());
         let bytes = patient(response.into_body().collect()).await.ok()?.to_bytes();
