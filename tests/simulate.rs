@@ -107,6 +107,19 @@ fn plain_manifests_make_their_pods() {
 }
 
 #[test]
+fn the_example_goes_where_the_demo_says() {
+    let (code, out, err) = simulate(include_str!("../examples/nginx-and-cronjobs.yaml"), &["-o", "json"]);
+    assert_eq!(code, 0, "{err}");
+    let fates = fates(&serde_json::from_str(&out).unwrap());
+    assert_eq!(fates.len(), 5, "{fates:?}");
+    for (name, node) in fates {
+        let node = node.unwrap();
+        let right = if name.starts_with("web-nginx") { ["kind-worker", "kind-worker2"] } else { ["kind-worker3"; 2] };
+        assert!(right.contains(&node.as_str()), "{name} is on {node}");
+    }
+}
+
+#[test]
 fn a_daemon_set_makes_a_pod_for_every_node_that_takes_it() {
     let template = json!({
         "metadata": {"labels": {"app": "agent"}},

@@ -20,5 +20,7 @@ pub(super) fn stats(cluster: &Cluster) -> Value {
             })
         })
         .collect();
-    json!({"objects": objects, "calls": calls})
+    let faults = cluster.faults.injected().into_iter().filter(|(_, count)| *count > 0);
+    let faults: Map<String, Value> = faults.map(|(what, count)| (what.to_owned(), Value::from(count))).collect();
+    json!({"objects": objects, "calls": calls, "faults": faults})
 }
