@@ -4,6 +4,7 @@ mod accept;
 mod body;
 mod decode;
 mod discovery;
+mod list_options;
 mod lists;
 mod query;
 mod read;
