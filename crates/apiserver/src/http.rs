@@ -5,6 +5,7 @@ mod access;
 mod body;
 mod decode;
 mod discovery;
+mod list_options;
 mod lists;
 mod query;
 mod read;

@@ -5,7 +5,9 @@ use std::sync::Arc;
 use http::{Response, StatusCode};
 use serde_json::{Value, json};
 
-use super::{Body, accept::View, json_bytes, query::Query, read::metadata_only, route::Route, table, value};
+use super::{
+    Body, accept::View, json_bytes, list_options, query::Query, read::metadata_only, route::Route, table, value,
+};
 use crate::{
     cluster::Cluster,
     events,
@@ -22,6 +24,7 @@ pub(super) fn list(
     view: View,
 ) -> Result<Response<Body>, Failure> {
     let kind = route.kind;
+    list_options::check_list(query)?;
     let request = page_request(route, query)?;
     let page = cluster.list(kind, &request)?;
     check_version(query, page.version)?;
@@ -71,16 +74,9 @@ fn check_version(query: &Query<'_>, version: u64) -> Result<(), Failure> {
             _ => Ok(()),
         };
     }
-    match (rule, wanted) {
-        ("", _) | ("NotOlderThan", Some(_)) => {}
-        ("Exact", Some(1..)) if wanted.is_some_and(|wanted| wanted < version) => {
-            return Err(Failure::expired("The resourceVersion for the provided list is too old."));
-        }
-        ("Exact", Some(1..)) => {}
-        ("NotOlderThan" | "Exact", None) => {
-            return Err(Failure::bad_request("resourceVersionMatch is forbidden unless resourceVersion is provided"));
-        }
-        _ => return Err(Failure::bad_request(format!("invalid resourceVersionMatch {rule:?}"))),
+    // No older state is kept, so an exact version is served only while it is the newest.
+    if rule == "Exact" && wanted.is_some_and(|wanted| wanted < version) {
+        return Err(Failure::expired("The resourceVersion for the provided list is too old."));
     }
     check_not_newer(wanted.unwrap_or(0), version)
 }

@@ -43,7 +43,7 @@ async fn what_is_not_there_is_told_apart() {
         ("/api/v1/pods?fieldSelector=spec.color%3Dred", 400),
         ("/api/v1/pods?limit=x", 400),
         ("/api/v1/pods?continue=x", 400),
-        ("/api/v1/pods?resourceVersionMatch=Exact", 400),
+        ("/api/v1/pods?resourceVersionMatch=Exact", 422),
         ("/api/v1/pods?resourceVersion=99999999", 504),
         ("/api/v1/pods?resourceVersion=1&resourceVersionMatch=Exact", 410),
     ] {
@@ -57,6 +57,35 @@ async fn what_is_not_there_is_told_apart() {
     assert_eq!(missing["details"], json!({"name": "web", "group": "apps", "kind": "deployments"}));
     assert_eq!(client.send("DELETE", "/version", "", "").await.code, 405);
     assert_eq!(client.send("PUT", "/api/v1/pods", "", "").await.code, 405);
+}
+
+#[tokio::test]
+async fn parameters_that_do_not_go_together_are_refused() {
+    let (_server, client) = bare().await;
+    for (query, field, reason, why) in [
+        ("resourceVersionMatch=Exact", "resourceVersionMatch", "Forbidden", "unless resourceVersion is provided"),
+        ("resourceVersionMatch=Exact&resourceVersion=0", "resourceVersionMatch", "Forbidden", r#"resourceVersion "0""#),
+        ("resourceVersionMatch=Newest&resourceVersion=1", "resourceVersionMatch", "NotSupported", r#""Newest""#),
+        (
+            "resourceVersionMatch=NotOlderThan&resourceVersion=1&continue=1.1",
+            "resourceVersionMatch",
+            "Forbidden",
+            "when continue is provided",
+        ),
+        ("sendInitialEvents=true", "sendInitialEvents", "Forbidden", "for list"),
+        ("watch=1&sendInitialEvents=true", "resourceVersionMatch", "Forbidden", "to NotOlderThan"),
+        ("watch=1&resourceVersionMatch=NotOlderThan", "resourceVersionMatch", "Forbidden", "for watch unless"),
+    ] {
+        let answer = client.get(&format!("/api/v1/pods?{query}")).await;
+        assert_eq!((answer.code, &answer.body["reason"]), (422, &json!("Invalid")), "{query}: {}", answer.body);
+        let cause = &answer.body["details"]["causes"][0];
+        assert_eq!(cause["field"], field, "{query}");
+        assert_eq!(cause["reason"], format!("FieldValue{reason}"), "{query}");
+        assert!(answer.body["message"].as_str().unwrap().contains(why), "{query}: {}", answer.body);
+    }
+    for query in ["resourceVersion=0", "resourceVersion=0&resourceVersionMatch=NotOlderThan", "resourceVersion="] {
+        assert_eq!(client.get(&format!("/api/v1/pods?{query}")).await.code, 200, "{query}");
+    }
 }
 
 #[tokio::test]

@@ -75,7 +75,7 @@ async fn a_streamed_list_ends_with_a_bookmark() {
     server.create(node("n9")).unwrap();
     assert_eq!(watch.names(1).await, ["ADDED n9"]);
     let answer = client.get("/api/v1/nodes?watch=1&sendInitialEvents=true").await;
-    assert_eq!(answer.code, 400);
+    assert_eq!(answer.code, 422);
 }
 
 #[tokio::test]

@@ -10,6 +10,7 @@ use crate::{
     http::{
         Web,
         accept::View,
+        list_options::check_watch,
         lists::{check_not_newer, page_request},
         query::Query,
         route::Route,
@@ -21,6 +22,7 @@ const MAX_SECONDS: u64 = 86_400;
 
 impl Watch {
     pub(super) fn new(web: &Web, route: &Route<'_>, query: &Query<'_>, view: View) -> Result<Self, Failure> {
+        check_watch(query)?;
         let mut selection = page_request(route, query)?;
         selection.limit = 0;
         selection.continue_token = None;
@@ -28,7 +30,7 @@ impl Watch {
             return Err(Failure::wrong_method());
         }
         let version = query.number("resourceVersion")?;
-        let streams_list = streams_list(query)?;
+        let streams_list = streams_list(query);
         let lists = streams_list.unwrap_or_else(|| version.unwrap_or(0) == 0);
         let store = web.cluster.store(route.kind);
         let (initial, after) = if lists {
@@ -63,19 +65,6 @@ impl Watch {
 }
 
 /// Whether the watch is to begin with the list; none when the request leaves that to its version.
-fn streams_list(query: &Query<'_>) -> Result<Option<bool>, Failure> {
-    let wanted = query.get("sendInitialEvents");
-    if wanted.is_empty() {
-        return match query.get("resourceVersionMatch") {
-            "" => Ok(None),
-            _ => Err(Failure::bad_request(
-                "resourceVersionMatch is forbidden for watch unless sendInitialEvents is provided",
-            )),
-        };
-    }
-    if query.get("resourceVersionMatch") != "NotOlderThan" {
-        let message = "sendInitialEvents requires setting resourceVersionMatch to NotOlderThan";
-        return Err(Failure::bad_request(message));
-    }
-    Ok(Some(query.flag("sendInitialEvents")))
+fn streams_list(query: &Query<'_>) -> Option<bool> {
+    (!query.get("sendInitialEvents").is_empty()).then(|| query.flag("sendInitialEvents"))
 }
