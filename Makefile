@@ -35,7 +35,7 @@ unit: ## All Rust tests, with a few simulated hours
 	$(CARGO) test $(LOCKED) --workspace
 
 chaos: ## Simulate hours in which everything goes wrong that can, SEEDS=500 of them
-	PLIMSOLL_CHAOS_SEEDS=$(SEEDS) $(CARGO) test $(LOCKED) --test chaos -- --nocapture many_hours
+	PLIMSOLL_CHAOS_SEEDS=$(SEEDS) $(CARGO) test $(LOCKED) --workspace --test chaos -- --nocapture many_hours
 
 doc: ## Build the documentation, with warnings as errors
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc $(LOCKED) --workspace --no-deps --quiet

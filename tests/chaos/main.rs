@@ -18,6 +18,8 @@ mod world;
 use std::collections::BTreeMap;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc::{RecvTimeoutError, channel};
+use std::time::Duration;
 
 use hour::Outcome;
 
@@ -27,11 +29,18 @@ fn number(variable: &str) -> Option<u64> {
         .map(|text| text.parse().unwrap_or_else(|_| panic!("{variable} is not a number: {text}")))
 }
 
+/// How long an hour is waited for. Only one that spins at a point of its time takes that long.
+const PATIENCE: Duration = Duration::from_secs(600);
+
 /// An hour on a thread of its own: what tokio's tasks and others keep by thread begins anew.
 fn hour(seed: u64, narrate: bool) -> Outcome {
-    std::thread::spawn(move || hour::live(seed, narrate))
-        .join()
-        .unwrap_or_else(|_| panic!("the hour of seed {seed} failed"))
+    let (send, lived) = channel();
+    std::thread::spawn(move || send.send(hour::live(seed, narrate)));
+    match lived.recv_timeout(PATIENCE) {
+        Ok(outcome) => outcome,
+        Err(RecvTimeoutError::Timeout) => panic!("the hour of seed {seed} does not end"),
+        Err(RecvTimeoutError::Disconnected) => panic!("the hour of seed {seed} failed"),
+    }
 }
 
 #[test]
