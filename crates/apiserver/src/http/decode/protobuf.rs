@@ -53,8 +53,7 @@ fn message(name: &str, bytes: &[u8], depth: usize) -> Option<Map<String, Value>>
     for part in Parts::of(bytes) {
         let (number, part) = part?;
         let Some(field) = fields.iter().find(|field| field.number == number) else {
-            // Go writes members that are not pointers even when they say nothing.
-            if matches!(part, Part::Bytes([]) | Part::Number(0)) {
+            if says_nothing(&part, depth) {
                 continue;
             }
             return None;
@@ -62,6 +61,17 @@ fn message(name: &str, bytes: &[u8], depth: usize) -> Option<Map<String, Value>>
         put(&mut object, field, part, depth)?;
     }
     Some(object)
+}
+
+/// Go writes members that are not pointers even when they say nothing: a status, say, whose fields are all empty.
+fn says_nothing(part: &Part<'_>, depth: usize) -> bool {
+    match part {
+        Part::Number(number) => *number == 0,
+        Part::Bytes(bytes) => {
+            let Some(depth) = depth.checked_sub(1) else { return bytes.is_empty() };
+            Parts::of(bytes).all(|part| part.is_some_and(|(_, part)| says_nothing(&part, depth)))
+        }
+    }
 }
 
 fn put(object: &mut Map<String, Value>, field: &Field, part: Part<'_>, depth: usize) -> Option<()> {
@@ -171,6 +181,18 @@ mod tests {
             },
         });
         assert_eq!(read(&body), Some(want));
+    }
+
+    #[test]
+    fn what_is_not_known_and_says_nothing_is_passed_over() {
+        let attributes = [bytes(2, b"list"), bytes(3, b""), bytes(5, b"pods")].concat();
+        // As kubectl sends it: `allowed`, `reason`, `evaluationError` and `denied`, all of them empty.
+        let status = [vec![1 << 3, 0], bytes(2, b""), bytes(3, b""), vec![4 << 3, 0]].concat();
+        let raw = [bytes(1, &bytes(8, b"")), bytes(2, &bytes(1, &attributes)), bytes(3, &status)].concat();
+        let review = read(&envelope("authorization.k8s.io/v1", "SelfSubjectAccessReview", &raw)).unwrap();
+        assert_eq!(review["spec"], json!({"resourceAttributes": {"verb": "list", "resource": "pods"}}));
+        let allowed = bytes(3, &[1 << 3, 1]);
+        assert_eq!(read(&envelope("authorization.k8s.io/v1", "SelfSubjectAccessReview", &allowed)), None);
     }
 
     #[test]
