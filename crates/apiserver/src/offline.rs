@@ -38,12 +38,6 @@ impl Offline {
         self.cluster.kinds.of_object(api_version, kind).is_some()
     }
 
-    /// Whether objects of a kind live in namespaces; so do those of kinds that are not known.
-    #[must_use]
-    pub fn is_namespaced(&self, api_version: &str, kind: &str) -> bool {
-        self.cluster.kinds.of_object(api_version, kind).is_none_or(|kind| kind.namespaced)
-    }
-
     /// Creates an object. Its namespace is created with it, if need be.
     ///
     /// # Errors

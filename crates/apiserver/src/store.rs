@@ -16,7 +16,7 @@ use std::{
 use serde_json::Value;
 use tokio::sync::Notify;
 
-pub(crate) use follow::{Ended, Follower};
+pub(crate) use follow::{Ended, Follower, News};
 pub(crate) use list::{ContinueError, Page, PageRequest};
 
 use crate::{

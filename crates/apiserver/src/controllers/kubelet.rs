@@ -18,7 +18,7 @@ use crate::{
     cluster::Cluster,
     kinds::Role,
     ops::Target,
-    store::{Ended, Follower},
+    store::{Follower, News},
     stored::{Happened, Stored},
 };
 
@@ -87,8 +87,8 @@ impl Kubelets {
 
     /// Takes in changed nodes; whether there were any.
     fn look_at_nodes(&mut self) -> bool {
-        match self.nodes.take(TURN) {
-            Ok(changes) => {
+        match self.nodes.news(TURN) {
+            News::Changes(changes) => {
                 for change in &changes {
                     match change.happened {
                         Happened::Deleted => self.lose_node(&change.object.name),
@@ -97,10 +97,8 @@ impl Kubelets {
                 }
                 !changes.is_empty()
             }
-            Err(Ended::TooOld { .. } | Ended::Cut { .. }) => {
+            News::Everything(nodes) => {
                 let store = self.cluster.store_of(Role::Node).clone();
-                let (nodes, version) = store.all();
-                self.nodes = store.follow(version);
                 let gone: Vec<_> = self.machines.keys().filter(|name| store.get(name).is_none()).cloned().collect();
                 gone.iter().for_each(|name| self.lose_node(name));
                 nodes.iter().for_each(|node| self.see_node(node));
@@ -110,15 +108,12 @@ impl Kubelets {
     }
 
     fn look_at_pods(&mut self) -> bool {
-        match self.pods.take(TURN) {
-            Ok(changes) => {
+        match self.pods.news(TURN) {
+            News::Changes(changes) => {
                 changes.iter().for_each(|change| self.see_pod(&change.object, change.happened));
                 !changes.is_empty()
             }
-            Err(Ended::TooOld { .. } | Ended::Cut { .. }) => {
-                let store = self.cluster.pods().clone();
-                let (pods, version) = store.all();
-                self.pods = store.follow(version);
+            News::Everything(pods) => {
                 let known: HashSet<&str> = pods.iter().map(|pod| &*pod.uid).collect();
                 let ours = self.admitted.keys().chain(&self.refused);
                 let gone: Vec<_> = ours.filter(|uid| !known.contains(&***uid)).cloned().collect();

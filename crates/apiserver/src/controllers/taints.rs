@@ -1,7 +1,7 @@
 //! Taints with the effect NoExecute: pods that do not tolerate them go, at once or when their toleration runs out.
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeSet, HashMap},
     sync::Arc,
     time::Duration,
 };
@@ -15,7 +15,7 @@ use crate::{
     json,
     kinds::Role,
     ops::{DeleteOptions, Target},
-    store::{Ended, Follower},
+    store::{Follower, News},
     stored::{Happened, Stored},
 };
 
@@ -32,7 +32,7 @@ pub(super) struct Taints {
     /// When pods go, by UID, and their keys.
     due: HashMap<Box<str>, (Instant, String)>,
     /// The same in order of time.
-    order: BTreeMap<(Instant, Box<str>), ()>,
+    order: BTreeSet<(Instant, Box<str>)>,
 }
 
 impl Taints {
@@ -43,7 +43,7 @@ impl Taints {
             cluster,
             tainted: HashMap::new(),
             due: HashMap::new(),
-            order: BTreeMap::new(),
+            order: BTreeSet::new(),
         }
     }
 
@@ -54,7 +54,7 @@ impl Taints {
             self.evict_due();
             if idle {
                 let hour = Instant::now() + Duration::from_secs(3600);
-                let next = self.order.first_key_value().map_or(hour, |((at, _), ())| *at);
+                let next = self.order.first().map_or(hour, |(at, _)| *at);
                 tokio::select! {
                     biased;
                     () = self.nodes.wait() => {}
@@ -67,15 +67,13 @@ impl Taints {
     }
 
     fn look_at_nodes(&mut self) -> bool {
-        match self.nodes.take(TURN) {
-            Ok(changes) => {
+        match self.nodes.news(TURN) {
+            News::Changes(changes) => {
                 changes.iter().for_each(|change| self.see_node(&change.object, change.happened));
                 !changes.is_empty()
             }
-            Err(Ended::TooOld { .. } | Ended::Cut { .. }) => {
-                let store = self.cluster.store_of(Role::Node).clone();
-                let (nodes, version) = store.all();
-                self.nodes = store.follow(version);
+            News::Everything(nodes) => {
+                let store = self.cluster.store_of(Role::Node);
                 self.tainted.retain(|name, _| store.get(name).is_some());
                 nodes.iter().for_each(|node| self.see_node(node, Happened::Modified));
                 true
@@ -84,15 +82,12 @@ impl Taints {
     }
 
     fn look_at_pods(&mut self) -> bool {
-        match self.pods.take(TURN) {
-            Ok(changes) => {
+        match self.pods.news(TURN) {
+            News::Changes(changes) => {
                 changes.iter().for_each(|change| self.see_pod(&change.object, change.happened));
                 !changes.is_empty()
             }
-            Err(Ended::TooOld { .. } | Ended::Cut { .. }) => {
-                let store = self.cluster.pods().clone();
-                let (pods, version) = store.all();
-                self.pods = store.follow(version);
+            News::Everything(pods) => {
                 // Evictions of pods that went meanwhile find nothing when they are due.
                 pods.iter().for_each(|pod| self.see_pod(pod, Happened::Modified));
                 true
@@ -132,7 +127,7 @@ impl Taints {
                 let at = Instant::now() + grace;
                 self.cancel(&pod.uid);
                 self.due.insert(pod.uid.clone(), (at, key));
-                self.order.insert((at, pod.uid.clone()), ());
+                self.order.insert((at, pod.uid.clone()));
             }
             None => self.cancel(&pod.uid),
         }
@@ -145,7 +140,7 @@ impl Taints {
     }
 
     fn evict_due(&mut self) {
-        while let Some(((at, uid), ())) = self.order.first_key_value()
+        while let Some((at, uid)) = self.order.first()
             && *at <= Instant::now()
         {
             let uid = uid.clone();

@@ -13,7 +13,7 @@ use crate::{
     json,
     kinds::Role,
     ops::{DeleteOptions, Target},
-    store::{Ended, Follower},
+    store::{Follower, News},
     stored::{Change, Happened, Stored},
 };
 
@@ -72,13 +72,11 @@ impl Volumes {
             loop {
                 let (role, follower) = &mut self.followers[index];
                 let role = *role;
-                match follower.take(1024) {
-                    Ok(changes) if changes.is_empty() => break,
-                    Ok(changes) => changes.iter().for_each(|change| self.note(role, change)),
+                match follower.news(1024) {
+                    News::Changes(changes) if changes.is_empty() => break,
+                    News::Changes(changes) => changes.iter().for_each(|change| self.note(role, change)),
                     // Fallen behind, or cut together with the watches: everything is looked at again.
-                    Err(Ended::TooOld { .. } | Ended::Cut { .. }) => {
-                        let store = self.cluster.store_of(role);
-                        *follower = store.follow(store.version());
+                    News::Everything(_) => {
                         self.note_all();
                         break;
                     }

@@ -14,7 +14,7 @@ use super::{
 use crate::{
     cluster::Cluster,
     kinds::Role,
-    store::{Ended, Follower},
+    store::{Follower, News},
     stored::{Change, Happened, Stored},
 };
 
@@ -122,14 +122,12 @@ impl Workloads {
             loop {
                 let (role, follower) = &mut self.followers[index];
                 let role = *role;
-                match follower.take(1024) {
-                    Ok(changes) if changes.is_empty() => break,
-                    Ok(changes) => changes.iter().for_each(|change| self.note(role, change)),
+                match follower.news(1024) {
+                    News::Changes(changes) if changes.is_empty() => break,
+                    News::Changes(changes) => changes.iter().for_each(|change| self.note(role, change)),
                     // Fallen behind, or cut together with the watches: everything is looked at again.
-                    Err(Ended::TooOld { .. } | Ended::Cut { .. }) => {
-                        let store = self.cluster.store_of(role);
-                        *follower = store.follow(store.version());
-                        self.queue_all(role);
+                    News::Everything(objects) => {
+                        objects.iter().for_each(|object| self.note_object(role, object, Happened::Modified));
                         break;
                     }
                 }

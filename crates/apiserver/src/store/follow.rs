@@ -7,7 +7,7 @@ use std::{
 };
 
 use super::Store;
-use crate::stored::Change;
+use crate::stored::{Change, Stored};
 
 /// Ends of all watches, on order. A follower that began before the newest cut has ended.
 #[derive(Clone, Copy, Debug, Default)]
@@ -51,7 +51,28 @@ impl Store {
     }
 }
 
+/// What a follower that needs no gapless history is told.
+#[derive(Debug)]
+pub(crate) enum News {
+    /// What changed, oldest first; nothing when there is nothing new.
+    Changes(Vec<Arc<Change>>),
+    /// All there is: it had fallen behind, or was cut together with the watches.
+    Everything(Vec<Arc<Stored>>),
+}
+
 impl Follower {
+    /// The next changes, at most `limit`. One that gets no further begins anew with all there is.
+    pub(crate) fn news(&mut self, limit: usize) -> News {
+        match self.take(limit) {
+            Ok(changes) => News::Changes(changes),
+            Err(Ended::TooOld { .. } | Ended::Cut { .. }) => {
+                let (objects, version) = self.store.all();
+                *self = self.store.clone().follow(version);
+                News::Everything(objects)
+            }
+        }
+    }
+
     /// The next changes, oldest first, at most `limit`; none when there is nothing new yet.
     pub(crate) fn take(&mut self, limit: usize) -> Result<Vec<Arc<Change>>, Ended> {
         // Noted before looking, so that a change made meanwhile wakes `wait` again.
