@@ -82,7 +82,7 @@ impl Filter for Reserved {
     fn prepare(&self, pod: &PodInfo, (all, others): ClusterOf<'_, Self::Cluster>) -> Option<Option<String>> {
         assert!(others.is_empty());
         let key = ObjectKey { namespace: "".into(), name: "r".into() };
-        let own = all.get(&key).filter(|r| Some(&*r.team) == pod.annotation(TEAM));
+        let own = all.get(&key.namespace, &key.name).filter(|r| Some(&*r.team) == pod.annotation(TEAM));
         (!all.is_empty()).then(|| own.map(|_| key.name.to_string()))
     }
     fn filter(&self, own: &Self::State, reserved_by: Of<'_, Self::Node>) -> Verdict {
