@@ -24,6 +24,8 @@ TaintToleration 3 Filter,PreScore,Score +hints
 NodeAffinity 2 PreFilter,Filter,PreScore,Score +hints
 NodePorts 0 PreFilter,Filter +hints
 NodeResourcesFit 1 PreFilter,Filter,PreScore,Score +hints
+PodTopologySpread 2 PreFilter,Filter,PreScore,Score +hints
+InterPodAffinity 2 PreFilter,Filter,PreScore,Score +hints
 NodeResourcesBalancedAllocation 1 PreScore,Score
 ImageLocality 1 Score
 DefaultBinder 0 Bind
