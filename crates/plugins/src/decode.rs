@@ -12,6 +12,7 @@ use crate::args::{
     InterPodAffinityArgs, NodeAffinityArgs, NodeResourcesBalancedAllocationArgs, NodeResourcesFitArgs,
     PodTopologySpreadArgs, ScoringStrategyType, UtilizationShapePoint,
 };
+use crate::default_preemption::DefaultPreemption;
 use crate::inter_pod_affinity::InterPodAffinity;
 use crate::node_affinity::NodeAffinity;
 use crate::node_resources_balanced_allocation::NodeResourcesBalancedAllocation;
@@ -54,6 +55,10 @@ fn decode<T: DeserializeOwned + Default>(plugin: &'static str, raw: RawArgs<'_>)
         fields.remove("kind");
     }
     T::deserialize(value).map_err(|source| ArgsError::Decode { plugin, source })
+}
+
+pub(crate) fn default_preemption(raw: RawArgs<'_>) -> Result<DefaultPreemption, ArgsError> {
+    Ok(DefaultPreemption::new(decode("DefaultPreemption", raw)?))
 }
 
 pub(crate) fn node_affinity(raw: RawArgs<'_>) -> Result<NodeAffinity, ArgsError> {

@@ -13,6 +13,7 @@ mod unsupported;
 pub mod args;
 pub mod catalog;
 pub mod default_binder;
+pub mod default_preemption;
 pub mod image_locality;
 pub mod inter_pod_affinity;
 pub mod kinds;
@@ -73,6 +74,9 @@ pub static IN_TREE: &[Entry] = &[
     entry("InterPodAffinity", 2, |args| {
         let plugin = decode::inter_pod_affinity(args)?;
         Ok(Extensions::of(plugin).enqueue().pre_filter().filter().pre_score().score().done())
+    }),
+    entry("DefaultPreemption", 0, |args| {
+        Ok(Extensions::of(decode::default_preemption(args)?).enqueue().pre_enqueue().post_filter().done())
     }),
     entry("NodeResourcesBalancedAllocation", 1, |args| {
         Ok(Extensions::of(decode::balanced_allocation(args)?).pre_score().score().done())

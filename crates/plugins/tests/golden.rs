@@ -369,7 +369,7 @@ fn the_plugins_decide_as_kube_scheduler_does() {
         ("InterPodAffinity", 600),
     ];
     for (map, least) in [(&compared.rejections, &rejections[..]), (&compared.scores, &scores)] {
-        for (plugin, least) in least {
+        for &(plugin, least) in least {
             assert!(map.get(plugin).is_some_and(|count| *count >= least), "{plugin}: {compared:?}");
         }
     }
