@@ -72,7 +72,10 @@ impl KindRef {
     pub fn event_name(&self) -> Istr {
         match (self.group, self.kind) {
             ("", "PersistentVolume" | "PersistentVolumeClaim") => Istr::new(self.kind),
-            ("storage.k8s.io", "CSINode" | "CSIDriver" | "VolumeAttachment" | "CSIStorageCapacity" | "StorageClass")
+            (
+                "storage.k8s.io",
+                "CSINode" | "CSIDriver" | "VolumeAttachment" | "CSIStorageCapacity" | "StorageClass",
+            )
             | ("resource.k8s.io", "ResourceClaim" | "ResourceSlice" | "DeviceClass") => {
                 Istr::from(format!("{}/{}", self.group, self.kind))
             }

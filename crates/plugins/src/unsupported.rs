@@ -11,7 +11,7 @@ struct Need {
 }
 
 fn has_claim(spec: &PodSpecInfo) -> bool {
-    spec.volumes.iter().any(|volume| matches!(volume, VolumeUse::Claim { .. } | VolumeUse::Ephemeral(_)))
+    spec.volumes.iter().any(|volume| matches!(volume, VolumeUse::Claim(_) | VolumeUse::Ephemeral(_)))
 }
 
 /// A rule that several plugins see to is here once for each of them.
