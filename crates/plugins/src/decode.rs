@@ -9,13 +9,16 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use crate::args::{
-    DynamicResourcesArgs, NodeAffinityArgs, NodeResourcesBalancedAllocationArgs, NodeResourcesFitArgs,
-    ScoringStrategyType, UtilizationShapePoint, VolumeBindingArgs,
+    DynamicResourcesArgs, InterPodAffinityArgs, NodeAffinityArgs, NodeResourcesBalancedAllocationArgs,
+    NodeResourcesFitArgs, PodTopologySpreadArgs, ScoringStrategyType, UtilizationShapePoint, VolumeBindingArgs,
 };
+use crate::default_preemption::DefaultPreemption;
 use crate::dynamic_resources::DynamicResources;
+use crate::inter_pod_affinity::InterPodAffinity;
 use crate::node_affinity::NodeAffinity;
 use crate::node_resources_balanced_allocation::NodeResourcesBalancedAllocation;
 use crate::node_resources_fit::{FitSettings, NodeResourcesFit, Shape, ShapePoint, Strategy};
+use crate::pod_topology_spread::PodTopologySpread;
 use crate::volume_binding::VolumeBinding;
 
 /// The arguments of a plugin as the configuration has them; `None` where it has none.
@@ -54,6 +57,10 @@ fn decode<T: DeserializeOwned + Default>(plugin: &'static str, raw: RawArgs<'_>)
         fields.remove("kind");
     }
     T::deserialize(value).map_err(|source| ArgsError::Decode { plugin, source })
+}
+
+pub(crate) fn default_preemption(raw: RawArgs<'_>) -> Result<DefaultPreemption, ArgsError> {
+    Ok(DefaultPreemption::new(decode("DefaultPreemption", raw)?))
 }
 
 pub(crate) fn node_affinity(raw: RawArgs<'_>) -> Result<NodeAffinity, ArgsError> {
@@ -98,6 +105,14 @@ pub(crate) fn volume_binding(raw: RawArgs<'_>) -> Result<VolumeBinding, ArgsErro
 /// What the arguments say, how long the allocation of devices may take, bears on nothing while no devices are allocated.
 pub(crate) fn dynamic_resources(raw: RawArgs<'_>) -> Result<DynamicResources, ArgsError> {
     decode::<DynamicResourcesArgs>("DynamicResources", raw).map(|_| DynamicResources)
+}
+
+pub(crate) fn pod_topology_spread(raw: RawArgs<'_>) -> Result<PodTopologySpread, ArgsError> {
+    Ok(PodTopologySpread::new(&decode::<PodTopologySpreadArgs>("PodTopologySpread", raw)?))
+}
+
+pub(crate) fn inter_pod_affinity(raw: RawArgs<'_>) -> Result<InterPodAffinity, ArgsError> {
+    Ok(InterPodAffinity::new(decode::<InterPodAffinityArgs>("InterPodAffinity", raw)?))
 }
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! Kinds of objects beside pods and nodes that the plugins read, each decoded to what is read of it.
+//! Further kinds of objects that plugins read, each decoded to what is read of it.
 
 use std::collections::BTreeMap;
 
@@ -8,6 +8,8 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 pub mod devices;
+pub mod owners;
+pub mod policy;
 pub mod storage;
 
 /// `metav1.ObjectMeta`, as far as these kinds need it.
@@ -46,7 +48,7 @@ fn nullable<'de, D: serde::Deserializer<'de>, T: Deserialize<'de> + Default>(d: 
     Ok(Option::deserialize(d)?.unwrap_or_default())
 }
 
-/// The fields of `T`, with what is wrong as text.
-fn read<T: DeserializeOwned>(json: &Value) -> Result<T, String> {
+/// Reads an object into the fields that matter; the error says what is wrong.
+fn decode<T: DeserializeOwned>(json: &Value) -> Result<T, String> {
     T::deserialize(json).map_err(|error| error.to_string())
 }

@@ -14,8 +14,10 @@ mod unsupported;
 pub mod args;
 pub mod catalog;
 pub mod default_binder;
+pub mod default_preemption;
 pub mod dynamic_resources;
 pub mod image_locality;
+pub mod inter_pod_affinity;
 pub mod kinds;
 mod lanes;
 pub mod node_affinity;
@@ -26,6 +28,7 @@ pub mod node_resources_balanced_allocation;
 pub mod node_resources_fit;
 pub mod node_unschedulable;
 pub mod node_volume_limits;
+pub mod pod_topology_spread;
 pub mod priority_sort;
 pub mod scheduling_gates;
 pub mod taint_toleration;
@@ -84,9 +87,20 @@ pub static IN_TREE: &[Entry] = &[
     entry("VolumeZone", 0, |_| {
         Ok(Extensions::of(volume_zone::VolumeZone::default()).enqueue().pre_filter().filter().done())
     }),
+    entry("PodTopologySpread", 2, |args| {
+        let plugin = decode::pod_topology_spread(args)?;
+        Ok(Extensions::of(plugin).enqueue().pre_filter().filter().pre_score().score_over_feasible().done())
+    }),
+    entry("InterPodAffinity", 2, |args| {
+        let plugin = decode::inter_pod_affinity(args)?;
+        Ok(Extensions::of(plugin).enqueue().pre_filter().filter().pre_score().score().done())
+    }),
     entry("DynamicResources", 2, |args| {
         let line = Extensions::of(decode::dynamic_resources(args)?).enqueue().pre_enqueue().pre_filter().filter();
         Ok(line.post_filter().score().reserve().pre_bind().done())
+    }),
+    entry("DefaultPreemption", 0, |args| {
+        Ok(Extensions::of(decode::default_preemption(args)?).enqueue().pre_enqueue().post_filter().done())
     }),
     entry("NodeResourcesBalancedAllocation", 1, |args| {
         Ok(Extensions::of(decode::balanced_allocation(args)?).pre_score().score().done())

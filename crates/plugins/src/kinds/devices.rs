@@ -5,7 +5,7 @@ use plimsoll_framework::object::ObjectKind;
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::{Meta, nullable, read};
+use super::{Meta, decode, nullable};
 
 /// `resource.k8s.io/v1` DeviceClass.
 #[derive(Debug)]
@@ -39,7 +39,7 @@ impl ObjectKind for DeviceClassKind {
         struct Spec {
             extended_resource_name: Option<Istr>,
         }
-        let Raw { metadata, spec } = read(json)?;
+        let Raw { metadata, spec } = decode(json)?;
         let extended_resource = spec.extended_resource_name.filter(|name| !name.is_empty());
         Ok(DeviceClass { name: metadata.name, extended_resource })
     }

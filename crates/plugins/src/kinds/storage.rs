@@ -10,7 +10,7 @@ use plimsoll_framework::quantity::{Quantity, RawQuantity};
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::{Meta, nullable, read};
+use super::{Meta, decode, nullable};
 
 mod csi;
 mod in_tree;
@@ -132,7 +132,7 @@ impl ObjectKind for PersistentVolumeClaimKind {
         struct Status {
             phase: Option<Istr>,
         }
-        let Raw { metadata: meta, spec, status } = read(json)?;
+        let Raw { metadata: meta, spec, status } = decode(json)?;
         Ok(PersistentVolumeClaim {
             class: class_of(&meta, spec.storage_class_name),
             bind_completed: meta.annotation(BIND_COMPLETED).is_some(),
@@ -221,7 +221,7 @@ impl ObjectKind for StorageClassKind {
             #[serde(default, deserialize_with = "nullable")]
             values: Vec<Istr>,
         }
-        let raw: Raw = read(json)?;
+        let raw: Raw = decode(json)?;
         let binding_mode = match raw.volume_binding_mode.as_deref() {
             None => None,
             Some("WaitForFirstConsumer") => Some(BindingMode::WaitForFirstConsumer),

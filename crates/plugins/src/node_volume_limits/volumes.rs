@@ -12,7 +12,7 @@ use crate::kinds::storage::{
 
 /// A volume, told apart from every other one.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct Unique {
+pub(super) struct Unique {
     /// Its driver.
     pub(super) driver: Istr,
     id: Id,
@@ -34,7 +34,7 @@ impl Unique {
 
 /// A volume that may have to be attached.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Use {
+pub(super) enum Use {
     /// It counts on no node.
     Nothing,
     /// It counts on every node.
@@ -57,7 +57,7 @@ impl Use {
 
 /// Why it cannot be told which volume a pod uses.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Trouble {
+pub(super) enum Trouble {
     /// There is no such claim.
     Missing(String),
     /// The claim cannot be the pod's.

@@ -9,7 +9,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::in_tree::InTreePlugin;
-use super::{Meta, nullable, read, selector};
+use super::{Meta, decode, nullable, selector};
 
 const MIGRATED_PLUGINS: &str = "storage.alpha.kubernetes.io/migrated-plugins";
 
@@ -76,7 +76,7 @@ impl ObjectKind for CsiNodeKind {
         struct Allocatable {
             count: Option<i64>,
         }
-        let Raw { metadata, spec } = read(json)?;
+        let Raw { metadata, spec } = decode(json)?;
         let migrated = metadata.annotation(MIGRATED_PLUGINS).unwrap_or_default();
         Ok(CsiNode {
             drivers: spec.drivers.into_iter().map(|d| (d.name, d.allocatable.count)).collect(),
@@ -118,7 +118,7 @@ impl ObjectKind for CsiDriverKind {
         struct Spec {
             storage_capacity: Option<bool>,
         }
-        let Raw { metadata, spec } = read(json)?;
+        let Raw { metadata, spec } = decode(json)?;
         Ok(CsiDriver { name: metadata.name, storage_capacity: spec.storage_capacity == Some(true) })
     }
 }
@@ -155,7 +155,7 @@ impl ObjectKind for CsiStorageCapacityKind {
             capacity: Option<RawQuantity>,
             maximum_volume_size: Option<RawQuantity>,
         }
-        let raw: Raw = read(json)?;
+        let raw: Raw = decode(json)?;
         // The largest volume is told more exactly than the room there is for volumes.
         let limit = raw.maximum_volume_size.or(raw.capacity).map(|q| Quantity::parse(&q.0)).transpose();
         Ok(CsiStorageCapacity {
@@ -206,7 +206,7 @@ impl ObjectKind for VolumeAttachmentKind {
         struct AttachedSource {
             persistent_volume_name: Option<Istr>,
         }
-        let Raw { spec } = read(json)?;
+        let Raw { spec } = decode(json)?;
         Ok(VolumeAttachment {
             attacher: spec.attacher,
             node: spec.node_name,

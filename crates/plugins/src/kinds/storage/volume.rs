@@ -12,7 +12,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::in_tree::{InTree, InTreeSources};
-use super::{FILESYSTEM, Meta, PersistentVolumeClaim, class_of, nullable, read, storage_in};
+use super::{FILESYSTEM, Meta, PersistentVolumeClaim, class_of, decode, nullable, storage_in};
 
 /// `v1` PersistentVolume.
 #[derive(Debug)]
@@ -165,7 +165,7 @@ impl ObjectKind for PersistentVolumeKind {
         struct Status {
             phase: Option<Istr>,
         }
-        let Raw { metadata: meta, spec, status } = read(json)?;
+        let Raw { metadata: meta, spec, status } = decode(json)?;
         let required = spec.node_affinity.required.as_ref();
         let source = match (spec.csi, InTree::read(&spec.in_tree, &meta.labels, required)?) {
             (Some(csi), _) => Source::Csi { driver: csi.driver, handle: csi.volume_handle },
