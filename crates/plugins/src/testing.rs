@@ -1,5 +1,7 @@
 //! What the plugins' tests have in common: objects from JSON, and a plugin asked about one pod and one node.
 
+mod objects;
+
 use std::sync::Arc;
 
 use plimsoll_framework::api;
@@ -11,6 +13,8 @@ use plimsoll_framework::pod::{PodInfo, PodParser};
 use plimsoll_framework::table::{Row, Table};
 use plimsoll_framework::verdict::Code;
 use serde_json::Value;
+
+pub(crate) use objects::{object_hint, objects};
 
 pub(crate) const UNRESOLVABLE: Code = Code::UnschedulableAndUnresolvable;
 
