@@ -1,3 +1,5 @@
+#![expect(clippy::type_complexity, reason = "rows of tables")]
+
 use std::sync::Arc;
 
 use plimsoll_framework::cluster_event::QueueingHint;
