@@ -82,7 +82,12 @@ impl World {
         self.filter_with(plugin, asked, Some(&overlay))
     }
 
-    fn filter_with(&self, plugin: &Extensions, asked: &Value, overlay: Option<&Overlay>) -> Option<(Code, Vec<String>)> {
+    fn filter_with(
+        &self,
+        plugin: &Extensions,
+        asked: &Value,
+        overlay: Option<&Overlay>,
+    ) -> Option<(Code, Vec<String>)> {
         let bound = plugin.filter.as_ref().unwrap().bind(&pod(asked.clone()), self.table.view())?;
         let verdict = bound.one(self.table.view(), overlay, self.row);
         (!verdict.fits()).then(|| (verdict.code(), bound.reasons(verdict.reasons())))

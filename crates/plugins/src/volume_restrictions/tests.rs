@@ -34,9 +34,7 @@ fn unschedulable(reason: &str) -> Option<(Code, Vec<String>)> {
 fn disks_are_had_once() {
     let gce = |name: &str, read_only: bool| json!({"gcePersistentDisk": {"pdName": name, "readOnly": read_only}});
     let iscsi = |iqn: &str, read_only: bool| json!({"iscsi": {"iqn": iqn, "readOnly": read_only}});
-    let rbd = |monitors: &[&str], pool: &str, image: &str, read_only: bool| {
-        json!({"rbd": {"monitors": monitors, "pool": pool, "image": image, "readOnly": read_only}})
-    };
+    let rbd = |monitors: &[&str], pool: &str, image: &str, read_only: bool| json!({"rbd": {"monitors": monitors, "pool": pool, "image": image, "readOnly": read_only}});
     let ebs = |id: &str, read_only: bool| json!({"awsElasticBlockStore": {"volumeID": id, "readOnly": read_only}});
     let rows = [
         (gce("a", false), gce("a", false), false),

@@ -100,9 +100,7 @@ fn claims_lead_to_volumes_or_wait() {
 fn hints() {
     use QueueingHint::{Queue, Skip};
     let (plugin, pod) = (VolumeZone::default(), with_claims(&["c"]));
-    for (mode, expect) in
-        [(json!("WaitForFirstConsumer"), Queue), (json!("Immediate"), Skip), (json!(null), Skip)]
-    {
+    for (mode, expect) in [(json!("WaitForFirstConsumer"), Queue), (json!("Immediate"), Skip), (json!(null), Skip)] {
         let added = class("s", mode);
         assert_eq!(object_hint::<StorageClassKind>(&plugin, &pod, None, Some(&added)), expect, "{added}");
     }
@@ -112,7 +110,8 @@ fn hints() {
         assert_eq!(hint, expect, "{name}");
     }
     let at = |zone: &str| volume("v", &json!({"topology.kubernetes.io/zone": zone}));
-    for (old, new, expect) in [(None, at("a"), Queue), (Some(at("a")), at("b"), Queue), (Some(at("a")), at("a"), Skip)] {
+    for (old, new, expect) in [(None, at("a"), Queue), (Some(at("a")), at("b"), Queue), (Some(at("a")), at("a"), Skip)]
+    {
         assert_eq!(object_hint::<PersistentVolumeKind>(&plugin, &pod, old.as_ref(), Some(&new)), expect, "{new}");
     }
 }
