@@ -132,7 +132,8 @@ fn in_tree_volumes_count_where_their_driver_has_taken_over() {
         ),
     ];
     for (limits, migrated, asked, used, fits) in rows {
-        let answer = world(Some(&csi_node(limits.clone(), migrated)), &[used.clone()]).filter(&plugin(), &asked);
+        let answer =
+            world(Some(&csi_node(limits.clone(), migrated)), std::slice::from_ref(&used)).filter(&plugin(), &asked);
         assert_eq!(answer, if fits { None } else { exceeded() }, "{limits} {migrated} {asked} {used}");
     }
     let broken = world(Some(&csi_node(ebs, "")), &[]).filter(&plugin(), &inline("aws://z/disk"));

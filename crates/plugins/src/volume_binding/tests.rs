@@ -183,7 +183,7 @@ fn migrated_volumes_are_reached_as_their_driver_says() {
         let csi = json!({"metadata": {"name": "n", "annotations": {"storage.alpha.kubernetes.io/migrated-plugins": migrated}}});
         let world = World::new(&node, &[])
             .with::<PersistentVolumeClaimKind>(&[bound("c", "v")])
-            .with::<PersistentVolumeKind>(&[volume.clone()])
+            .with::<PersistentVolumeKind>(std::slice::from_ref(&volume))
             .with::<CsiNodeKind>(&[csi]);
         assert_eq!(world.filter(&plugin(), &with_claims(&["c"])), expect, "{volume} {migrated} {node_zone}");
     }
@@ -207,7 +207,7 @@ fn volumes_are_found_or_made() {
         (selected("n", "elsewhere"), vec![], vec![NO_VOLUME]),
     ];
     for (claim, volumes, expect) in rows {
-        let answer = world(&[claim.clone()], &volumes).filter(&plugin(), &with_claims(&["c"]));
+        let answer = world(std::slice::from_ref(&claim), &volumes).filter(&plugin(), &with_claims(&["c"]));
         assert_eq!(answer, unresolvable(&expect), "{claim} {volumes:?}");
     }
     let there = set(free("v", "", "1Gi"), "spec|nodeAffinity", in_zone("b"));
@@ -220,7 +220,7 @@ fn a_claim_used_twice_needs_two_volumes() {
     let claims = [unbound("c", "local", "1Gi")];
     let twice = with_claims(&["c", "c"]);
     let (one, two) = (free("v", "local", "1Gi"), free("w", "local", "1Gi"));
-    assert_eq!(world(&claims, &[one.clone()]).filter(&plugin(), &twice), unresolvable(&[NO_VOLUME]));
+    assert_eq!(world(&claims, std::slice::from_ref(&one)).filter(&plugin(), &twice), unresolvable(&[NO_VOLUME]));
     assert_eq!(world(&claims, &[one, two]).filter(&plugin(), &twice), None);
 }
 

@@ -62,7 +62,11 @@ fn a_volume_has_to_be_right() {
     ];
     for (claim, volume, is_right) in rows {
         let expect = chosen(&[("c", is_right.then_some("v"))]);
-        assert_eq!(choose(&[claim.clone()], &[volume.clone()], "a"), expect, "{claim} {volume}");
+        assert_eq!(
+            choose(std::slice::from_ref(&claim), std::slice::from_ref(&volume), "a"),
+            expect,
+            "{claim} {volume}"
+        );
     }
 }
 
