@@ -5,6 +5,7 @@
 
 mod files;
 mod json;
+pub(crate) mod kinds;
 mod yaml;
 
 use std::fmt;
@@ -66,6 +67,11 @@ impl Manifest {
         })
     }
 
+    /// Whether it is of this kind.
+    pub fn is(&self, api_version: &str, kind: &str) -> bool {
+        self.kind.as_str() == kind && self.api_version.as_str() == api_version
+    }
+
     /// An error about this object.
     pub fn error(&self, message: &str) -> ManifestError {
         ManifestError { place: Some(self.place.clone()), message: format!("{self} {message}") }
@@ -98,6 +104,8 @@ impl fmt::Display for ManifestError {
         }
     }
 }
+
+impl std::error::Error for ManifestError {}
 
 impl ManifestError {
     pub(crate) fn whole(message: String) -> Self {
@@ -147,6 +155,16 @@ pub fn read(names: &[PathBuf], recursive: bool) -> Result<Vec<Manifest>, Manifes
         }
     }
     tell_duplicates(&manifests, &mut errors);
+    ManifestErrors::none(errors).map(|()| manifests)
+}
+
+/// The object in a piece of JSON text that stands in this line of a file, or the objects of the list that it is.
+///
+/// # Errors
+/// When it is no Kubernetes object.
+pub(crate) fn of_text(file: &Arc<str>, line: usize, text: Bytes) -> Result<Vec<Manifest>, ManifestErrors> {
+    let (mut manifests, mut errors) = (Vec::new(), Vec::new());
+    json::objects(file, &yaml::Document::in_line(text, line), &mut manifests, &mut errors);
     ManifestErrors::none(errors).map(|()| manifests)
 }
 
