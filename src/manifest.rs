@@ -187,11 +187,12 @@ fn parse(name: &str, text: Bytes, manifests: &mut Vec<Manifest>, errors: &mut Ve
 
 /// An object may come once: of two, nobody knows which one is meant.
 fn tell_duplicates(manifests: &[Manifest], errors: &mut Vec<ManifestError>) {
-    let mut first: HashMap<(&str, &str, &str, &str), &Manifest> = HashMap::with_capacity(manifests.len());
+    let default = Istr::new("default");
+    let mut first: HashMap<(&str, &Istr, &Istr, &Istr), &Manifest> = HashMap::with_capacity(manifests.len());
     for manifest in manifests.iter().filter(|m| !m.name.is_empty()) {
         let group = manifest.api_version.rsplit_once('/').map_or("", |(group, _)| group);
-        let namespace = if manifest.namespace.is_empty() { "default" } else { &manifest.namespace };
-        let key = (group, manifest.kind.as_str(), namespace, manifest.name.as_str());
+        let namespace = if manifest.namespace.is_empty() { &default } else { &manifest.namespace };
+        let key = (group, &manifest.kind, namespace, &manifest.name);
         if let Some(known) = first.get(&key) {
             errors.push(manifest.error(&format!("comes twice; the first is in {}", known.place)));
         } else {

@@ -32,7 +32,14 @@ pub struct Args {
     pod_file: Option<PathBuf>,
     /// Files with the cluster: nodes, pods and whatever else kubectl writes, as YAML or JSON. A folder stands for the
     /// files in it, - for standard input.
-    #[arg(short, long = "filename", visible_alias = "cluster", value_name = "FILE", required_unless_present = "scenarios", conflicts_with = "scenarios")]
+    #[arg(
+        short,
+        long = "filename",
+        visible_alias = "cluster",
+        value_name = "FILE",
+        required_unless_present = "scenarios",
+        conflicts_with = "scenarios"
+    )]
     filename: Vec<PathBuf>,
     /// Read the folders in folders, too.
     #[arg(short = 'R', long)]
@@ -98,7 +105,8 @@ fn configuration(args: &Args, registry: &Registry) -> anyhow::Result<Config> {
 fn print(subject: &subject::Subject, output: Output) -> anyhow::Result<i32> {
     let text = match output {
         Output::Json => {
-            serde_json::to_string_pretty(&answer::golden(&subject.answer, subject.view())).context("writing JSON")? + "\n"
+            serde_json::to_string_pretty(&answer::golden(&subject.answer, subject.view())).context("writing JSON")?
+                + "\n"
         }
         _ => String::new(),
     };

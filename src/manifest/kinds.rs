@@ -7,16 +7,34 @@ static KNOWN: [(&str, &[&str]); 21] = [
     (
         "",
         &[
-            "Binding", "ComponentStatus", "ConfigMap", "Endpoints", "Event", "LimitRange", "Namespace", "Node",
-            "PersistentVolume", "PersistentVolumeClaim", "Pod", "PodTemplate", "ReplicationController",
-            "ResourceQuota", "Secret", "Service", "ServiceAccount",
+            "Binding",
+            "ComponentStatus",
+            "ConfigMap",
+            "Endpoints",
+            "Event",
+            "LimitRange",
+            "Namespace",
+            "Node",
+            "PersistentVolume",
+            "PersistentVolumeClaim",
+            "Pod",
+            "PodTemplate",
+            "ReplicationController",
+            "ResourceQuota",
+            "Secret",
+            "Service",
+            "ServiceAccount",
         ],
     ),
     (
         "admissionregistration.k8s.io",
         &[
-            "MutatingAdmissionPolicy", "MutatingAdmissionPolicyBinding", "MutatingWebhookConfiguration",
-            "ValidatingAdmissionPolicy", "ValidatingAdmissionPolicyBinding", "ValidatingWebhookConfiguration",
+            "MutatingAdmissionPolicy",
+            "MutatingAdmissionPolicyBinding",
+            "MutatingWebhookConfiguration",
+            "ValidatingAdmissionPolicy",
+            "ValidatingAdmissionPolicyBinding",
+            "ValidatingWebhookConfiguration",
         ],
     ),
     ("apiextensions.k8s.io", &["CustomResourceDefinition"]),
@@ -36,7 +54,14 @@ static KNOWN: [(&str, &[&str]); 21] = [
     ("rbac.authorization.k8s.io", &["ClusterRole", "ClusterRoleBinding", "Role", "RoleBinding"]),
     (
         "resource.k8s.io",
-        &["DeviceClass", "DeviceTaintRule", "ResourceClaim", "ResourceClaimTemplate", "ResourcePoolStatusRequest", "ResourceSlice"],
+        &[
+            "DeviceClass",
+            "DeviceTaintRule",
+            "ResourceClaim",
+            "ResourceClaimTemplate",
+            "ResourcePoolStatusRequest",
+            "ResourceSlice",
+        ],
     ),
     ("scheduling.k8s.io", &["PodGroup", "PriorityClass", "Workload"]),
     (
@@ -54,12 +79,12 @@ pub(crate) fn check(manifest: &Manifest) -> Result<(), ManifestError> {
     let group = manifest.api_version.rsplit_once('/').map_or("", |(group, _)| group);
     match KNOWN.iter().find(|(known, _)| *known == group) {
         Some((_, kinds)) if !kinds.contains(&manifest.kind.as_str()) => {
-            Err(manifest.error(&format!("is of a kind that apiVersion {:?} does not have", manifest.api_version.as_str())))
+            Err(manifest
+                .error(&format!("is of a kind that apiVersion {:?} does not have", manifest.api_version.as_str())))
         }
         // Custom resources are in groups with a dot.
-        None if !group.contains('.') => {
-            Err(manifest.error(&format!("has apiVersion {:?}, which Kubernetes does not have", manifest.api_version.as_str())))
-        }
+        None if !group.contains('.') => Err(manifest
+            .error(&format!("has apiVersion {:?}, which Kubernetes does not have", manifest.api_version.as_str()))),
         _ => Ok(()),
     }
 }
