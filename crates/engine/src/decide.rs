@@ -4,6 +4,7 @@
 //! can decide at the same time, on the same view, without a lock.
 
 mod filter;
+mod post_filter;
 mod probe;
 mod score;
 
@@ -11,6 +12,7 @@ use std::sync::Arc;
 
 use plimsoll_framework::intern::Istr;
 use plimsoll_framework::overlay::Overlay;
+use plimsoll_framework::plugin::RejectedBy;
 use plimsoll_framework::pod::PodInfo;
 use plimsoll_framework::point::Point;
 use plimsoll_framework::table::{Row, View};
@@ -19,6 +21,7 @@ use plimsoll_framework::verdict::{Code, Verdict};
 
 pub use filter::NodeVerdict;
 pub(crate) use filter::{PreFiltered, Prepared};
+pub use post_filter::PostFiltered;
 pub use probe::Probe;
 pub use score::NodeScores;
 
@@ -73,13 +76,21 @@ pub enum Outcome {
     },
     /// It fits nowhere.
     Unfit(Box<Diagnosis>),
+    /// A plugin could not answer, and said this.
+    Failed(String),
 }
 
 /// Everything that can be said of a pod and the nodes, for people.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Explanation {
-    /// What came of it.
+    /// What came of it. Of a pod that fits nowhere, with what PostFilter said.
     pub outcome: Outcome,
+    /// Who turned the pod away before any node was looked at.
+    pub pre_filter: Option<RejectedBy>,
+    /// The only nodes that PreFilter left, sorted, where it did not leave all.
+    pub narrowed: Option<Vec<Istr>>,
+    /// What PostFilter did about a pod that fits nowhere.
+    pub preemption: Option<PostFiltered>,
     /// Each node in the order of its name: why not, or how good.
     pub nodes: Vec<(Istr, Result<NodeScores, NodeVerdict>)>,
 }
@@ -105,6 +116,8 @@ pub(crate) struct Scratch {
     raw: Vec<i64>,
     /// What counts in every total alike.
     common: i64,
+    /// Whether some filter could not answer.
+    failed: bool,
     /// For passes with nominated pods.
     nominated: Overlay,
 }
@@ -143,11 +156,15 @@ impl Worker {
             return unfit(Diagnosis::no_nodes());
         }
         self.tell(|probe| probe.begin(profile));
-        let prepared = match Prepared::for_pod(profile, view, pod) {
+        let prepared = match Prepared::for_pod(profile, view, overlay, pod) {
             PreFiltered::Run(prepared) => prepared,
-            PreFiltered::Reject(diagnosis) => {
-                self.tell(|probe| probe.ran(Point::PreFilter, Code::Unschedulable));
-                return unfit(*diagnosis);
+            PreFiltered::Reject(rejected) => {
+                self.tell(|probe| probe.ran(Point::PreFilter, rejected.by.code));
+                return Outcome::Unfit(rejected.diagnosis);
+            }
+            PreFiltered::Fail(message) => {
+                self.tell(|probe| probe.ran(Point::PreFilter, Code::Error));
+                return Outcome::Failed(message);
             }
         };
         self.tell(|probe| {
@@ -159,6 +176,10 @@ impl Worker {
             return outcome;
         }
         let feasible = self.scratch.filter(&prepared, view, overlay, pod);
+        if let Some(message) = self.scratch.failure(&prepared, view) {
+            self.tell(|probe| probe.ran(Point::Filter, Code::Error));
+            return Outcome::Failed(message);
+        }
         let code = if feasible > 0 { Code::Success } else { Code::Unschedulable };
         self.tell(|probe| probe.ran(Point::Filter, code));
         match feasible {
@@ -201,26 +222,52 @@ impl Worker {
         fits.then(|| chosen(view, row, None))
     }
 
-    /// Decides one pod and says of every node why not, or how good it is.
+    /// Decides one pod and says of every node why not, or how good it is. The pod is taken as it is, on whatever node:
+    /// who asks has taken it off the view.
     pub fn explain(&mut self, profile: &Profile, view: &View, pod: &PodInfo) -> Explanation {
         let overlay = Overlay::default();
         let outcome = self.decide(profile, view, &overlay, pod, 0);
-        let mut nodes = Vec::new();
-        if let PreFiltered::Run(prepared) = Prepared::for_pod(profile, view, pod) {
-            self.scratch.filter(&prepared, view, &overlay, pod);
-            let mut scores = vec![NodeScores::default(); view.row_limit()];
-            self.scratch.score(&score::taking_part(profile, view, pod), view, &overlay, pod, Some(&mut scores));
-            for row in view.rows() {
-                let Some(node) = view.node(row) else { continue };
-                let verdict = match self.scratch.verdict(&prepared, view, row) {
-                    Some(verdict) => Err(verdict),
-                    None => Ok(std::mem::take(&mut scores[row as usize])),
-                };
-                nodes.push((node.name.clone(), verdict));
+        let mut told = Explanation { outcome, pre_filter: None, narrowed: None, preemption: None, nodes: Vec::new() };
+        match Prepared::for_pod(profile, view, &overlay, pod) {
+            PreFiltered::Run(prepared) => {
+                told.narrowed = prepared.only();
+                self.scratch.filter(&prepared, view, &overlay, pod);
+                told.nodes = self.verdicts(profile, &prepared, view, pod);
+            }
+            PreFiltered::Reject(rejected) => told.pre_filter = Some(rejected.by),
+            PreFiltered::Fail(_) => {}
+        }
+        if let Outcome::Unfit(diagnosis) = &mut told.outcome {
+            told.preemption = self.post_filter(profile, view, pod, 0);
+            if let Some(done) = &told.preemption {
+                diagnosis.post_filter_message.clone_from(&done.message);
             }
         }
+        told
+    }
+
+    /// What every node says, in the order of their names.
+    fn verdicts(
+        &mut self,
+        profile: &Profile,
+        prepared: &Prepared<'_>,
+        view: &View,
+        pod: &PodInfo,
+    ) -> Vec<(Istr, Result<NodeScores, NodeVerdict>)> {
+        let mut scores = vec![NodeScores::default(); view.row_limit()];
+        let scorers = score::taking_part(profile, view, pod);
+        self.scratch.score(&scorers, view, &Overlay::default(), pod, Some(&mut scores));
+        let mut nodes = Vec::new();
+        for row in view.rows() {
+            let Some(node) = view.node(row) else { continue };
+            let verdict = match self.scratch.verdict(prepared, view, row) {
+                Some(verdict) => Err(verdict),
+                None => Ok(std::mem::take(&mut scores[row as usize])),
+            };
+            nodes.push((node.name.clone(), verdict));
+        }
         nodes.sort_by(|a, b| a.0.cmp(&b.0));
-        Explanation { outcome, nodes }
+        nodes
     }
 }
 

@@ -78,6 +78,7 @@ objects! {
     PodStatus {
         phase: Istr,
         nominated_node_name: Istr,
+        start_time: Option<Box<str>>,
         conditions: Vec<PodCondition>,
         container_statuses: Vec<ContainerStatus>,
         init_container_statuses: Vec<ContainerStatus>,

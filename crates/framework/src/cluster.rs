@@ -8,7 +8,7 @@ use hashbrown::HashMap;
 use crate::intern::Istr;
 use crate::labels::LabelSet;
 use crate::node::NodeInfo;
-use crate::object::{KindId, ObjectKey};
+use crate::object::{KindId, ObjectKey, ObjectKind, Objects};
 use crate::pod::{PodInfo, Uid};
 
 /// An image somewhere in the cluster.
@@ -32,7 +32,45 @@ pub struct ClusterInfo {
 }
 
 pub(crate) type AnyObject = Arc<dyn Any + Send + Sync>;
-pub(crate) type ObjectMap = HashMap<ObjectKey, AnyObject>;
+
+/// The objects of one kind, by namespace and name.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct ObjectMap {
+    namespaces: HashMap<Istr, Arc<HashMap<Istr, AnyObject>>>,
+    len: usize,
+}
+
+impl ObjectMap {
+    pub(crate) fn get(&self, namespace: &Istr, name: &Istr) -> Option<&AnyObject> {
+        self.namespaces.get(namespace)?.get(name)
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.len
+    }
+
+    pub(crate) fn in_namespace(&self, namespace: &Istr) -> impl Iterator<Item = (&Istr, &AnyObject)> {
+        self.namespaces.get(namespace).into_iter().flat_map(|names| names.iter())
+    }
+
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (&Istr, &Istr, &AnyObject)> {
+        self.namespaces.iter().flat_map(|(namespace, names)| names.iter().map(move |(name, o)| (namespace, name, o)))
+    }
+
+    fn set(&mut self, key: ObjectKey, object: Option<AnyObject>) -> Option<AnyObject> {
+        let added = object.is_some();
+        let names = Arc::make_mut(self.namespaces.entry(key.namespace.clone()).or_default());
+        let old = match object {
+            Some(object) => names.insert(key.name, object),
+            None => names.remove(&key.name),
+        };
+        if names.is_empty() {
+            self.namespaces.remove(&key.namespace);
+        }
+        self.len = self.len + usize::from(added) - usize::from(old.is_some());
+        old
+    }
+}
 
 impl ClusterInfo {
     /// The labels of a namespace, if its object is known.
@@ -56,16 +94,18 @@ impl ClusterInfo {
 
     /// Sets or (with `None`) forgets an object of a kind that some plugin declared. Gives what was known before.
     pub fn set_object(&mut self, kind: KindId, key: ObjectKey, object: Option<AnyObject>) -> Option<AnyObject> {
-        let map = Arc::make_mut(self.objects.entry(kind).or_default());
-        match object {
-            Some(object) => map.insert(key, object),
-            None => map.remove(&key),
-        }
+        Arc::make_mut(self.objects.entry(kind).or_default()).set(key, object)
     }
 
-    /// Every object of a kind.
-    pub fn object_keys(&self, kind: KindId) -> impl Iterator<Item = &ObjectKey> {
-        self.objects.get(&kind).into_iter().flat_map(|map| map.keys())
+    /// Every object of a kind, in no promised order.
+    pub fn object_keys(&self, kind: KindId) -> impl Iterator<Item = ObjectKey> {
+        let all = self.objects.get(&kind).into_iter().flat_map(|map| map.iter());
+        all.map(|(namespace, name, _)| ObjectKey { namespace: namespace.clone(), name: name.clone() })
+    }
+
+    /// The objects of a kind, as a plugin reads them.
+    pub fn objects<K: ObjectKind>(&self) -> Objects<K> {
+        Objects::new(self)
     }
 
     /// Counts a node in, out, or anew. Gives whether a resource name was seen for the first time.

@@ -6,7 +6,7 @@ use std::fmt;
 use std::marker::PhantomData;
 use std::sync::Arc;
 
-use crate::cluster::{AnyObject, ClusterInfo};
+use crate::cluster::{AnyObject, ClusterInfo, ObjectMap};
 use crate::intern::Istr;
 
 /// A kind of object besides pods, nodes and namespaces. The shell watches it and hands every object to `decode`; what
@@ -18,6 +18,8 @@ pub trait ObjectKind: Send + Sync + 'static {
     const VERSION: &'static str;
     /// The plural name, such as `podgroups`.
     const PLURAL: &'static str;
+    /// The name of the kind, such as `PodGroup`.
+    const KIND: &'static str;
     /// What a plugin reads of an object.
     type Object: Send + Sync + 'static;
     /// Reads an object. The error is reported with the object's name; the object then counts as absent.
@@ -46,6 +48,8 @@ pub struct KindRef {
     pub version: &'static str,
     /// [`ObjectKind::PLURAL`].
     pub plural: &'static str,
+    /// [`ObjectKind::KIND`].
+    pub kind: &'static str,
     /// [`ObjectKind::decode`], typed away.
     pub decode: fn(&serde_json::Value) -> Result<AnyObject, String>,
 }
@@ -58,6 +62,7 @@ impl KindRef {
             group: K::GROUP,
             version: K::VERSION,
             plural: K::PLURAL,
+            kind: K::KIND,
             decode: |json| K::decode(json).map(|object| Arc::new(object) as AnyObject),
         }
     }
@@ -83,25 +88,60 @@ pub struct ObjectKey {
     pub name: Istr,
 }
 
-/// The objects of one kind, as a plugin reads them.
-pub struct Objects<'a, K: ObjectKind> {
-    cluster: &'a ClusterInfo,
-    kind: PhantomData<K>,
+/// The objects of one kind as they were when a plugin was prepared. Cheap to keep in a state.
+pub struct Objects<K: ObjectKind> {
+    map: Option<Arc<ObjectMap>>,
+    kind: PhantomData<fn() -> K>,
 }
 
-impl<'a, K: ObjectKind> Objects<'a, K> {
-    pub(crate) fn new(cluster: &'a ClusterInfo) -> Self {
-        Self { cluster, kind: PhantomData }
+impl<K: ObjectKind> Clone for Objects<K> {
+    fn clone(&self) -> Self {
+        Self { map: self.map.clone(), kind: PhantomData }
+    }
+}
+
+/// Whether it is the same version of the same objects.
+impl<K: ObjectKind> PartialEq for Objects<K> {
+    fn eq(&self, other: &Self) -> bool {
+        match (&self.map, &other.map) {
+            (None, None) => true,
+            (Some(a), Some(b)) => Arc::ptr_eq(a, b),
+            _ => false,
+        }
+    }
+}
+
+impl<K: ObjectKind> fmt::Debug for Objects<K> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}", self.len(), K::PLURAL)
+    }
+}
+
+impl<K: ObjectKind> Objects<K> {
+    pub(crate) fn new(cluster: &ClusterInfo) -> Self {
+        Self { map: cluster.objects.get(&KindId::of::<K>()).cloned(), kind: PhantomData }
     }
 
-    /// The object of this name, if it exists and could be decoded.
-    pub fn get(&self, key: &ObjectKey) -> Option<&'a K::Object> {
-        self.cluster.objects.get(&KindId::of::<K>())?.get(key)?.downcast_ref()
+    /// The object of this name, if it exists and could be decoded. The namespace of kinds that have none is empty.
+    pub fn get(&self, namespace: &Istr, name: &Istr) -> Option<&K::Object> {
+        self.map.as_ref()?.get(namespace, name)?.downcast_ref()
+    }
+
+    /// The objects of a namespace with their names, in no promised order.
+    pub fn in_namespace(&self, namespace: &Istr) -> impl Iterator<Item = (&Istr, &K::Object)> {
+        let all = self.map.iter().flat_map(|map| map.in_namespace(namespace));
+        all.filter_map(|(name, object)| Some((name, object.downcast_ref()?)))
+    }
+
+    /// Every object with its namespace and name, in no promised order.
+    pub fn iter(&self) -> impl Iterator<Item = (&Istr, &Istr, &K::Object)> {
+        let all = self.map.iter().flat_map(|map| map.iter());
+        all.filter_map(|(namespace, name, object)| Some((namespace, name, object.downcast_ref()?)))
     }
 
     /// How many there are.
     pub fn len(&self) -> usize {
-        self.cluster.objects.get(&KindId::of::<K>()).map_or(0, |map| map.len())
+        self.map.as_ref().map_or(0, |map| map.len())
     }
 
     /// Whether there is none.

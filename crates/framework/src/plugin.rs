@@ -5,6 +5,7 @@
 //! what comes out of it, the `State`, is handed to the function for every node. Both say by type what they read, which
 //! is what allows the engine to keep answers for as long as nothing they read has changed.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::cluster_event::{Change, ClusterEvent, QueueingHint, Registration};
@@ -15,7 +16,7 @@ use crate::pod::{PodInfo, Uid};
 use crate::read::{Block, ClusterOf, Of, PodOf, Read, ReadCluster, ReadPod};
 use crate::table::{Row, View};
 use crate::time::Time;
-use crate::topology::CounterSpec;
+use crate::topology::{CounterSpec, Totals};
 use crate::verdict::{Code, PluginError, Rejection, Verdict};
 
 /// What every plugin has.
@@ -81,6 +82,8 @@ pub enum PreFilterVerdict {
     Only(Vec<Istr>),
     /// The pod fits nowhere.
     Reject(Rejection),
+    /// The question could not be answered; the attempt fails.
+    Fail(PluginError),
 }
 
 /// Looks at the pod once, before any node.
@@ -111,6 +114,13 @@ pub trait Filter: Plugin {
     fn counters(&self, state: &Self::State) -> Vec<CounterSpec> {
         let _ = state;
         Vec::new()
+    }
+
+    /// Whether the plugin has anything to say, now that its counters are known. Nominated pods are not among what is
+    /// counted: they are asked about only where it has (reference section 5.2.2).
+    fn takes_part(&self, state: &Self::State, totals: Totals<'_>) -> bool {
+        let _ = (state, totals);
+        true
     }
 
     /// The answer for one node.
@@ -184,6 +194,12 @@ pub trait Score: Plugin {
         Vec::new()
     }
 
+    /// Whether the plugin has a score at all, now that its counters are known.
+    fn takes_part(&self, state: &Self::State, totals: Totals<'_>) -> bool {
+        let _ = (state, totals);
+        true
+    }
+
     /// The raw score of one node: 0 to 100, or anything if it is normalised.
     fn score(&self, state: &Self::State, node: Of<'_, Self::Node>) -> i64;
 
@@ -227,9 +243,10 @@ pub trait ScoreOverFeasible: Plugin {
         state: &Self::State,
         feasible: impl Iterator<Item = &'t Self::Terms> + Clone,
     ) -> Self::Scalars;
-    /// The raw score of one node.
-    fn combine(&self, state: &Self::State, scalars: &Self::Scalars, terms: &Self::Terms) -> i64;
-    /// The score, 0 to 100, of a raw one.
+    /// The raw score of one node; `None` where the plugin ignores it: then its score is 0 and `normalize` is told
+    /// nothing of it.
+    fn combine(&self, state: &Self::State, scalars: &Self::Scalars, terms: &Self::Terms) -> Option<i64>;
+    /// The score, 0 to 100, of a raw one; `over` is the extent of those that are not ignored.
     fn normalize(&self, raw: i64, over: Extent) -> i64;
 }
 
@@ -237,19 +254,32 @@ pub trait ScoreOverFeasible: Plugin {
 pub struct PostFilterContext<'a> {
     /// The view it was decided on.
     pub view: &'a View,
-    /// Whether the node of a row turned the pod away in a way that pods leaving it could change.
-    pub resolvable: &'a dyn Fn(Row) -> bool,
-    /// Whether the pod would pass Filter on the node of a row, given an overlay.
-    pub fits: &'a dyn Fn(Row, &Overlay) -> bool,
+    /// How the node of a row turned the pod away; `None` for a row without a node.
+    pub code: &'a dyn Fn(Row) -> Option<Code>,
+    /// Whether the pod would pass Filter on the node of a row, given an overlay, nominated pods included (reference
+    /// section 9.2); if not, who says so and why.
+    pub fits: &'a dyn Fn(Row, &Overlay) -> Result<(), RejectedBy>,
+    /// A number that tells this attempt apart, for choices that are to be spread.
+    pub draw: u64,
 }
 
 /// What PostFilter did about a pod that fits nowhere.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub enum PostFilterVerdict {
-    /// This node is being cleared for the pod.
-    Nominate(Istr),
+    /// This node is to be cleared for the pod.
+    Nominate {
+        /// The node.
+        node: Istr,
+        /// The pods that have to leave it, the most important one first.
+        victims: Vec<Arc<PodInfo>>,
+    },
     /// Nothing can be done; the text joins the pod's message.
-    Reject(Rejection),
+    Reject {
+        /// Why.
+        rejection: Rejection,
+        /// Whether the node that was being cleared for the pod, if any, is of no use to it any more.
+        clears_nomination: bool,
+    },
 }
 
 /// Called when a pod fits nowhere.

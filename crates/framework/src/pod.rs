@@ -15,6 +15,7 @@ use crate::intern::Istr;
 use crate::labels::{LabelSet, Shared};
 use crate::node_selector::NodeAffinity;
 use crate::ports::HostPort;
+use crate::time;
 use crate::toleration::Toleration;
 
 pub use affinity::{PodAffinity, PodAffinityTerm, SpreadConstraint, WeightedPodAffinityTerm};
@@ -177,6 +178,19 @@ pub struct ScheduledCondition {
     pub message: Box<str>,
 }
 
+/// The controller of a pod, as its owner reference names it.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Owner {
+    /// Such as `apps/v1`.
+    pub api_version: Istr,
+    /// Such as `ReplicaSet`.
+    pub kind: Istr,
+    /// Its name, in the pod's namespace.
+    pub name: Istr,
+    /// Its identity.
+    pub uid: Istr,
+}
+
 /// One pod.
 #[derive(Clone, Debug, PartialEq)]
 pub struct PodInfo {
@@ -201,7 +215,11 @@ pub struct PodInfo {
     /// Whether it has run to its end (`Succeeded` or `Failed`) and takes up nothing any more.
     pub finished: bool,
     /// The controller that made it.
-    pub owner: Option<Istr>,
+    pub owner: Option<Arc<Owner>>,
+    /// `status.startTime`, in seconds since 1970.
+    pub start_seconds: Option<i64>,
+    /// Whether a scheduler has taken it off its node for the sake of another pod (condition `DisruptionTarget`).
+    pub preempted: bool,
     /// The `PodScheduled` condition, if there is one.
     pub scheduled: Option<Box<ScheduledCondition>>,
     /// The annotations that plugins declared, sorted by key.
@@ -215,6 +233,7 @@ pub struct PodInfo {
 pub struct PodParser {
     specs: Shared<PodSpecInfo>,
     labels: Shared<LabelSet>,
+    owners: Shared<Owner>,
     annotation_keys: Vec<Istr>,
 }
 
@@ -241,7 +260,20 @@ impl PodParser {
             nominated_node_name: some(&status.nominated_node_name),
             terminating: meta.deletion_timestamp.is_some(),
             finished: matches!(&*status.phase, "Succeeded" | "Failed"),
-            owner: meta.owner_references.iter().find(|o| o.controller).map(|o| o.uid.clone()),
+            owner: meta.owner_references.iter().find(|o| o.controller).map(|o| {
+                self.owners.share(Owner {
+                    api_version: o.api_version.clone(),
+                    kind: o.kind.clone(),
+                    name: o.name.clone(),
+                    uid: o.uid.clone(),
+                })
+            }),
+            start_seconds: status.start_time.as_deref().and_then(time::unix_seconds),
+            preempted: status
+                .conditions
+                .iter()
+                .find(|c| &*c.kind == "DisruptionTarget")
+                .is_some_and(|c| &*c.status == "True" && &*c.reason == "PreemptionByScheduler"),
             scheduled: status.conditions.iter().find(|c| &*c.kind == "PodScheduled").map(|c| {
                 Box::new(ScheduledCondition {
                     status: c.status.clone(),

@@ -193,6 +193,8 @@ markers! {
     Pods: Groups::USAGE => NodePods<'a>, |at| NodePods { at: *at };
     /// Counts of pods in the node's topology domains, as the plugin's `counters` asked for.
     TopologyDomains: Groups::OBJECT | Groups::USAGE | Groups::OTHER_ROWS => Domains<'a>, |at| Domains::new(*at);
+    /// The pods that are imagined onto nodes or off them, whichever nodes those are.
+    Imagined: Groups::USAGE | Groups::OTHER_ROWS => ImaginedPods<'a>, |at| ImaginedPods { at: *at };
     /// Everything of the node itself.
     WholeNode: Groups::OBJECT | Groups::USAGE => NodeView<'a>, |at| NodeView { at: *at };
     /// Everything there is. The answer is computed anew every time.

@@ -13,6 +13,7 @@ use crate::intern::Istr;
 use crate::labels::{LabelSelector, LabelSet};
 use crate::node::NodeInfo;
 use crate::node_selector::NodeAffinity;
+use crate::overlay::Overlay;
 use crate::pod::{PodAffinityTerm, PodInfo};
 use crate::read::At;
 use crate::table::{Row, View};
@@ -75,6 +76,8 @@ impl PodMatcher {
 pub enum Counted {
     /// Pods that all of these match.
     Pods(Box<[PodMatcher]>),
+    /// Pods of the overlay alone that all of these match: in the view none is counted.
+    Imagined(Box<[PodMatcher]>),
     /// Pods that carry this term, as often as they carry it.
     Carriers(TermKind, PodAffinityTerm),
 }
@@ -147,7 +150,9 @@ impl CounterSpec {
     /// How often `pod` counts.
     fn weight(&self, pod: &PodInfo, cluster: &ClusterInfo) -> i64 {
         match &self.counted {
-            Counted::Pods(matchers) => i64::from(matchers.iter().all(|m| m.matches(pod, cluster))),
+            Counted::Pods(matchers) | Counted::Imagined(matchers) => {
+                i64::from(matchers.iter().all(|m| m.matches(pod, cluster)))
+            }
             Counted::Carriers(kind, term) => {
                 let times = terms_of(pod).filter(|(k, t)| k == kind && *t == term).count();
                 i64::try_from(times).unwrap_or(i64::MAX)
@@ -178,7 +183,8 @@ impl Counters {
                 let spec = &counter.spec;
                 let Some(domain) = spec.domain(row, node).filter(|_| spec.nodes.counts(node)) else { continue };
                 let pods = view.pods(row).iter().filter(|p| !(spec.live_only && p.terminating));
-                let sum: i64 = pods.map(|p| spec.weight(p, &view.cluster)).sum();
+                let imagined = matches!(spec.counted, Counted::Imagined(_));
+                let sum: i64 = if imagined { 0 } else { pods.map(|p| spec.weight(p, &view.cluster)).sum() };
                 *counter.sums.entry(domain).or_default() += sum;
             }
         }
@@ -251,15 +257,54 @@ impl<'a> Domains<'a> {
         })
     }
 
-    /// What the overlay adds, by domain.
     fn deltas(&self, counter: &'a Counter) -> impl Iterator<Item = (Domain, i64)> + 'a {
-        let view = self.at.view;
-        let deltas = self.at.overlay.map_or(&[][..], |o| o.deltas());
-        deltas.iter().filter_map(move |delta| {
-            let node = view.node(delta.row)?;
-            let domain = counter.spec.domain(delta.row, node).filter(|_| counter.spec.nodes.counts(node))?;
-            let weight = counter.spec.weight(&delta.pod, &view.cluster);
-            (weight != 0).then_some((domain, weight * delta.sign))
+        deltas(self.at.view, self.at.overlay, counter)
+    }
+}
+
+/// What the overlay adds, by domain.
+fn deltas<'a>(
+    view: &'a View,
+    overlay: Option<&'a Overlay>,
+    counter: &'a Counter,
+) -> impl Iterator<Item = (Domain, i64)> + 'a {
+    overlay.map_or(&[][..], Overlay::deltas).iter().filter_map(move |delta| {
+        let node = view.node(delta.row)?;
+        let domain = counter.spec.domain(delta.row, node).filter(|_| counter.spec.nodes.counts(node))?;
+        let weight = counter.spec.weight(&delta.pod, &view.cluster);
+        (weight != 0).then_some((domain, weight * delta.sign))
+    })
+}
+
+/// The counts of a prepared plugin as a whole, through the overlay.
+#[derive(Clone, Copy)]
+pub struct Totals<'a> {
+    view: &'a View,
+    overlay: Option<&'a Overlay>,
+    counters: &'a Counters,
+}
+
+impl<'a> Totals<'a> {
+    pub(crate) fn new(view: &'a View, overlay: Option<&'a Overlay>, counters: &'a Counters) -> Self {
+        Self { view, overlay, counters }
+    }
+
+    /// The sum over all domains of the spec of this number.
+    pub fn total(&self, spec: usize) -> i64 {
+        let Some(counter) = self.counters.0.get(spec) else { return 0 };
+        counter.sums.values().sum::<i64>() + deltas(self.view, self.overlay, counter).map(|(_, n)| n).sum::<i64>()
+    }
+
+    /// Whether a pod of the overlay carries a term of a kind that `wanted` names, on a node with the term's label, that
+    /// selects the pod in `namespace` with `labels`.
+    pub fn imagines(&self, namespace: &Istr, labels: &LabelSet, wanted: impl Fn(TermKind) -> bool) -> bool {
+        self.overlay.map_or(&[][..], Overlay::deltas).iter().filter(|d| d.sign > 0).any(|delta| {
+            let Some(node) = self.view.node(delta.row) else { return false };
+            terms_of(&delta.pod).any(|(kind, term)| {
+                wanted(kind)
+                    && node.labels.get(&term.topology_key).is_some()
+                    && selects(term, namespace, labels, &self.view.cluster)
+            })
         })
     }
 }

@@ -10,20 +10,29 @@ impl Verdict {
     /// The pod fits, as far as this plugin is concerned.
     pub const FITS: Self = Self(0);
     const UNRESOLVABLE: u32 = 1 << 31;
+    const FAILED: u32 = 1 << 30;
+    const MARKS: u32 = Self::UNRESOLVABLE | Self::FAILED;
     /// How many reasons a plugin can tell apart.
-    pub const REASONS: u32 = 31;
+    pub const REASONS: u32 = 30;
 
     /// Does not fit now, but might if pods left the node (`Unschedulable`). `reasons` are bits of the plugin's own
-    /// meaning, of which at least one is set; the highest cannot be used.
+    /// meaning, of which at least one is set; the two highest cannot be used.
     pub const fn unschedulable(reasons: u32) -> Self {
-        debug_assert!(reasons != 0 && reasons & Self::UNRESOLVABLE == 0);
+        debug_assert!(reasons != 0 && reasons & Self::MARKS == 0);
         Self(reasons)
     }
 
     /// Does not fit, whatever pods leave the node (`UnschedulableAndUnresolvable`).
     pub const fn unresolvable(reasons: u32) -> Self {
-        debug_assert!(reasons != 0 && reasons & Self::UNRESOLVABLE == 0);
+        debug_assert!(reasons != 0 && reasons & Self::MARKS == 0);
         Self(reasons | Self::UNRESOLVABLE)
+    }
+
+    /// The question could not be answered (`Error`): the attempt fails with the first reason as its message, whatever
+    /// other nodes say.
+    pub const fn failed(reasons: u32) -> Self {
+        debug_assert!(reasons != 0 && reasons & Self::MARKS == 0);
+        Self(reasons | Self::FAILED)
     }
 
     /// Whether the pod fits.
@@ -38,13 +47,14 @@ impl Verdict {
 
     /// The reasons, as the plugin's bits.
     pub const fn reasons(self) -> u32 {
-        self.0 & !Self::UNRESOLVABLE
+        self.0 & !Self::MARKS
     }
 
     /// The status code.
     pub const fn code(self) -> Code {
         match self.0 {
             0 => Code::Success,
+            bits if bits & Self::FAILED != 0 => Code::Error,
             bits if bits & Self::UNRESOLVABLE != 0 => Code::UnschedulableAndUnresolvable,
             _ => Code::Unschedulable,
         }
@@ -112,7 +122,7 @@ impl Rejection {
 }
 
 /// A fault of a plugin, as opposed to an answer: the attempt fails with `SchedulerError` and is retried.
-#[derive(Debug, thiserror::Error)]
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{message}")]
 pub struct PluginError {
     /// What failed.

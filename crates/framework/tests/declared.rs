@@ -30,6 +30,7 @@ impl ObjectKind for Reservations {
     const GROUP: &'static str = "example.com";
     const VERSION: &'static str = "v1";
     const PLURAL: &'static str = "reservations";
+    const KIND: &'static str = "Reservation";
     type Object = Reservation;
     fn decode(json: &Value) -> Result<Reservation, String> {
         let team = json.pointer("/spec/team").and_then(Value::as_str).ok_or("spec.team is missing")?;
@@ -44,6 +45,7 @@ impl ObjectKind for Others {
     const GROUP: &'static str = "";
     const VERSION: &'static str = "v1";
     const PLURAL: &'static str = "others";
+    const KIND: &'static str = "Other";
     type Object = u8;
     fn decode(_: &Value) -> Result<u8, String> {
         Ok(0)
@@ -80,7 +82,7 @@ impl Filter for Reserved {
     fn prepare(&self, pod: &PodInfo, (all, others): ClusterOf<'_, Self::Cluster>) -> Option<Option<String>> {
         assert!(others.is_empty());
         let key = ObjectKey { namespace: "".into(), name: "r".into() };
-        let own = all.get(&key).filter(|r| Some(&*r.team) == pod.annotation(TEAM));
+        let own = all.get(&key.namespace, &key.name).filter(|r| Some(&*r.team) == pod.annotation(TEAM));
         (!all.is_empty()).then(|| own.map(|_| key.name.to_string()))
     }
     fn filter(&self, own: &Self::State, reserved_by: Of<'_, Self::Node>) -> Verdict {
@@ -129,7 +131,7 @@ fn what_is_declared_reaches_the_plugin() {
     set(&mut table, &line.kinds[0], &json!({"spec": {"team": "red"}}));
     assert_eq!(fits(&table, &pods[0]), Some([false, true]));
 
-    let keys: Vec<_> = table.view().cluster().object_keys(KindId::of::<Reservations>()).cloned().collect();
+    let keys: Vec<_> = table.view().cluster().object_keys(KindId::of::<Reservations>()).collect();
     assert_eq!(keys, [key()]);
     let gone = table.cluster_mut().set_object(KindId::of::<Reservations>(), key(), None).unwrap();
     assert_eq!(gone.downcast_ref(), Some(&Reservation { team: "red".into() }));

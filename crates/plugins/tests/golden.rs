@@ -152,6 +152,7 @@ impl World {
                     assert_eq!(left, None, "only one of these plugins narrows");
                     left = Some(names.iter().map(|n| n.to_string()).collect());
                 }
+                PreFilterVerdict::Fail(error) => panic!("{} failed: {error}", plugin.name),
                 PreFilterVerdict::Reject(rejection) => {
                     return Err(Rejected {
                         code: rejection.code.to_string(),

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use plimsoll_framework::extensions::BoundFilter;
 use plimsoll_framework::intern::Istr;
 use plimsoll_framework::overlay::Overlay;
-use plimsoll_framework::plugin::PreFilterVerdict;
+use plimsoll_framework::plugin::{PreFilterVerdict, RejectedBy};
 use plimsoll_framework::pod::PodInfo;
 use plimsoll_framework::table::{Row, View, bits};
 use plimsoll_framework::verdict::{Code, Rejection, Verdict};
@@ -51,12 +51,25 @@ pub(crate) enum PreFiltered<'p> {
     /// Ask Filter.
     Run(Prepared<'p>),
     /// The pod fits nowhere.
-    Reject(Box<Diagnosis>),
+    Reject(Rejected<'p>),
+    /// The question could not be answered.
+    Fail(String),
+}
+
+/// A pod that PreFilter turned away.
+pub(crate) struct Rejected<'p> {
+    /// What is said about it.
+    pub(crate) diagnosis: Box<Diagnosis>,
+    /// Who turned it away.
+    pub(crate) by: RejectedBy,
+    /// The filters, where pods leaving the nodes might help (`Unschedulable`).
+    pub(crate) prepared: Option<Prepared<'p>>,
 }
 
 impl<'p> Prepared<'p> {
-    /// Asks PreFilter and prepares the filters that have something to say.
-    pub(crate) fn for_pod(profile: &'p Profile, view: &View, pod: &PodInfo) -> PreFiltered<'p> {
+    /// Asks PreFilter and prepares the filters that have something to say. What the overlay brings counts as if it were
+    /// in the view.
+    pub(crate) fn for_pod(profile: &'p Profile, view: &View, overlay: &Overlay, pod: &PodInfo) -> PreFiltered<'p> {
         let mut skipped: Vec<&'static str> = Vec::new();
         let mut narrowed: Option<Narrowed> = None;
         let mut rejected: Option<(&'static str, Rejection)> = None;
@@ -69,29 +82,63 @@ impl<'p> Prepared<'p> {
                     left.names.retain(|n| names.contains(n));
                     left.plugins.push(point.name);
                     if left.names.is_empty() {
-                        let rejection = nothing_left(&mut left.plugins);
-                        return PreFiltered::Reject(Box::new(reject(view, point.name, rejection)));
-                    }
-                }
-                // A rejection that preemption could change does not keep others from a stronger one.
-                PreFilterVerdict::Reject(rejection) => {
-                    let last_word = rejection.code != Code::Unschedulable;
-                    rejected = Some((point.name, rejection));
-                    if last_word {
+                        rejected = Some((point.name, nothing_left(&mut left.plugins)));
                         break;
                     }
                 }
+                // A rejection that preemption could change does not keep others from a stronger one.
+                PreFilterVerdict::Reject(rejection) => match rejection.code {
+                    Code::Unschedulable => rejected = Some((point.name, rejection)),
+                    Code::UnschedulableAndUnresolvable => {
+                        rejected = Some((point.name, rejection));
+                        break;
+                    }
+                    _ => return PreFiltered::Fail(pre_filter_failed(point.name, &rejection.reason)),
+                },
+                PreFilterVerdict::Fail(error) => {
+                    return PreFiltered::Fail(pre_filter_failed(point.name, &error.message));
+                }
             }
         }
-        if let Some((plugin, rejection)) = rejected {
-            return PreFiltered::Reject(Box::new(reject(view, plugin, rejection)));
-        }
+        let Some((plugin, rejection)) = rejected else {
+            return PreFiltered::Run(Self::new(profile, view, overlay, pod, narrowed, skipped));
+        };
+        let resolvable = rejection.code == Code::Unschedulable;
+        let prepared = resolvable.then(|| Self::new(profile, view, overlay, pod, None, skipped));
+        let by = RejectedBy { plugin, code: rejection.code, reasons: vec![rejection.reason.clone()] };
+        PreFiltered::Reject(Rejected { diagnosis: Box::new(reject(view, plugin, rejection)), by, prepared })
+    }
+
+    fn new(
+        profile: &'p Profile,
+        view: &View,
+        overlay: &Overlay,
+        pod: &PodInfo,
+        mut narrowed: Option<Narrowed>,
+        mut skipped: Vec<&'static str>,
+    ) -> Self {
         if let Some(narrowed) = &mut narrowed {
             narrowed.plugins.sort_unstable();
         }
-        let wanted = profile.filter.iter().filter(|f| !skipped.contains(&f.name));
-        let filters = wanted.filter_map(|f| Some((f.name, f.plugin.bind(pod, view)?))).collect();
-        PreFiltered::Run(Self { filters, narrowed, skipped, profile })
+        let through = (!overlay.is_empty()).then_some(overlay);
+        let mut filters = Vec::new();
+        for point in &profile.filter {
+            if skipped.contains(&point.name) {
+                continue;
+            }
+            match point.plugin.bind(pod, view).filter(|bound| bound.takes_part(view, through)) {
+                Some(bound) => filters.push((point.name, bound)),
+                None => skipped.push(point.name),
+            }
+        }
+        Self { filters, narrowed, skipped, profile }
+    }
+
+    /// The only nodes that PreFilter left, sorted, where it did not leave all.
+    pub(super) fn only(&self) -> Option<Vec<Istr>> {
+        let mut names = self.narrowed.as_ref()?.names.clone();
+        names.sort();
+        Some(names)
     }
 
     /// The PreFilter plugins that had something to say.
@@ -150,6 +197,15 @@ fn number(filter: usize) -> u8 {
     u8::try_from(filter).unwrap_or(LEFT_OUT - 1)
 }
 
+fn pre_filter_failed(plugin: &str, message: &str) -> String {
+    format!("running PreFilter plugin \"{plugin}\": {message}")
+}
+
+/// The message of an attempt in which a filter could not answer.
+pub(super) fn filter_failed(verdict: &NodeVerdict) -> String {
+    format!("running \"{}\" filter plugin: {}", verdict.plugin, verdict.reasons.join(", "))
+}
+
 fn nothing_left(plugins: &mut [&'static str]) -> Rejection {
     plugins.sort_unstable();
     Rejection::unresolvable(match plugins {
@@ -170,6 +226,7 @@ impl Scratch {
     pub(crate) fn filter(&mut self, prepared: &Prepared<'_>, view: &View, overlay: &Overlay, pod: &PodInfo) -> u32 {
         self.rejected.resize(view.row_limit(), (LEFT_OUT, Verdict::FITS));
         self.feasible.clear();
+        self.failed = false;
         let mut out = [Verdict::FITS; 64];
         for (first, lanes) in view.blocks() {
             let mut alive = prepared.candidates(view, first, lanes);
@@ -187,7 +244,9 @@ impl Scratch {
                 }
                 let fit = out.iter().enumerate().fold(0, |set, (lane, v)| set | u64::from(v.fits()) << lane);
                 for lane in bits(alive & !fit) {
-                    self.rejected[(first + lane) as usize] = (number(i), out[lane as usize]);
+                    let verdict = out[lane as usize];
+                    self.failed |= verdict.code() == Code::Error;
+                    self.rejected[(first + lane) as usize] = (number(i), verdict);
                 }
                 alive &= fit;
             }
@@ -214,6 +273,7 @@ impl Scratch {
             match self.rejection(prepared, view, overlay, pod, row) {
                 None => self.feasible[block] |= 1 << lane,
                 Some(rejection) => {
+                    self.failed |= rejection.1.code() == Code::Error;
                     self.feasible[block] &= !(1 << lane);
                     self.rejected[row as usize] = rejection;
                 }
@@ -260,19 +320,51 @@ impl Scratch {
         prepared.first_rejection(view, overlay, row)
     }
 
+    /// Whether one node would do, given an overlay and the pods nominated for it; if not, who says so and why.
+    pub(super) fn fits(
+        &mut self,
+        prepared: &Prepared<'_>,
+        view: &View,
+        overlay: &Overlay,
+        pod: &PodInfo,
+        row: Row,
+    ) -> Result<(), RejectedBy> {
+        match self.rejection(prepared, view, overlay, pod, row) {
+            None => Ok(()),
+            Some((filter, verdict)) => {
+                let NodeVerdict { plugin, code, reasons } = prepared.verdict(filter, verdict);
+                Err(RejectedBy { plugin, code, reasons })
+            }
+        }
+    }
+
     /// Why a node is infeasible; `None` when it is feasible.
     pub(super) fn verdict(&self, prepared: &Prepared<'_>, view: &View, row: Row) -> Option<NodeVerdict> {
+        let (filter, verdict) = self.rejected_at(view, row)?;
+        Some(prepared.verdict(filter, verdict))
+    }
+
+    /// The code with which a node turned the pod away; `None` when it did not.
+    pub(super) fn code(&self, view: &View, row: Row) -> Option<Code> {
+        self.rejected_at(view, row).map(|(_, verdict)| verdict.code())
+    }
+
+    fn rejected_at(&self, view: &View, row: Row) -> Option<(u8, Verdict)> {
         view.node(row)?;
         if self.feasible.get(row as usize / 64)? >> (row % 64) & 1 == 1 {
             return None;
         }
-        let (filter, verdict) = *self.rejected.get(row as usize)?;
-        Some(prepared.verdict(filter, verdict))
+        self.rejected.get(row as usize).copied()
     }
 
-    /// Whether a node turned the pod away in a way that pods leaving it could change.
-    pub(crate) fn is_resolvable(&self, row: Row) -> bool {
-        self.rejected.get(row as usize).is_some_and(|(_, verdict)| verdict.code() == Code::Unschedulable)
+    /// What a filter could not answer, if there is such a thing: then nothing is decided.
+    pub(super) fn failure(&self, prepared: &Prepared<'_>, view: &View) -> Option<String> {
+        if !self.failed {
+            return None;
+        }
+        let row = view.rows().find(|row| self.code(view, *row) == Some(Code::Error))?;
+        let failed = self.verdict(prepared, view, row)?;
+        Some(filter_failed(&failed))
     }
 
     pub(super) fn first_feasible(&self) -> Option<Row> {

@@ -1,6 +1,6 @@
 //! PreScore, Score, and the choice.
 
-use plimsoll_framework::extensions::{BoundScore, BoundScoring, Normalize};
+use plimsoll_framework::extensions::{BoundFeasibleScore, BoundScore, BoundScoring, Normalize};
 use plimsoll_framework::overlay::Overlay;
 use plimsoll_framework::plugin::{Extent, MAX_NODE_SCORE, MIN_NODE_SCORE};
 use plimsoll_framework::pod::PodInfo;
@@ -54,6 +54,9 @@ impl Scratch {
                 normalize
             }
             BoundScoring::PerNode(bound) => {
+                if !bound.takes_part(view, (!overlay.is_empty()).then_some(overlay)) {
+                    return;
+                }
                 let everywhere = scorer.plugin.groups().reads_other_rows();
                 self.raw_scores(&*bound, view, overlay, everywhere);
                 bound
@@ -61,10 +64,8 @@ impl Scratch {
             BoundScoring::OverFeasible(bound) => {
                 let among: Vec<Row> = rows(&self.feasible).collect();
                 let through = (!overlay.is_empty()).then_some(overlay);
-                for (row, score) in among.iter().zip(bound.all(view, through, &among)) {
-                    self.raw[*row as usize] = score;
-                }
-                bound
+                let scores = bound.all(view, through, &among);
+                return self.add_among(scorer, &*bound, &among, &scores, each);
             }
         };
         if normalize.is_normalized() {
@@ -76,6 +77,25 @@ impl Scratch {
             }
             for block in self.raw.as_chunks_mut::<64>().0 {
                 normalize.normalize_block(block, over);
+            }
+        }
+        self.add(scorer, each);
+    }
+
+    /// Adds the scores of a plugin that looked at the feasible nodes together. Those it ignores get nothing.
+    fn add_among(
+        &mut self,
+        scorer: &Scorer,
+        bound: &dyn BoundFeasibleScore,
+        among: &[Row],
+        scores: &[Option<i64>],
+        each: Option<&mut Vec<NodeScores>>,
+    ) {
+        let over = Extent::of(scores.iter().copied().flatten());
+        self.raw.fill(0);
+        for (row, score) in among.iter().zip(scores) {
+            if let (Some(raw), Some(over)) = (score, over) {
+                self.raw[*row as usize] = bound.normalize(*raw, over);
             }
         }
         self.add(scorer, each);

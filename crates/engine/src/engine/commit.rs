@@ -47,7 +47,7 @@ impl Engine {
             && match &proposal.outcome {
                 Outcome::Node { row, node, .. } => self.still_fits(&info, *row, node, proposal.epoch),
                 // Turned away for lack of room that an earlier pod of the batch then did not take: nothing would tell.
-                Outcome::Unfit(_) => self.last_miss < first,
+                Outcome::Unfit(_) | Outcome::Failed(_) => self.last_miss < first,
             };
         let outcome = if stands {
             proposal.outcome
@@ -60,6 +60,7 @@ impl Engine {
         match outcome {
             Outcome::Node { node, score, .. } => self.assume(now, ticket.popped, info, node, score),
             Outcome::Unfit(diagnosis) => self.fail(now, ticket.popped, info, Failure::Unfit(diagnosis)),
+            Outcome::Failed(message) => self.fail(now, ticket.popped, info, Failure::Error(message)),
         }
     }
 
@@ -82,8 +83,8 @@ impl Engine {
         if !changed && view.nominations().pods(node).is_empty() {
             return true;
         }
-        let held = match Prepared::for_pod(profile, view, &info.pod) {
-            PreFiltered::Reject(_) => false,
+        let held = match Prepared::for_pod(profile, view, &Overlay::default(), &info.pod) {
+            PreFiltered::Reject(_) | PreFiltered::Fail(_) => false,
             PreFiltered::Run(prepared) => {
                 // The way to a nominated node leads past what PreFilter leaves of the nodes.
                 (prepared.leaves(node) || info.pod.nominated_node_name.as_ref() == Some(node))

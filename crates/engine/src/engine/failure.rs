@@ -4,16 +4,11 @@
 use std::sync::Arc;
 
 use plimsoll_framework::intern::Istr;
-use plimsoll_framework::overlay::Overlay;
-use plimsoll_framework::plugin::{PostFilterContext, PostFilterVerdict};
 use plimsoll_framework::pod::PodInfo;
-use plimsoll_framework::table::Row;
 use plimsoll_framework::time::Time;
-use plimsoll_framework::verdict::Code;
 
 use super::Engine;
 use crate::cache::Standing;
-use crate::decide::{PreFiltered, Prepared, Worker};
 use crate::diagnosis::Diagnosis;
 use crate::effect::{AttemptResult, Effect, Observation, PodEvent, Reason, StatusUpdate};
 use crate::queue::{QueuedPodInfo, Rejectors};
@@ -64,44 +59,26 @@ impl Engine {
     /// Asks PostFilter. Gives the new nomination: `None` leaves it as it is, `Some(None)` clears it.
     fn post_filter(&mut self, info: &QueuedPodInfo, diagnosis: &mut Diagnosis) -> Option<Option<Istr>> {
         let profile = &self.profiles[info.profile];
-        if diagnosis.node_count == 0 || profile.post_filter.is_empty() {
+        let view = self.cache.table().view();
+        if diagnosis.node_count == 0 {
             return Some(None);
         }
-        let view = self.cache.table().view();
-        let mut worker = Worker::default();
-        let prepared = match Prepared::for_pod(profile, view, &info.pod) {
-            PreFiltered::Run(prepared) => {
-                worker.scratch.filter(&prepared, view, &Overlay::default(), &info.pod);
-                Some(prepared)
-            }
-            PreFiltered::Reject(_) => None,
+        let Some(done) = self.worker.post_filter(profile, view, &info.pod, u64::from(info.attempts)) else {
+            return Some(None);
         };
-        // A plugin asks about nodes one at a time, through a shared reference.
-        let scratch = std::cell::RefCell::new(worker.scratch);
-        let resolvable = |row: Row| prepared.is_some() && scratch.borrow().is_resolvable(row);
-        let fits = |row: Row, overlay: &Overlay| {
-            let rejected = |p| scratch.borrow_mut().rejection(p, view, overlay, &info.pod, row);
-            prepared.as_ref().is_some_and(|p| rejected(p).is_none())
-        };
-        let context = PostFilterContext { view, resolvable: &resolvable, fits: &fits };
-        let mut said = Vec::new();
-        for point in &profile.post_filter {
-            match point.plugin.post_filter(&info.pod, &context) {
-                Ok(PostFilterVerdict::Nominate(node)) => return Some(Some(node)),
-                Ok(PostFilterVerdict::Reject(rejection)) => {
-                    said.push(rejection.reason);
-                    if rejection.code != Code::Unschedulable {
-                        break;
-                    }
-                }
-                Err(e) => {
-                    said = vec![e.to_string()];
-                    break;
-                }
+        diagnosis.post_filter_message = done.message;
+        // Nothing is evicted yet, so a node is kept for the pod only where its victims are leaving already.
+        let staying = done.victims.iter().filter(|victim| !victim.terminating).count();
+        match done.nominated_node {
+            Some(node) if staying > 0 => {
+                diagnosis.post_filter_message = format!(
+                    "preemption: {node} would do without {staying} pod(s) of lower priority; evicting is not supported yet."
+                );
+                Some(None)
             }
+            Some(node) => Some(Some(node)),
+            None => done.clears_nomination.then_some(None),
         }
-        diagnosis.post_filter_message = said.join(", ");
-        None
     }
 
     /// Writes the condition and records the event, each only if it says something new.

@@ -45,7 +45,7 @@ impl Engine {
             }
             Event::ObjectsListed { kind, present } => {
                 let keys = self.cache.table().view().cluster().object_keys(kind.id);
-                let mut gone: Vec<_> = keys.filter(|key| !present.contains(*key)).cloned().collect();
+                let mut gone: Vec<_> = keys.filter(|key| !present.contains(key)).collect();
                 // In a fixed order, so that every run goes the same way.
                 gone.sort_by(|a, b| (&a.namespace, &a.name).cmp(&(&b.namespace, &b.name)));
                 gone.into_iter().for_each(|key| self.ingest(now, Event::Object { kind, key, object: None }));

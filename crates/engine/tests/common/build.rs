@@ -132,6 +132,8 @@ impl Pod {
             terminating: self.terminating,
             finished: self.finished,
             owner: None,
+            start_seconds: None,
+            preempted: false,
             scheduled: self.condition.as_ref().map(|(reason, message)| {
                 Box::new(ScheduledCondition {
                     status: "False".into(),

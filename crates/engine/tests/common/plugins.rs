@@ -376,8 +376,11 @@ impl PostFilter for Nominator {
     fn post_filter(&self, pod: &PodInfo, _: &PostFilterContext<'_>) -> Result<PostFilterVerdict, PluginError> {
         self.0.lock().expect("no test panics with the log").push(format!("postfilter {}", pod.key.name));
         Ok(match pod.labels.get(&"nominate".into()) {
-            Some(node) => PostFilterVerdict::Nominate(node.clone()),
-            None => PostFilterVerdict::Reject(Rejection::unschedulable("preemption: no victims.")),
+            Some(node) => PostFilterVerdict::Nominate { node: node.clone(), victims: Vec::new() },
+            None => PostFilterVerdict::Reject {
+                rejection: Rejection::unschedulable("preemption: no victims."),
+                clears_nomination: false,
+            },
         })
     }
 }
@@ -388,6 +391,7 @@ impl ObjectKind for Licence {
     const GROUP: &'static str = "test";
     const VERSION: &'static str = "v1";
     const PLURAL: &'static str = "licences";
+    const KIND: &'static str = "Licence";
     type Object = String;
     fn decode(json: &serde_json::Value) -> Result<String, String> {
         json.as_str().map(str::to_owned).ok_or_else(|| "no text".to_owned())
@@ -406,8 +410,8 @@ impl Filter for Licensed {
     type Cluster = ObjectsOf<Licence>;
     type Node = ();
     type State = bool;
-    fn prepare(&self, _: &PodSpecInfo, objects: Objects<'_, Licence>) -> Option<bool> {
-        Some(objects.get(&licence()).is_some())
+    fn prepare(&self, _: &PodSpecInfo, objects: Objects<Licence>) -> Option<bool> {
+        Some(objects.get(&licence().namespace, &licence().name).is_some())
     }
     fn filter(&self, licensed: &bool, (): ()) -> Verdict {
         if *licensed { Verdict::FITS } else { Verdict::unresolvable(1) }
@@ -422,8 +426,10 @@ pub(crate) struct Pinned;
 impl PreFilter for Pinned {
     type Pod = Spec;
     type Cluster = ObjectsOf<Licence>;
-    fn pre_filter(&self, _: &PodSpecInfo, objects: Objects<'_, Licence>) -> PreFilterVerdict {
-        PreFilterVerdict::Only(objects.get(&licence()).map(|node| node.as_str().into()).into_iter().collect())
+    fn pre_filter(&self, _: &PodSpecInfo, objects: Objects<Licence>) -> PreFilterVerdict {
+        PreFilterVerdict::Only(
+            objects.get(&licence().namespace, &licence().name).map(|node| node.as_str().into()).into_iter().collect(),
+        )
     }
 }
 

@@ -36,6 +36,8 @@ pub trait Normalize: Send + Sync {
 
 /// A Score plugin and what it worked out for a pod.
 pub trait BoundScore: Normalize {
+    /// Whether it has a score for the pod at all.
+    fn takes_part(&self, view: &View, overlay: Option<&Overlay>) -> bool;
     /// The raw score of one node, through the overlay.
     fn one(&self, view: &View, overlay: Option<&Overlay>, row: Row) -> i64;
     /// The raw scores of 64 nodes, without an overlay.
@@ -44,8 +46,8 @@ pub trait BoundScore: Normalize {
 
 /// A ScoreOverFeasible plugin and what it worked out for a pod.
 pub trait BoundFeasibleScore: Normalize {
-    /// The raw scores of these nodes, which are the feasible ones, through the overlay.
-    fn all(&self, view: &View, overlay: Option<&Overlay>, feasible: &[Row]) -> Vec<i64>;
+    /// The raw scores of these nodes, which are the feasible ones, through the overlay; `None` for those it ignores.
+    fn all(&self, view: &View, overlay: Option<&Overlay>, feasible: &[Row]) -> Vec<Option<i64>>;
 }
 
 struct ScoreAdapter<P>(Arc<P>);
@@ -93,6 +95,9 @@ impl<P: Score> Normalize for Bound<P, P::State, ForScore> {
 }
 
 impl<P: Score> BoundScore for Bound<P, P::State, ForScore> {
+    fn takes_part(&self, view: &View, overlay: Option<&Overlay>) -> bool {
+        self.plugin.takes_part(&self.state, Totals::new(view, overlay, &self.counters))
+    }
     fn one(&self, view: &View, overlay: Option<&Overlay>, row: Row) -> i64 {
         let at = At::new(view, overlay, &self.counters, row);
         at.map_or(0, |at| self.plugin.score(&self.state, P::Node::item(&at)))
@@ -135,7 +140,7 @@ impl<P: ScoreOverFeasible> Normalize for Bound<P, P::State, ForFeasible> {
 }
 
 impl<P: ScoreOverFeasible> BoundFeasibleScore for Bound<P, P::State, ForFeasible> {
-    fn all(&self, view: &View, overlay: Option<&Overlay>, feasible: &[Row]) -> Vec<i64> {
+    fn all(&self, view: &View, overlay: Option<&Overlay>, feasible: &[Row]) -> Vec<Option<i64>> {
         let at = |row: &Row| At::new(view, overlay, &self.counters, *row);
         let terms: Vec<P::Terms> =
             feasible.iter().filter_map(at).map(|at| self.plugin.terms(&self.state, P::Node::item(&at))).collect();

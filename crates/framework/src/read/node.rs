@@ -82,6 +82,19 @@ impl<'a> NodePods<'a> {
     }
 }
 
+/// The pods of the overlay.
+#[derive(Clone, Copy)]
+pub struct ImaginedPods<'a> {
+    pub(super) at: At<'a>,
+}
+
+impl<'a> ImaginedPods<'a> {
+    /// Each pod with 1 where it is added and -1 where it is taken away, in the order in which that was imagined.
+    pub fn iter(&self) -> impl Iterator<Item = (&'a PodInfo, i64)> {
+        self.at.overlay.map_or(&[][..], Overlay::deltas).iter().map(|d| (&*d.pod, d.sign))
+    }
+}
+
 /// Everything of one node.
 #[derive(Clone, Copy)]
 pub struct NodeView<'a> {

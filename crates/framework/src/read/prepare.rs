@@ -139,8 +139,8 @@ impl<'a> NamespaceIndex<'a> {
 pub struct ObjectsOf<K>(PhantomData<K>);
 impl<K> Sealed for ObjectsOf<K> {}
 impl<K: ObjectKind> ReadCluster for ObjectsOf<K> {
-    type Item<'a> = Objects<'a, K>;
-    fn item(view: &View) -> Objects<'_, K> {
+    type Item<'a> = Objects<K>;
+    fn item(view: &View) -> Objects<K> {
         Objects::new(&view.cluster)
     }
 }

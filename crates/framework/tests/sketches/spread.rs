@@ -153,9 +153,9 @@ impl ScoreOverFeasible for Spread {
     }
 
     /// The score itself: `normalize` is not told which nodes are ignored, and they must not move the extent.
-    fn combine(&self, (soft, _): &Self::State, over: &OverFeasible, terms: &Self::Terms) -> i64 {
-        let (Some(terms), Some(Extent { min, max })) = (terms, over.extent) else { return 0 };
-        if max == 0 { 100 } else { 100 * (max + min - raw(soft, &over.weights, terms)) / max }
+    fn combine(&self, (soft, _): &Self::State, over: &OverFeasible, terms: &Self::Terms) -> Option<i64> {
+        let (Some(terms), Some(Extent { min, max })) = (terms, over.extent) else { return Some(0) };
+        Some(if max == 0 { 100 } else { 100 * (max + min - raw(soft, &over.weights, terms)) / max })
     }
 
     fn normalize(&self, raw: i64, _: Extent) -> i64 {

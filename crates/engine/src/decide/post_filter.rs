@@ -1,0 +1,100 @@
+//! PostFilter: what can be done for a pod that fits nowhere (reference section 9.3).
+
+use std::cell::RefCell;
+use std::sync::Arc;
+
+use plimsoll_framework::intern::Istr;
+use plimsoll_framework::overlay::Overlay;
+use plimsoll_framework::plugin::{PostFilterContext, PostFilterVerdict, RejectedBy};
+use plimsoll_framework::pod::PodInfo;
+use plimsoll_framework::table::{Row, View};
+use plimsoll_framework::verdict::Code;
+
+use super::{PreFiltered, Prepared, Worker};
+use crate::profile::Profile;
+
+/// What came of PostFilter.
+#[derive(Clone, Debug, PartialEq)]
+pub struct PostFiltered {
+    /// `Success` when a node is to be cleared for the pod.
+    pub code: Code,
+    /// That node.
+    pub nominated_node: Option<Istr>,
+    /// The pods that have to leave it, those included that are leaving it already; the most important one first.
+    pub victims: Vec<Arc<PodInfo>>,
+    /// The text that joins the pod's message; empty when a node is to be cleared.
+    pub message: String,
+    /// Whether the node that was being cleared for the pod, if any, is of no use to it any more.
+    pub clears_nomination: bool,
+}
+
+impl PostFiltered {
+    fn rejected(code: Code, message: String, clears_nomination: bool) -> Self {
+        Self { code, nominated_node: None, victims: Vec::new(), message, clears_nomination }
+    }
+}
+
+impl Worker {
+    /// Asks the profile's PostFilter plugins about a pod that fits nowhere on `view`; `None` where it has none, or where
+    /// there is no node at all.
+    pub(crate) fn post_filter(
+        &mut self,
+        profile: &Profile,
+        view: &View,
+        pod: &PodInfo,
+        draw: u64,
+    ) -> Option<PostFiltered> {
+        if view.node_count() == 0 || profile.post_filter.is_empty() {
+            return None;
+        }
+        let none = Overlay::default();
+        let (prepared, everywhere) = match Prepared::for_pod(profile, view, &none, pod) {
+            PreFiltered::Run(prepared) => {
+                self.scratch.filter(&prepared, view, &none, pod);
+                (Some(prepared), None)
+            }
+            // Turned away before any node was looked at: the same holds of all of them.
+            PreFiltered::Reject(rejected) => (rejected.prepared, Some(rejected.by.code)),
+            PreFiltered::Fail(_) => return None,
+        };
+        // A plugin asks about nodes one at a time, through a shared reference.
+        let scratch = RefCell::new(&mut self.scratch);
+        let code = |row: Row| match everywhere {
+            Some(code) => view.node(row).map(|_| code),
+            None => scratch.borrow().code(view, row),
+        };
+        let fits = |row: Row, overlay: &Overlay| match &prepared {
+            Some(prepared) => scratch.borrow_mut().fits(prepared, view, overlay, pod, row),
+            None => Err(RejectedBy { plugin: "", code: Code::UnschedulableAndUnresolvable, reasons: Vec::new() }),
+        };
+        let context = PostFilterContext { view, code: &code, fits: &fits, draw: self.seed ^ draw };
+        Some(ask(profile, pod, &context))
+    }
+}
+
+fn ask(profile: &Profile, pod: &PodInfo, context: &PostFilterContext<'_>) -> PostFiltered {
+    let (mut said, mut clears) = (Vec::new(), false);
+    for point in &profile.post_filter {
+        match point.plugin.post_filter(pod, context) {
+            Ok(PostFilterVerdict::Nominate { node, victims }) => {
+                return PostFiltered {
+                    code: Code::Success,
+                    nominated_node: Some(node),
+                    victims,
+                    message: String::new(),
+                    clears_nomination: false,
+                };
+            }
+            Ok(PostFilterVerdict::Reject { rejection, clears_nomination }) => {
+                clears |= clears_nomination;
+                // Any other code is the last word.
+                if rejection.code != Code::Unschedulable {
+                    return PostFiltered::rejected(rejection.code, rejection.reason, clears_nomination);
+                }
+                said.push(rejection.reason);
+            }
+            Err(error) => return PostFiltered::rejected(Code::Error, error.to_string(), false),
+        }
+    }
+    PostFiltered::rejected(Code::Unschedulable, said.join(", "), clears)
+}
