@@ -67,6 +67,11 @@ impl Manifest {
         })
     }
 
+    /// The API group; empty for the core group.
+    pub fn group(&self) -> &str {
+        self.api_version.rsplit_once('/').map_or("", |(group, _)| group)
+    }
+
     /// Whether it is of this kind.
     pub fn is(&self, api_version: &str, kind: &str) -> bool {
         self.kind.as_str() == kind && self.api_version.as_str() == api_version
@@ -190,9 +195,8 @@ fn tell_duplicates(manifests: &[Manifest], errors: &mut Vec<ManifestError>) {
     let default = Istr::new("default");
     let mut first: HashMap<(&str, &Istr, &Istr, &Istr), &Manifest> = HashMap::with_capacity(manifests.len());
     for manifest in manifests.iter().filter(|m| !m.name.is_empty()) {
-        let group = manifest.api_version.rsplit_once('/').map_or("", |(group, _)| group);
         let namespace = if manifest.namespace.is_empty() { &default } else { &manifest.namespace };
-        let key = (group, &manifest.kind, namespace, &manifest.name);
+        let key = (manifest.group(), &manifest.kind, namespace, &manifest.name);
         if let Some(known) = first.get(&key) {
             errors.push(manifest.error(&format!("comes twice; the first is in {}", known.place)));
         } else {

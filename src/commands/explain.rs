@@ -105,7 +105,7 @@ fn configuration(args: &Args, registry: &Registry) -> anyhow::Result<Config> {
 fn print(subject: &subject::Subject, output: Output) -> anyhow::Result<i32> {
     let text = match output {
         Output::Json => {
-            serde_json::to_string_pretty(&answer::golden(&subject.answer, subject.view())).context("writing JSON")?
+            serde_json::to_string_pretty(&answer::golden(&subject.answer)).context("writing JSON")?
                 + "\n"
         }
         _ => String::new(),

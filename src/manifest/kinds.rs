@@ -76,7 +76,7 @@ static KNOWN: [(&str, &[&str]); 21] = [
 /// # Errors
 /// When the kind is unknown, with the object's place.
 pub(crate) fn check(manifest: &Manifest) -> Result<(), ManifestError> {
-    let group = manifest.api_version.rsplit_once('/').map_or("", |(group, _)| group);
+    let group = manifest.group();
     match KNOWN.iter().find(|(known, _)| *known == group) {
         Some((_, kinds)) if !kinds.contains(&manifest.kind.as_str()) => {
             Err(manifest

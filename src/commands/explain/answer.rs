@@ -1,14 +1,14 @@
 //! The answer for machines: the form in which kube-scheduler's own decisions are recorded (tests/golden/README.md).
 
-use plimsoll_engine::decide::{Explanation, NodeScores, NodeVerdict, Outcome};
+use plimsoll_engine::decide::{Explanation, NodeScores, NodeVerdict, Outcome, PostFiltered};
 use plimsoll_framework::intern::Istr;
-use plimsoll_framework::table::View;
+use plimsoll_framework::verdict::Code;
 use serde_json::{Map, Value, json};
 
 use super::subject::Answer;
 
 /// The answer as one object.
-pub(super) fn golden(answer: &Answer, _view: &View) -> Value {
+pub(super) fn golden(answer: &Answer) -> Value {
     match answer {
         Answer::Failed(text) => json!({"error": text}),
         Answer::Decided(explanation) => decided(explanation),
@@ -16,17 +16,52 @@ pub(super) fn golden(answer: &Answer, _view: &View) -> Value {
 }
 
 fn decided(explanation: &Explanation) -> Value {
-    let best = best(explanation);
+    if let Outcome::Failed(text) = &explanation.outcome {
+        return json!({"error": text});
+    }
+    if let Some(by) = &explanation.pre_filter {
+        let rejected = json!({"code": by.code.as_str(), "plugin": by.plugin, "reasons": sorted(&by.reasons)});
+        return json!({"feasible": 0, "preFilter": rejected});
+    }
     let feasible = explanation.nodes.iter().filter(|(_, verdict)| verdict.is_ok()).count();
     let nodes: Map<String, Value> =
         explanation.nodes.iter().map(|(name, verdict)| (name.to_string(), node(verdict))).collect();
     let mut value = json!({"feasible": feasible, "nodes": nodes});
-    if let Outcome::Unfit(diagnosis) = &explanation.outcome {
-        value["message"] = diagnosis.message().into();
-    } else {
-        value["best"] = best.iter().map(|name| name.as_str()).collect();
+    if let Some(names) = &explanation.narrowed {
+        value["preFilterNodes"] = texts(names);
+    }
+    match &explanation.outcome {
+        // What a plugin that failed would have said is not known, so nothing is said for it.
+        Outcome::Unfit(_) if explanation.preemption.as_ref().is_some_and(|p| p.code == Code::Error) => {}
+        Outcome::Unfit(diagnosis) => {
+            value["message"] = diagnosis.message().into();
+            if let Some(done) = &explanation.preemption {
+                value["preemption"] = preemption(done);
+            }
+        }
+        Outcome::Node { .. } | Outcome::Failed(_) => {
+            let best: Vec<&Istr> = best(explanation);
+            value["best"] = best.into_iter().map(Istr::as_str).collect();
+        }
     }
     value
+}
+
+fn texts(names: &[Istr]) -> Value {
+    names.iter().map(Istr::as_str).collect()
+}
+
+fn sorted(reasons: &[String]) -> Vec<&String> {
+    let mut reasons: Vec<&String> = reasons.iter().collect();
+    reasons.sort();
+    reasons
+}
+
+fn preemption(done: &PostFiltered) -> Value {
+    let mut victims: Vec<String> = done.victims.iter().map(|pod| pod.key.to_string()).collect();
+    victims.sort();
+    let node = done.nominated_node.as_ref().map_or("", Istr::as_str);
+    json!({"code": done.code.as_str(), "nominatedNode": node, "victims": victims})
 }
 
 fn node(verdict: &Result<NodeScores, NodeVerdict>) -> Value {
@@ -37,9 +72,8 @@ fn node(verdict: &Result<NodeScores, NodeVerdict>) -> Value {
             json!({"code": "Success", "scores": plugins, "total": scores.total})
         }
         Err(verdict) => {
-            let mut reasons = verdict.reasons.clone();
-            reasons.sort();
-            let mut value = json!({"code": verdict.code.as_str(), "reasons": reasons});
+            let mut value = json!({"code": verdict.code.as_str(), "reasons": sorted(&verdict.reasons)});
+            // Where PreFilter had left the node out, no plugin was asked about it.
             if !verdict.plugin.is_empty() {
                 value["plugin"] = verdict.plugin.into();
             }

@@ -141,16 +141,7 @@ pub(super) fn complete(pod: &mut api::Pod) {
     }
 }
 
+/// Whether an object is of a kind, whatever the version.
 fn is_of(manifest: &Manifest, kind: &KindRef) -> bool {
-    let group = manifest.api_version.rsplit_once('/').map_or("", |(group, _)| group);
-    group == kind.group && plural(&manifest.kind) == kind.plural
-}
-
-fn plural(kind: &str) -> String {
-    let lower = kind.to_ascii_lowercase();
-    match lower.strip_suffix('y') {
-        Some(stem) => format!("{stem}ies"),
-        None if lower.ends_with('s') => format!("{lower}es"),
-        None => format!("{lower}s"),
-    }
+    manifest.kind.as_str() == kind.kind && manifest.group() == kind.group
 }

@@ -193,7 +193,7 @@ impl Solver<'_> {
         if let (Answer::Failed(text), Some(name)) = (&answer, &scenario.name) {
             warnings.push(format!("{}:{number}: {name}: {text}", self.file));
         }
-        Ok(golden(&answer, world.view()))
+        Ok(golden(&answer))
     }
 
     /// What a configuration comes to, made once for each text.
