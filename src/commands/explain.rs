@@ -5,11 +5,13 @@
 
 mod answer;
 mod load;
+mod misses;
+mod people;
 mod scenarios;
 mod subject;
 mod world;
 
-use std::io::Write as _;
+use std::io::{IsTerminal as _, Write as _};
 use std::path::PathBuf;
 
 use anyhow::Context as _;
@@ -78,11 +80,11 @@ pub fn main(args: &Args, registry: &Registry) -> i32 {
         Ok(config) => config,
         Err(error) => return fail(&error, 2),
     };
-    let subject = match subject::find(args, &config, registry) {
+    let mut subject = match subject::find(args, &config, registry) {
         Ok(subject) => subject,
         Err(error) => return fail(&error, 2),
     };
-    match print(&subject, args.output) {
+    match print(&mut subject, args.output) {
         Ok(code) => code,
         Err(error) => fail(&error, 1),
     }
@@ -102,13 +104,13 @@ fn configuration(args: &Args, registry: &Registry) -> anyhow::Result<Config> {
 }
 
 /// Writes the answer; gives the exit code.
-fn print(subject: &subject::Subject, output: Output) -> anyhow::Result<i32> {
+fn print(subject: &mut subject::Subject, output: Output) -> anyhow::Result<i32> {
     let text = match output {
-        Output::Json => {
-            serde_json::to_string_pretty(&answer::golden(&subject.answer)).context("writing JSON")?
-                + "\n"
+        Output::Json => serde_json::to_string_pretty(&answer::golden(&subject.answer)).context("writing JSON")? + "\n",
+        form => {
+            let style = people::Style { wide: form == Output::Wide, colours: std::io::stdout().is_terminal() };
+            people::text(subject, style)
         }
-        _ => String::new(),
     };
     match std::io::stdout().write_all(text.as_bytes()) {
         // Whoever reads has seen enough, as `head` does.

@@ -2,7 +2,8 @@
 
 use std::sync::Arc;
 
-use plimsoll_framework::table::{Table, View};
+use plimsoll_framework::intern::Istr;
+use plimsoll_framework::table::{Row, Table, View};
 
 use super::load::Decoded;
 
@@ -15,6 +16,11 @@ pub(super) struct World {
 impl World {
     pub(super) fn view(&self) -> &View {
         self.table.view()
+    }
+
+    /// The row of a node.
+    pub(super) fn row(&self, node: &Istr) -> Option<Row> {
+        self.table.row(node)
     }
 
     /// The table, to try what would be if a node were another.

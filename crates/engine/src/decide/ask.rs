@@ -14,11 +14,8 @@ impl Worker {
     /// The plugin's name is empty where PreFilter leaves the node out, or where there is no node.
     pub fn fits_on(&mut self, profile: &Profile, view: &View, pod: &PodInfo, row: Row) -> Result<(), RejectedBy> {
         let none = Overlay::default();
-        let nobody = |reason: String| RejectedBy {
-            plugin: "",
-            code: Code::UnschedulableAndUnresolvable,
-            reasons: vec![reason],
-        };
+        let nobody =
+            |reason: String| RejectedBy { plugin: "", code: Code::UnschedulableAndUnresolvable, reasons: vec![reason] };
         let prepared = match Prepared::for_pod(profile, view, &none, pod) {
             PreFiltered::Run(prepared) => prepared,
             PreFiltered::Reject(rejected) => return Err(rejected.by),
