@@ -136,6 +136,9 @@ impl Table {
             self.recount_scalars(epoch);
         }
         self.write_object(row, Some(node), epoch);
+        if old.is_none() {
+            self.count_claims_of_row(row, true);
+        }
         (row, true)
     }
 
@@ -145,6 +148,7 @@ impl Table {
         let old = self.live.node(row).cloned()?;
         let epoch = self.bump();
         Arc::make_mut(&mut self.live.cluster).replace_node(Some(&old), None);
+        self.count_claims_of_row(row, false);
         self.write_object(row, None, epoch);
         self.release_if_empty(row, name);
         Some(old)
@@ -241,6 +245,19 @@ impl Table {
         let usage = Arc::make_mut(&mut self.live.chunks[chunk].usage);
         usage.apply(at, pod, sign, &self.live.cluster.resource_columns);
         usage.epochs[at] = epoch;
+        // Most pods have no claims; for them the rest of the cluster stays shared with the views.
+        if self.live.node(row).is_some() && pod.claims().next().is_some() {
+            Arc::make_mut(&mut self.live.cluster).count_claims(pod, sign > 0);
+        }
+    }
+
+    /// A node with pods on it has come or gone: claims count where a node is known.
+    fn count_claims_of_row(&mut self, row: Row, more: bool) {
+        let (chunk, at) = split(row);
+        let with_claims = |pod: &&Arc<PodInfo>| pod.claims().next().is_some();
+        for pod in self.live.chunks[chunk].pods.pods[at].iter().filter(with_claims) {
+            Arc::make_mut(&mut self.live.cluster).count_claims(pod, more);
+        }
     }
 
     /// A resource was seen on a node for the first time: pods that already ask for it are counted now. Rare (a device
