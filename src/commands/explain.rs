@@ -7,6 +7,7 @@ mod answer;
 mod load;
 mod misses;
 mod people;
+mod references;
 mod scenarios;
 mod subject;
 mod world;

@@ -25,7 +25,7 @@ const TRIED_OF_A_KIND: usize = 24;
 pub(super) struct Miss {
     /// The node.
     pub(super) node: Istr,
-    /// How many others would take it after the same changes.
+    /// How many others would take it after the same changes, as far as they were tried.
     pub(super) others: usize,
     /// The changes, as conditions: `it asked for 300m less cpu`.
     pub(super) changes: Vec<String>,
@@ -41,6 +41,7 @@ impl Miss {
         let others = match self.others {
             0 => String::new(),
             1 => " and another node".to_owned(),
+            others if others + 1 >= TRIED_OF_A_KIND => " and many other nodes".to_owned(),
             others => format!(" and {others} other nodes"),
         };
         format!("fits on {node}{others} if {}", changes.join(" and "))

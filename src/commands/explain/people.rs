@@ -74,7 +74,9 @@ fn header(subject: &Subject, explanation: &Explanation, fits: &[Fit<'_>]) -> Str
             let count = format!("{} of {} fit", fits.len(), count(explanation.nodes.len(), "node"));
             match best.as_slice() {
                 // A node is being cleared for it, and is taken before any other.
-                _ if !best.contains(&node) => format!("{pod} would go to {node}, for which it is nominated ({count})"),
+                _ if subject.pod.nominated_node_name.as_ref() == Some(node) => {
+                    format!("{pod} would go to {node}, for which it is nominated ({count})")
+                }
                 [_] => format!("{pod} would {} {node}, score {score} ({count})", verb(subject, node)),
                 best => format!(
                     "{pod} would go to one of {} equally good nodes: {}; score {score} ({count})",

@@ -22,6 +22,7 @@ use serde_json::{Value, json};
 
 use super::answer::golden;
 use super::load::{self, Decoder};
+use super::references;
 use super::subject::{Answer, decide};
 use super::{fail, warn};
 use crate::config::{Config, Defaults};
@@ -186,11 +187,13 @@ impl Solver<'_> {
         let profile = profiles.iter().find(|p| p.name == pod.spec.scheduler_name).or(profiles.first());
         let profile = profile.ok_or("the configuration has no profile")?;
         let all: Vec<_> = manifests.iter().collect();
+        warnings.extend(references::missing(own, &pod.metadata.namespace, &all));
         let (world, said) = load::world(&all, profile).map_err(place)?;
         warnings.extend(said);
         let pod = Decoder::new(profile).pod(own).map_err(|e| place(manifest::ManifestErrors(vec![e])))?;
         let answer = decide(config, self.registry, profile, world.view(), &pod);
-        if let (Answer::Failed(text), Some(name)) = (&answer, &scenario.name) {
+        if let Answer::Failed(text) = &answer {
+            let name = scenario.name.as_deref().unwrap_or("scenario");
             warnings.push(format!("{}:{number}: {name}: {text}", self.file));
         }
         Ok(golden(&answer))
@@ -229,7 +232,11 @@ fn setup(text: &str, registry: &Registry) -> Setup {
         Err(error) => return Setup::Refused(error.to_string()),
     };
     match registry.profiles(&config) {
-        Ok(profiles) => Setup::Good(Box::new(config), profiles),
+        Ok(mut profiles) => {
+            // Of every node it is told what it says.
+            profiles.iter_mut().for_each(|profile| profile.percentage_of_nodes_to_score = 100);
+            Setup::Good(Box::new(config), profiles)
+        }
         Err(error) => Setup::Refused(format!("{error:#}")),
     }
 }

@@ -8,9 +8,9 @@ use plimsoll_framework::intern::Istr;
 use plimsoll_framework::pod::{PodInfo, PodParser};
 use plimsoll_framework::table::View;
 
-use super::load;
 use super::world::World;
 use super::{Args, warn};
+use super::{load, references};
 use crate::config::Config;
 use crate::manifest::{self, Manifest};
 use crate::registry::Registry;
@@ -54,7 +54,14 @@ pub(super) fn find(args: &Args, config: &Config, registry: &Registry) -> anyhow:
         object.metadata.namespace = Istr::new(namespace);
     }
     load::complete(&mut object);
-    let profile = profile(args, config, registry, &object.spec.scheduler_name)?;
+    let mut profile = profile(args, config, registry, &object.spec.scheduler_name)?;
+    if profile.percentage_of_nodes_to_score < 100 {
+        let percentage = profile.percentage_of_nodes_to_score;
+        warn(&format!(
+            "the scheduler looks for {percentage}% of the nodes (percentageOfNodesToScore); here all are looked at"
+        ));
+        profile.percentage_of_nodes_to_score = 100;
+    }
     let now_on = std::mem::take(&mut object.spec.node_name);
     if !now_on.is_empty() {
         object.status.nominated_node_name = Istr::default();
@@ -66,6 +73,7 @@ pub(super) fn find(args: &Args, config: &Config, registry: &Registry) -> anyhow:
         m.is("v1", "Pod") && *m.name == *pod.key.name && *namespace == *pod.key.namespace
     };
     let others: Vec<&Manifest> = manifests.iter().filter(|m| !is_itself(m)).collect();
+    references::missing(chosen, &pod.key.namespace, &others).iter().for_each(|text| warn(text));
     let (world, warnings) = load::world(&others, &profile)?;
     warnings.iter().for_each(|text| warn(text));
     let answer = decide(config, registry, &profile, world.view(), &pod);
@@ -78,7 +86,7 @@ pub(super) fn decide(config: &Config, registry: &Registry, profile: &Profile, vi
     if let Some(faults) = &pod.faults {
         return Answer::Failed(faults.to_string());
     }
-    if let Some(reason) = registry.admission(config)(pod, profile) {
+    if let Some(reason) = registry.admission(config)(pod, profile, view.cluster()) {
         return Answer::Failed(reason);
     }
     Answer::Decided(Worker::new(TieBreak::Name, 0).explain(profile, view, pod))
