@@ -268,7 +268,9 @@ fn write_differences(differences: &[Difference], out: &mut impl Write) -> io::Re
     table.load_preset(comfy_table::presets::NOTHING);
     table.set_content_arrangement(comfy_table::ContentArrangement::Dynamic);
     table.set_header(["FIELD", "KUBE-SCHEDULER", "PLIMSOLL", "WHY"]);
-    differences.iter().for_each(|difference| drop(table.add_row(difference.row())));
+    differences.iter().for_each(|difference| {
+        table.add_row(difference.row());
+    });
     for column in table.column_iter_mut() {
         column.set_padding((0, 2));
     }
