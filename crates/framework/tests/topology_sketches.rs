@@ -73,7 +73,9 @@ fn scores(plugin: &Extensions, pod: &PodInfo, table: &Table, overlay: &Overlay, 
         BoundScoring::Skip => None,
         BoundScoring::Zero(n) => Some(normalized(vec![0; rows.len()], &*n)),
         BoundScoring::PerNode(b) => Some(normalized(rows.iter().map(|r| b.one(view, overlay, *r)).collect(), &*b)),
-        BoundScoring::OverFeasible(b) => Some(normalized(b.all(view, overlay, rows).into_iter().flatten().collect(), &*b)),
+        BoundScoring::OverFeasible(b) => {
+            Some(normalized(b.all(view, overlay, rows).into_iter().flatten().collect(), &*b))
+        }
     }
 }
 

@@ -64,7 +64,7 @@ impl<P: Filter> FilterDyn for FilterAdapter<P> {
     }
     fn bind(&self, pod: &PodInfo, view: &View) -> Option<Box<dyn BoundFilter>> {
         let state = self.0.prepare(P::Pod::item(pod), P::Cluster::item(view))?;
-        let counters = Counters::count(view, self.0.counters(&state));
+        let counters = Counters::of(view, self.0.counters(&state));
         Some(Box::new(Bound { plugin: Arc::clone(&self.0), state, counters, mark: PhantomData::<ForFilter> }))
     }
 }

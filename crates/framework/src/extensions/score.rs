@@ -64,7 +64,7 @@ impl<P: Score> ScoreDyn for ScoreAdapter<P> {
         match plugin.prepare(P::Pod::item(pod), P::Cluster::item(view)) {
             None => BoundScoring::Zero(Box::new(Self(plugin))),
             Some(state) => {
-                let counters = Counters::count(view, plugin.counters(&state));
+                let counters = Counters::of(view, plugin.counters(&state));
                 BoundScoring::PerNode(Box::new(Bound { plugin, state, counters, mark: PhantomData::<ForScore> }))
             }
         }
@@ -122,7 +122,7 @@ impl<P: ScoreOverFeasible> ScoreDyn for FeasibleAdapter<P> {
     fn bind(&self, pod: &PodInfo, view: &View) -> BoundScoring {
         let plugin = Arc::clone(&self.0);
         let Some(state) = plugin.prepare(P::Pod::item(pod), P::Cluster::item(view)) else { return BoundScoring::Skip };
-        let counters = Counters::count(view, plugin.counters(&state));
+        let counters = Counters::of(view, plugin.counters(&state));
         BoundScoring::OverFeasible(Box::new(Bound { plugin, state, counters, mark: PhantomData::<ForFeasible> }))
     }
 }
