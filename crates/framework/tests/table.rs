@@ -647,7 +647,7 @@ impl Filter for Columnar {
         let (a, r) = (sums(allocatable, columns), sums(requested, columns));
         let words = a.iter().chain(&r).fold(1_i64, |hash, v| hash.wrapping_mul(31).wrapping_add(*v));
         let hard = taints.iter().any(|t| t.effect.is_hard());
-        Verdict::unschedulable(u32::try_from(words & 0x3fff_ffff).unwrap() << 1 | u32::from(hard) | 2)
+        Verdict::unschedulable(u32::try_from(words & 0x1fff_ffff).unwrap() << 1 | u32::from(hard) | 2)
     }
     fn filter_block(&self, columns: &Columns, block: &Block<'_, Self::Node>, out: &mut [Verdict; 64]) {
         let (a, r, (hard, _)) = block.cols();
@@ -661,7 +661,7 @@ impl Filter for Columnar {
             };
             let words = of(&a).iter().chain(&of(&r)).fold(1_i64, |hash, v| hash.wrapping_mul(31).wrapping_add(*v));
             let hard = u32::from(hard & (1 << lane) != 0);
-            out[lane] = Verdict::unschedulable(u32::try_from(words & 0x3fff_ffff).unwrap() << 1 | hard | 2);
+            out[lane] = Verdict::unschedulable(u32::try_from(words & 0x1fff_ffff).unwrap() << 1 | hard | 2);
         }
     }
     fn reasons(&self, _: &Columns, _: u32) -> Vec<String> {
