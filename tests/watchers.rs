@@ -21,6 +21,7 @@ use kube::runtime::{WatchStreamExt as _, watcher};
 use kube::{Api, Client, ResourceExt as _};
 use plimsoll::client::Cluster;
 use plimsoll_apiserver::{Fault, Kind, Options, Rule, Server, WatchFault};
+use plimsoll_testkit::Dice;
 use serde_json::{Value, json};
 use tokio::time::{sleep, timeout};
 
@@ -28,16 +29,6 @@ use tokio::time::{sleep, timeout};
 const SETTLING: Duration = Duration::from_secs(600);
 /// How long the list-and-watch client trusts a silent connection: the server sends bookmarks more often.
 const SILENCE: Duration = Duration::from_secs(30);
-
-/// A small generator of pseudo-random numbers: the same for each seed.
-struct Dice(u64);
-
-impl Dice {
-    fn roll(&mut self, sides: u64) -> u64 {
-        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        (self.0 >> 33) % sides
-    }
-}
 
 /// What a client believes: versions by namespace and name.
 type Belief = BTreeMap<(String, String), String>;
@@ -210,13 +201,13 @@ async fn watch(
 
 /// Something is written.
 fn write(server: &Server, resource: &Resource, dice: &mut Dice) {
-    let name = format!("object-{}", dice.roll(12));
+    let name = format!("object-{}", dice.below(12));
     let group = resource.group_version.rsplit_once('/').map_or("", |(group, _)| group);
     let plural = if group.is_empty() { resource.plural.clone() } else { format!("{}.{group}", resource.plural) };
     let namespace = if resource.namespaced { "default" } else { "" };
-    let color = ["red", "blue"][usize::try_from(dice.roll(2)).unwrap()];
+    let color = ["red", "blue"][usize::try_from(dice.below(2)).unwrap()];
     // Some of it is refused, since what it is about is there already, or is not: as with other clients.
-    match dice.roll(5) {
+    match dice.below(5) {
         0 | 1 => {
             let object = json!({
                 "apiVersion": resource.group_version, "kind": resource.kind,
@@ -238,27 +229,27 @@ fn disturb(server: &Server, resource: &Resource, dice: &mut Dice) {
     let rule = |fault: Fault, verb: &str| {
         server.faults().add(Rule::new(fault).verb(verb).resource(plural).probability(0.5));
     };
-    let within = Duration::from_millis(dice.roll(60_000));
-    match dice.roll(14) {
+    let within = Duration::from_millis(dice.below(60_000));
+    match dice.below(14) {
         0 => server.cut_watches(plural, false).unwrap(),
         1 => server.cut_watches(plural, true).unwrap(),
         2 => server.compact(plural).unwrap(),
-        3 => server.restart(Duration::from_millis(dice.roll(5_000))),
+        3 => server.restart(Duration::from_millis(dice.below(5_000))),
         4 => rule(Fault::Watch(WatchFault::Stall(within)), "watch"),
         5 => rule(Fault::Watch(WatchFault::Cut(within)), "watch"),
         6 => rule(Fault::Watch(WatchFault::End(within)), "watch"),
         7 => rule(Fault::Watch(WatchFault::Expire(within)), "watch"),
-        8 => rule(Fault::Watch(WatchFault::Lag(Duration::from_millis(dice.roll(3_000)))), "watch"),
+        8 => rule(Fault::Watch(WatchFault::Lag(Duration::from_millis(dice.below(3_000)))), "watch"),
         9 => rule(Fault::DropWithin, "list"),
         10 => rule(Fault::DropWithin, "watch"),
         11 => rule(Fault::Status { code: 500, retry_after_seconds: None }, "list"),
-        12 => rule(Fault::Delay(Duration::from_millis(dice.roll(2_000))), "watch"),
+        12 => rule(Fault::Delay(Duration::from_millis(dice.below(2_000))), "watch"),
         _ => server.faults().clear(),
     }
 }
 
 async fn is_followed(resource: &Resource, seed: u64) {
-    let (server, mut dice) = (server(seed), Dice(seed));
+    let (server, mut dice) = (server(seed), Dice::new(seed));
     let beliefs: [Arc<Mutex<Belief>>; 4] = Default::default();
     let [by_list, by_stream, by_hand, selected] = beliefs.each_ref().map(Arc::clone);
     let watchers = [
@@ -268,13 +259,13 @@ async fn is_followed(resource: &Resource, seed: u64) {
         tokio::spawn(follow_by_hand(client(&server), resource.clone(), "&labelSelector=color%3Dred", selected)),
     ];
     for _ in 0..100 {
-        for _ in 0..dice.roll(4) {
+        for _ in 0..dice.below(4) {
             write(&server, resource, &mut dice);
         }
-        if dice.roll(4) == 0 {
+        if dice.below(4) == 0 {
             disturb(&server, resource, &mut dice);
         }
-        sleep(Duration::from_millis(dice.roll(10_000))).await;
+        sleep(Duration::from_millis(dice.below(10_000))).await;
         assert!(watchers.iter().all(|watcher| !watcher.is_finished()), "a client has ended: {resource:?}, seed {seed}");
     }
     server.faults().clear();

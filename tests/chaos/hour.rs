@@ -8,8 +8,8 @@ use plimsoll_apiserver::{Fault, Rule, WatchFault};
 use tokio::time::{Instant, sleep};
 
 use crate::books;
-use crate::dice::Dice;
 use crate::world::World;
+use plimsoll_testkit::Dice;
 
 const CHAOS: Duration = Duration::from_secs(50 * 60);
 const PEACE: Duration = Duration::from_secs(10 * 60);

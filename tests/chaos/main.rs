@@ -9,7 +9,6 @@
 #![expect(clippy::print_stdout, reason = "what went wrong on order is to be seen")]
 
 mod books;
-mod dice;
 mod hour;
 mod replica;
 mod seen;

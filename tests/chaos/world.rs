@@ -4,11 +4,10 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use plimsoll_apiserver::{Options, Server};
-use plimsoll_testkit::{deployment, job, node, pod};
+use plimsoll_testkit::{Dice, deployment, job, node, pod};
 use serde_json::Value;
 use tokio::time::Instant;
 
-use crate::dice::Dice;
 use crate::replica::Replica;
 use crate::seen::{Named, Pod, all};
 

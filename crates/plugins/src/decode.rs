@@ -12,6 +12,7 @@ use crate::args::{
     NodeAffinityArgs, NodeResourcesBalancedAllocationArgs, NodeResourcesFitArgs, ScoringStrategyType,
     UtilizationShapePoint,
 };
+use crate::default_preemption::DefaultPreemption;
 use crate::node_affinity::NodeAffinity;
 use crate::node_resources_balanced_allocation::NodeResourcesBalancedAllocation;
 use crate::node_resources_fit::{FitSettings, NodeResourcesFit, Shape, ShapePoint, Strategy};
@@ -52,6 +53,10 @@ fn decode<T: DeserializeOwned + Default>(plugin: &'static str, raw: RawArgs<'_>)
         fields.remove("kind");
     }
     T::deserialize(value).map_err(|source| ArgsError::Decode { plugin, source })
+}
+
+pub(crate) fn default_preemption(raw: RawArgs<'_>) -> Result<DefaultPreemption, ArgsError> {
+    Ok(DefaultPreemption::new(decode("DefaultPreemption", raw)?))
 }
 
 pub(crate) fn node_affinity(raw: RawArgs<'_>) -> Result<NodeAffinity, ArgsError> {

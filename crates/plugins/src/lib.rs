@@ -13,7 +13,9 @@ mod unsupported;
 pub mod args;
 pub mod catalog;
 pub mod default_binder;
+pub mod default_preemption;
 pub mod image_locality;
+pub mod kinds;
 mod lanes;
 pub mod node_affinity;
 pub mod node_name;
@@ -62,6 +64,9 @@ pub static IN_TREE: &[Entry] = &[
     entry("NodeResourcesFit", 1, |args| {
         let plugin = decode::node_resources_fit(args)?;
         Ok(Extensions::of(plugin).enqueue().pre_filter().filter().pre_score().score().done())
+    }),
+    entry("DefaultPreemption", 0, |args| {
+        Ok(Extensions::of(decode::default_preemption(args)?).enqueue().pre_enqueue().post_filter().done())
     }),
     entry("NodeResourcesBalancedAllocation", 1, |args| {
         Ok(Extensions::of(decode::balanced_allocation(args)?).pre_score().score().done())

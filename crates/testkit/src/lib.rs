@@ -11,11 +11,13 @@
 //! assert_eq!(big["status"]["allocatable"]["cpu"], "64");
 //! ```
 
+mod dice;
 mod meta;
 mod node;
 mod pod;
 mod workload;
 
+pub use dice::Dice;
 pub use node::{NodeBuilder, node};
 pub use pod::{PodBuilder, pod};
 pub use workload::{

@@ -4,20 +4,10 @@
 use std::collections::BTreeMap;
 
 use plimsoll_apiserver::{Options, Server};
-use plimsoll_testkit::pod;
+use plimsoll_testkit::{Dice, pod};
 use serde_json::Value;
 
 use crate::client::{Client, start, version};
-
-/// A small generator of pseudo-random numbers: the same for each seed.
-struct Dice(u64);
-
-impl Dice {
-    fn roll(&mut self, sides: u64) -> u64 {
-        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        (self.0 >> 33) % sides
-    }
-}
 
 /// What a client believes, by name.
 #[derive(Default)]
@@ -65,16 +55,16 @@ fn name(object: &Value) -> String {
 }
 
 fn change(server: &Server, dice: &mut Dice) {
-    let name = format!("p{}", dice.roll(12));
+    let name = format!("p{}", dice.below(12));
     // Refused changes are changes of nothing.
-    match dice.roll(6) {
-        0 | 1 => drop(server.create(pod(&name).label("app", if dice.roll(2) == 0 { "web" } else { "db" }))),
+    match dice.below(6) {
+        0 | 1 => drop(server.create(pod(&name).label("app", if dice.below(2) == 0 { "web" } else { "db" }))),
         2 => drop(server.delete("pods", "default", &name)),
         3 => drop(server.bind("default", &name, "n1")),
         4 => drop(server.edit("pods", "default", &name, |pod| pod["metadata"]["labels"]["app"] = "web".into())),
         _ => drop(server.edit("pods", "default", &name, |pod| pod["metadata"]["labels"]["app"] = "db".into())),
     }
-    match dice.roll(60) {
+    match dice.below(60) {
         0 => server.cut_watches("pods", false).unwrap(),
         1 => server.cut_watches("pods", true).unwrap(),
         2 => server.compact("pods").unwrap(),
@@ -93,7 +83,7 @@ async fn a_watching_client_ends_with_what_is_stored() {
             ..Options::default()
         };
         let (server, client) = start(options).await;
-        let mut dice = Dice(seed);
+        let mut dice = Dice::new(seed);
         let mut mirrors: Vec<Mirror> = SELECTORS.iter().map(|_| Mirror::default()).collect();
         for (mirror, selector) in mirrors.iter_mut().zip(SELECTORS) {
             mirror.list(&client, selector).await;

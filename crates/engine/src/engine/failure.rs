@@ -67,7 +67,15 @@ impl Engine {
             return Some(None);
         };
         diagnosis.post_filter_message = done.message;
+        // Nothing is evicted yet, so a node is kept for the pod only where its victims are leaving already.
+        let staying = done.victims.iter().filter(|victim| !victim.terminating).count();
         match done.nominated_node {
+            Some(node) if staying > 0 => {
+                diagnosis.post_filter_message = format!(
+                    "preemption: {node} would do without {staying} pod(s) of lower priority; evicting is not supported yet."
+                );
+                Some(None)
+            }
             Some(node) => Some(Some(node)),
             None => done.clears_nomination.then_some(None),
         }
