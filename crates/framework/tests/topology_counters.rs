@@ -10,7 +10,7 @@
 mod common;
 mod sketches;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::sync::{Arc, Mutex};
 
 use plimsoll_framework::extensions::Extensions;
@@ -281,6 +281,8 @@ enum Step {
     NoNamespace(&'static str),
     /// The specs of this asker are registered.
     Register(Index),
+    /// Those of this asker are registered so often that all others are forgotten.
+    Outlive(Index),
     Hold,
 }
 
@@ -303,6 +305,7 @@ fn step() -> impl Strategy<Value = Step> {
         1 => (namespace(), prop::sample::select(vec![None, Some("red")])).prop_map(|(n, team)| Step::Namespace(n, team)),
         1 => namespace().prop_map(Step::NoNamespace),
         2 => i().prop_map(Step::Register),
+        1 => i().prop_map(Step::Outlive),
         1 => Just(Step::Hold),
     ]
 }
@@ -405,6 +408,12 @@ impl Run {
                 let before = self.table.registered();
                 self.table.register(&specs);
                 assert!(self.table.registered() <= before + specs.len());
+            }
+            Step::Outlive(asker) => {
+                let specs = specs_of(&self.askers[asker.index(self.askers.len())]);
+                (0..10_000).for_each(|_| self.table.register(&specs));
+                let different: HashSet<&CounterSpec> = specs.iter().collect();
+                assert_eq!(self.table.registered(), different.len(), "what nobody asks for is dropped");
             }
             Step::Hold => self.held.push((self.table.view().clone(), self.world.clone())),
         }
