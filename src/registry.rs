@@ -67,12 +67,16 @@ impl Registry {
         config
             .profiles
             .iter()
-            .map(|p| self.profile(p).with_context(|| format!("making profile {:?}", p.scheduler_name)))
+            .map(|p| {
+                let percentage = p.percentage_of_nodes_to_score.unwrap_or(config.percentage_of_nodes_to_score);
+                self.profile(p, percentage).with_context(|| format!("making profile {:?}", p.scheduler_name))
+            })
             .collect()
     }
 
-    fn profile(&self, config: &ProfileConfig) -> anyhow::Result<Profile> {
+    fn profile(&self, config: &ProfileConfig, percentage_of_nodes_to_score: i32) -> anyhow::Result<Profile> {
         let mut builder = ProfileBuilder::new(config.scheduler_name.as_str().into());
+        builder.percentage_of_nodes_to_score(percentage_of_nodes_to_score);
         let mut made: HashMap<&'static str, Extensions> = HashMap::new();
         // Placement of groups of pods is not built; whoever asks for it by name is refused before.
         for point in Point::ALL.into_iter().filter(|p| *p <= Point::PostBind) {

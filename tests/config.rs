@@ -438,7 +438,6 @@ fn what_is_not_built_or_not_allowed_is_named_with_its_line() {
     assert_eq!(
         print(config.unsupported(&|plugin| plugin != "VolumeZone")),
         [
-            "f.yaml:3:27: percentageOfNodesToScore: is not supported yet below 100: all nodes are looked at",
             "f.yaml:4:24: delayCacheUntilActive: is not supported yet: standbys keep their caches warm",
             "f.yaml:5:1: extenders: is not supported yet",
             "f.yaml:11:53: profiles[0].plugins.multiPoint.enabled[1].name: plugin \"VolumeZone\" is not supported yet",

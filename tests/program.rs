@@ -274,7 +274,6 @@ fn a_configuration_that_cannot_be_run_is_refused_with_its_place() {
             "leaderElection: {resourceName: kube-scheduler, resourceNamespace: kube-system}\n",
             "leaderElection.resourceName: ",
         ),
-        ("percentageOfNodesToScore: 50\n", "percentageOfNodesToScore: is not supported yet"),
     ];
     for (number, (lines, what)) in rows.into_iter().enumerate() {
         let path = files.write(&format!("config{number}.yaml"), &format!("{HEAD}{lines}"));

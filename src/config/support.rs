@@ -15,10 +15,6 @@ impl Config {
     pub fn unsupported(&self, supported: &dyn Fn(&str) -> bool) -> Vec<ConfigError> {
         let mut errors = Vec::new();
         let mut fail = |field: &str, message: &str| errors.push(self.origin.error(field, message));
-        let partial = |percentage: i32| (1..100).contains(&percentage);
-        if partial(self.percentage_of_nodes_to_score) {
-            fail("percentageOfNodesToScore", &format!("{NOT_YET} below 100: all nodes are looked at"));
-        }
         if !self.extenders.is_empty() {
             fail("extenders", NOT_YET);
         }
@@ -26,11 +22,6 @@ impl Config {
             fail("delayCacheUntilActive", &format!("{NOT_YET}: standbys keep their caches warm"));
         }
         for (index, profile) in self.profiles.iter().enumerate() {
-            let path = format!("profiles[{index}]");
-            if profile.percentage_of_nodes_to_score.is_some_and(partial) {
-                let message = format!("{NOT_YET} below 100: all nodes are looked at");
-                fail(&format!("{path}.percentageOfNodesToScore"), &message);
-            }
             let mut reported = HashSet::new();
             for point in Point::ALL {
                 let placement = matches!(point, Point::PlacementGenerate | Point::PlacementScore);

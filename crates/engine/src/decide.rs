@@ -20,10 +20,12 @@ use plimsoll_framework::time::Time;
 use plimsoll_framework::verdict::{Code, Verdict};
 
 pub use filter::NodeVerdict;
+use filter::Search;
 pub(crate) use filter::{PreFiltered, Prepared};
 pub use post_filter::PostFiltered;
 pub use probe::Probe;
 pub use score::NodeScores;
+use score::splitmix;
 
 use crate::diagnosis::Diagnosis;
 use crate::profile::Profile;
@@ -175,7 +177,8 @@ impl Worker {
         if let Some(outcome) = self.nominated_node(&prepared, view, overlay, pod) {
             return outcome;
         }
-        let feasible = self.scratch.filter(&prepared, view, overlay, pod);
+        let search = Search::of(profile, view.node_count(), splitmix(self.seed ^ draw));
+        let feasible = self.scratch.search(search, &prepared, view, overlay, pod);
         if let Some(message) = self.scratch.failure(&prepared, view) {
             self.tell(|probe| probe.ran(Point::Filter, Code::Error));
             return Outcome::Failed(message);

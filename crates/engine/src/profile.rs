@@ -64,6 +64,8 @@ pub struct Profile {
     pub pre_bind: Vec<At<dyn PreBindDyn>>,
     pub bind: Vec<At<dyn BindDyn>>,
     pub post_bind: Vec<At<dyn PostBindDyn>>,
+    /// The share of the nodes, in percent, after which enough feasible ones have been found; 100 looks at all.
+    pub percentage_of_nodes_to_score: u8,
     /// What its plugins want to hear of.
     pub listeners: Vec<Listener>,
     /// Everything its filters read, of a node and of the cluster as a whole.
@@ -132,12 +134,20 @@ impl ProfileBuilder {
             pre_bind: Vec::new(),
             bind: Vec::new(),
             post_bind: Vec::new(),
+            percentage_of_nodes_to_score: 100,
             listeners: Vec::new(),
             filter_groups: Groups::NONE,
             annotation_keys: Vec::new(),
             kinds: Vec::new(),
         };
         Self { profile, queue_sorts: Vec::new(), seen: Vec::new() }
+    }
+
+    /// Looks for feasible nodes only until this share of all nodes, in percent, is feasible. 0 and all above 100 mean
+    /// all of them.
+    pub fn percentage_of_nodes_to_score(&mut self, percentage: i32) {
+        let share = u8::try_from(percentage).ok().filter(|p| (1..100).contains(p));
+        self.profile.percentage_of_nodes_to_score = share.unwrap_or(100);
     }
 
     /// Asks `plugin` at `point`, after those enabled there before. `weight` counts at Score; 0 means 1.

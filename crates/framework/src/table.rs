@@ -75,7 +75,7 @@ impl View {
     }
 
     /// The rows by blocks of 64: the first row of each block and which of its rows hold nodes.
-    pub fn blocks(&self) -> impl Iterator<Item = (Row, u64)> + '_ {
+    pub fn blocks(&self) -> impl Iterator<Item = (Row, u64)> + Clone + '_ {
         self.chunks.iter().enumerate().flat_map(|(c, chunk)| {
             chunk.objects.present.iter().enumerate().map(move |(b, lanes)| (row_of(c, b * LANES), *lanes))
         })

@@ -9,13 +9,15 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use crate::args::{
-    NodeAffinityArgs, NodeResourcesBalancedAllocationArgs, NodeResourcesFitArgs, ScoringStrategyType,
-    UtilizationShapePoint,
+    InterPodAffinityArgs, NodeAffinityArgs, NodeResourcesBalancedAllocationArgs, NodeResourcesFitArgs,
+    PodTopologySpreadArgs, ScoringStrategyType, UtilizationShapePoint,
 };
 use crate::default_preemption::DefaultPreemption;
+use crate::inter_pod_affinity::InterPodAffinity;
 use crate::node_affinity::NodeAffinity;
 use crate::node_resources_balanced_allocation::NodeResourcesBalancedAllocation;
 use crate::node_resources_fit::{FitSettings, NodeResourcesFit, Shape, ShapePoint, Strategy};
+use crate::pod_topology_spread::PodTopologySpread;
 
 /// The arguments of a plugin as the configuration has them; `None` where it has none.
 pub type RawArgs<'a> = Option<&'a Value>;
@@ -91,6 +93,14 @@ pub(crate) fn node_resources_fit(raw: RawArgs<'_>) -> Result<NodeResourcesFit, A
 pub(crate) fn balanced_allocation(raw: RawArgs<'_>) -> Result<NodeResourcesBalancedAllocation, ArgsError> {
     let args: NodeResourcesBalancedAllocationArgs = decode("NodeResourcesBalancedAllocation", raw)?;
     Ok(NodeResourcesBalancedAllocation::new(args.resources.into_iter().map(|r| r.name.into()).collect()))
+}
+
+pub(crate) fn pod_topology_spread(raw: RawArgs<'_>) -> Result<PodTopologySpread, ArgsError> {
+    Ok(PodTopologySpread::new(&decode::<PodTopologySpreadArgs>("PodTopologySpread", raw)?))
+}
+
+pub(crate) fn inter_pod_affinity(raw: RawArgs<'_>) -> Result<InterPodAffinity, ArgsError> {
+    Ok(InterPodAffinity::new(decode::<InterPodAffinityArgs>("InterPodAffinity", raw)?))
 }
 
 #[cfg(test)]

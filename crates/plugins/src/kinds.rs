@@ -1,5 +1,6 @@
 //! Further kinds of objects that plugins read, each decoded to what is read of it.
 
+pub mod owners;
 pub mod policy;
 
 use serde::de::DeserializeOwned;

@@ -15,6 +15,7 @@ pub mod catalog;
 pub mod default_binder;
 pub mod default_preemption;
 pub mod image_locality;
+pub mod inter_pod_affinity;
 pub mod kinds;
 mod lanes;
 pub mod node_affinity;
@@ -23,6 +24,7 @@ pub mod node_ports;
 pub mod node_resources_balanced_allocation;
 pub mod node_resources_fit;
 pub mod node_unschedulable;
+pub mod pod_topology_spread;
 pub mod priority_sort;
 pub mod scheduling_gates;
 pub mod taint_toleration;
@@ -63,6 +65,14 @@ pub static IN_TREE: &[Entry] = &[
     entry("NodePorts", 0, |_| Ok(Extensions::of(node_ports::NodePorts).enqueue().pre_filter().filter().done())),
     entry("NodeResourcesFit", 1, |args| {
         let plugin = decode::node_resources_fit(args)?;
+        Ok(Extensions::of(plugin).enqueue().pre_filter().filter().pre_score().score().done())
+    }),
+    entry("PodTopologySpread", 2, |args| {
+        let plugin = decode::pod_topology_spread(args)?;
+        Ok(Extensions::of(plugin).enqueue().pre_filter().filter().pre_score().score_over_feasible().done())
+    }),
+    entry("InterPodAffinity", 2, |args| {
+        let plugin = decode::inter_pod_affinity(args)?;
         Ok(Extensions::of(plugin).enqueue().pre_filter().filter().pre_score().score().done())
     }),
     entry("DefaultPreemption", 0, |args| {

@@ -20,7 +20,7 @@ pub use strategy::{Shape, ShapePoint, Strategy};
 const REASON_PODS: &str = "Too many pods";
 /// The bit of [`REASON_PODS`]; the resources that are asked for have the bits above.
 const PODS: u32 = 1;
-/// The last bit there is. The resources of a pod that asks for more than 30 share it.
+/// The last bit there is. The resources of a pod that asks for more than 29 share it.
 const LAST: u32 = 1 << (Verdict::REASONS - 1);
 
 /// How NodeResourcesFit is to work.

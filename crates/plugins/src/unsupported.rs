@@ -20,21 +20,6 @@ static NEEDS: &[Need] = &[
     Need { plugin: "VolumeRestrictions", field: "spec.volumes", applies: |spec| !spec.volumes.is_empty() },
     Need { plugin: "NodeVolumeLimits", field: "spec.volumes", applies: has_claim },
     Need { plugin: "VolumeZone", field: "spec.volumes", applies: has_claim },
-    Need {
-        plugin: "PodTopologySpread",
-        field: "spec.topologySpreadConstraints",
-        applies: |spec| spec.spread.iter().any(|constraint| constraint.hard),
-    },
-    Need {
-        plugin: "InterPodAffinity",
-        field: "spec.affinity.podAffinity",
-        applies: |spec| !spec.pod_affinity.required.is_empty(),
-    },
-    Need {
-        plugin: "InterPodAffinity",
-        field: "spec.affinity.podAntiAffinity",
-        applies: |spec| !spec.pod_affinity.anti_required.is_empty(),
-    },
     Need { plugin: "DynamicResources", field: "spec.resourceClaims", applies: |spec| !spec.resource_claims.is_empty() },
     Need {
         plugin: "NodeDeclaredFeatures",
@@ -46,8 +31,7 @@ static NEEDS: &[Need] = &[
 /// Why `pod` cannot be placed by this version, if it cannot: it asks for something that only a plugin not yet built
 /// sees to. `is_disabled` says which plugins the profile has switched off; nobody sees to those anywhere.
 ///
-/// Only rules count. What is merely preferred (`ScheduleAnyway`, `preferredDuringScheduling...`) shifts scores and
-/// holds no pod back.
+/// Only rules count: what is merely preferred holds no pod back.
 pub fn unsupported(pod: &PodInfo, is_disabled: &dyn Fn(&str) -> bool) -> Option<String> {
     let need = NEEDS.iter().find(|need| (need.applies)(&pod.spec) && !is_disabled(need.plugin))?;
     Some(format!("needs {} ({}), which this version does not support yet", need.plugin, need.field))
@@ -62,29 +46,9 @@ mod tests {
 
     #[test]
     fn rules_nobody_sees_to_hold_a_pod_back() {
-        let term = json!([{"topologyKey": "zone", "labelSelector": {}}]);
-        let weighted = json!([{"weight": 1, "podAffinityTerm": term[0]}]);
-        let spread = |when: &str| {
-            json!({"topologySpreadConstraints": [
-            {"maxSkew": 1, "topologyKey": "zone", "whenUnsatisfiable": when}]})
-        };
         let rows = [
             (json!({}), None),
             (json!({"volumes": [{"name": "v", "emptyDir": {}}]}), None),
-            (
-                json!({"affinity": {"podAntiAffinity": {"preferredDuringSchedulingIgnoredDuringExecution": weighted}}}),
-                None,
-            ),
-            (spread("ScheduleAnyway"), None),
-            (spread("DoNotSchedule"), Some(("PodTopologySpread", "spec.topologySpreadConstraints"))),
-            (
-                json!({"affinity": {"podAntiAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": term}}}),
-                Some(("InterPodAffinity", "spec.affinity.podAntiAffinity")),
-            ),
-            (
-                json!({"affinity": {"podAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": term}}}),
-                Some(("InterPodAffinity", "spec.affinity.podAffinity")),
-            ),
             (
                 json!({"volumes": [{"name": "v", "persistentVolumeClaim": {"claimName": "c"}}]}),
                 Some(("VolumeBinding", "spec.volumes")),

@@ -143,7 +143,7 @@ fn world(nodes: &[Value], running: &[(usize, Value)], asked: &Value) -> (Table, 
 fn check_filter(plugin: &Extensions, view: &View, pod: &PodInfo) {
     let Some(bound) = plugin.filter.as_ref().and_then(|filter| filter.bind(pod, view)) else { return };
     for (first, lanes) in view.blocks() {
-        let mut out = [Verdict::unschedulable(1 << 30); 64];
+        let mut out = [Verdict::unschedulable(1 << (Verdict::REASONS - 1)); 64];
         bound.block(view, first, lanes, &mut out);
         for lane in bits(lanes) {
             assert_eq!(out[lane as usize], bound.one(view, None, first + lane), "{plugin:?} row {}", first + lane);

@@ -24,6 +24,9 @@ TaintToleration 3 Filter,PreScore,Score +hints
 NodeAffinity 2 PreFilter,Filter,PreScore,Score +hints
 NodePorts 0 PreFilter,Filter +hints
 NodeResourcesFit 1 PreFilter,Filter,PreScore,Score +hints
+PodTopologySpread 2 PreFilter,Filter,PreScore,Score +hints
+InterPodAffinity 2 PreFilter,Filter,PreScore,Score +hints
+DefaultPreemption 0 PreEnqueue,PostFilter +hints
 NodeResourcesBalancedAllocation 1 PreScore,Score
 ImageLocality 1 Score
 DefaultBinder 0 Bind

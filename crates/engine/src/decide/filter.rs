@@ -221,14 +221,83 @@ fn reject(view: &View, plugin: &'static str, rejection: Rejection) -> Diagnosis 
     diagnosis
 }
 
+/// How far to look for feasible nodes.
+#[derive(Clone, Copy)]
+pub(super) struct Search {
+    /// This many are enough.
+    enough: usize,
+    /// Which block of nodes is looked at first.
+    from: u64,
+}
+
+impl Search {
+    /// Looks at every node.
+    pub(super) const ALL: Self = Self { enough: usize::MAX, from: 0 };
+
+    /// As far as the profile wants to look (reference section 9.2), from a place that `draw` decides on, so that it is
+    /// not always the same nodes.
+    pub(super) fn of(profile: &Profile, nodes: usize, draw: u64) -> Self {
+        const ALWAYS: usize = 100;
+        let percentage = usize::from(profile.percentage_of_nodes_to_score);
+        if percentage >= 100 || nodes < ALWAYS {
+            return Self::ALL;
+        }
+        Self { enough: (nodes * percentage / 100).max(ALWAYS), from: draw }
+    }
+}
+
 impl Scratch {
     /// Asks every node; gives how many are feasible. Which those are, and why the others are not, is left in `self`.
     pub(crate) fn filter(&mut self, prepared: &Prepared<'_>, view: &View, overlay: &Overlay, pod: &PodInfo) -> u32 {
+        self.search(Search::ALL, prepared, view, overlay, pod)
+    }
+
+    /// Asks nodes until enough are feasible. Those that were not asked count as infeasible.
+    pub(super) fn search(
+        &mut self,
+        search: Search,
+        prepared: &Prepared<'_>,
+        view: &View,
+        overlay: &Overlay,
+        pod: &PodInfo,
+    ) -> u32 {
         self.rejected.resize(view.row_limit(), (LEFT_OUT, Verdict::FITS));
         self.feasible.clear();
+        self.feasible.resize(view.row_limit() / 64, 0);
         self.failed = false;
+        if search.enough == usize::MAX {
+            self.look(view.blocks(), prepared, view, overlay, pod);
+            return self.feasible.iter().map(|b| b.count_ones()).sum();
+        }
+        let blocks: Vec<(Row, u64)> = view.blocks().filter(|(_, lanes)| *lanes != 0).collect();
+        let first = u64::try_from(blocks.len()).ok().and_then(|n| search.from.checked_rem(n));
+        let first = first.and_then(|n| usize::try_from(n).ok()).unwrap_or(0);
+        let mut found = 0;
+        for block in blocks[first..].iter().chain(&blocks[..first]) {
+            self.look(std::iter::once(*block), prepared, view, overlay, pod);
+            let here = &mut self.feasible[block.0 as usize / 64];
+            while found + here.count_ones() as usize > search.enough {
+                *here &= *here - 1;
+            }
+            found += here.count_ones() as usize;
+            if found == search.enough {
+                break;
+            }
+        }
+        u32::try_from(found).unwrap_or(u32::MAX)
+    }
+
+    /// Asks the nodes of these blocks.
+    fn look(
+        &mut self,
+        blocks: impl Iterator<Item = (Row, u64)> + Clone,
+        prepared: &Prepared<'_>,
+        view: &View,
+        overlay: &Overlay,
+        pod: &PodInfo,
+    ) {
         let mut out = [Verdict::FITS; 64];
-        for (first, lanes) in view.blocks() {
+        for (first, lanes) in blocks.clone() {
             let mut alive = prepared.candidates(view, first, lanes);
             for lane in bits(lanes & !alive) {
                 self.rejected[(first + lane) as usize] = (LEFT_OUT, Verdict::unresolvable(1));
@@ -250,24 +319,33 @@ impl Scratch {
                 }
                 alive &= fit;
             }
-            self.feasible.push(alive);
+            self.feasible[first as usize / 64] = alive;
         }
-        self.revise(prepared, view, overlay, pod);
-        self.feasible.iter().map(|b| b.count_ones()).sum()
+        self.revise(blocks, prepared, view, overlay, pod);
     }
 
-    /// Asks again about the nodes that the overlay or nominated pods make different from the view.
-    fn revise(&mut self, prepared: &Prepared<'_>, view: &View, overlay: &Overlay, pod: &PodInfo) {
+    /// Asks again about those nodes of these blocks that the overlay or nominated pods make different from the view.
+    fn revise(
+        &mut self,
+        blocks: impl Iterator<Item = (Row, u64)> + Clone,
+        prepared: &Prepared<'_>,
+        view: &View,
+        overlay: &Overlay,
+        pod: &PodInfo,
+    ) {
         let everywhere = prepared.profile.filter_groups.reads_other_rows() && !overlay.is_empty();
-        let mut rows: Vec<Row> = if everywhere { view.rows().collect() } else { overlay.rows().collect() };
-        if !view.nominations().is_empty() {
-            let nominated = |row: &Row| view.node(*row).is_some_and(|n| !view.nominations().pods(&n.name).is_empty());
-            rows.extend(view.rows().filter(nominated));
+        let nominations = view.nominations();
+        if overlay.is_empty() && nominations.is_empty() {
+            return;
         }
-        for row in rows {
+        for row in blocks.flat_map(|(first, lanes)| bits(lanes).map(move |lane| first + lane)) {
+            let nominated = || view.node(row).is_some_and(|n| !nominations.pods(&n.name).is_empty());
+            if !(everywhere || overlay.touches(row) || !nominations.is_empty() && nominated()) {
+                continue;
+            }
             let (block, lane) = (row as usize / 64, row % 64);
-            // The row may be that of a node that is gone, or that PreFilter left out.
-            if view.node(row).is_none() || prepared.candidates(view, row - lane, 1 << lane) == 0 {
+            // PreFilter may have left the node out.
+            if prepared.candidates(view, row - lane, 1 << lane) == 0 {
                 continue;
             }
             match self.rejection(prepared, view, overlay, pod, row) {

@@ -226,14 +226,17 @@ pub(super) fn taking_part<'p>(profile: &'p Profile, view: &View, pod: &PodInfo) 
     profile.score.iter().filter(takes_part).collect()
 }
 
-/// A number below `bound`, each as likely as the others to within 2^-32 for the bounds that occur, from one seed.
-fn below(seed: u64, bound: u64) -> u64 {
-    // splitmix64: two seeds that differ in one bit give unrelated numbers.
+/// An unrelated number for each seed (splitmix64), also where two differ in one bit only.
+pub(super) fn splitmix(seed: u64) -> u64 {
     let mut z = seed.wrapping_add(0x9e37_79b9_7f4a_7c15);
     z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
     z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-    z ^= z >> 31;
-    let product = u128::from(z) * u128::from(bound);
+    z ^ (z >> 31)
+}
+
+/// A number below `bound`, each as likely as the others to within 2^-32 for the bounds that occur, from one seed.
+fn below(seed: u64, bound: u64) -> u64 {
+    let product = u128::from(splitmix(seed)) * u128::from(bound);
     u64::try_from(product >> 64).unwrap_or(0)
 }
 

@@ -76,9 +76,9 @@ fn more_resources_than_reasons_share_the_last_one() {
     let plugin = Extensions::of(NodeResourcesFit::default()).filter().done();
     let answer = filter_one(&plugin, &asking(requests.into()), &giving(json!({"pods": "9"})), &[]);
     let (code, reasons) = answer.unwrap();
-    assert_eq!((code, reasons.len()), (UNRESOLVABLE, 30));
+    assert_eq!((code, reasons.len()), (UNRESOLVABLE, 29));
     assert_eq!(reasons[0], "Insufficient example.com/r00");
-    assert!(reasons[29].starts_with("Insufficient example.com/r29 or example.com/r30 or"), "{}", reasons[29]);
+    assert!(reasons[28].starts_with("Insufficient example.com/r28 or example.com/r29 or"), "{}", reasons[28]);
 }
 
 fn ratio(points: &[(i64, i64)]) -> Strategy {

@@ -1,0 +1,96 @@
+//! The terms that are wishes, of the pod and of those that run.
+
+use plimsoll_framework::plugin::{Extent, MAX_NODE_SCORE, PreScore, Score};
+use plimsoll_framework::pod::{PodInfo, PodSpecInfo, WeightedPodAffinityTerm};
+use plimsoll_framework::read::{ClusterOf, Spec, Terms, TopologyDomains, WholePod};
+use plimsoll_framework::topology::{CounterSpec, Domains, PodMatcher, TermKind, Totals};
+
+use super::selected::Selected;
+use super::{InterPodAffinity, matched};
+
+/// The wishes for a pod: its own, and those of others.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Preferred {
+    /// The weights of the pod's own terms, less than 0 for anti-affinity. The first counters are theirs.
+    weights: Box<[i64]>,
+    /// What others say. The next counters are of that.
+    existing: Selected,
+    counters: Vec<CounterSpec>,
+}
+
+impl InterPodAffinity {
+    /// What a term of a running pod adds to the score; `None` for those that are left out.
+    fn weight(&self, kind: TermKind) -> Option<i64> {
+        match kind {
+            TermKind::Required => Some(self.args.hard_pod_affinity_weight.into()).filter(|weight| *weight > 0),
+            TermKind::Preferred(weight) => Some(weight.into()),
+            TermKind::AntiRequired => None,
+        }
+    }
+
+    fn counts(&self) -> impl Fn(TermKind) -> bool {
+        |kind| self.weight(kind).is_some()
+    }
+}
+
+fn has_wishes(pod: &PodSpecInfo) -> bool {
+    !pod.pod_affinity.preferred.is_empty() || !pod.pod_affinity.anti_preferred.is_empty()
+}
+
+impl PreScore for InterPodAffinity {
+    type Pod = Spec;
+    type Cluster = ();
+
+    /// Where the pod has wishes, those of others count in any case, as upstream.
+    fn pre_score(&self, pod: &PodSpecInfo, (): ()) -> bool {
+        !self.args.ignore_preferred_terms_of_existing_pods || has_wishes(pod)
+    }
+}
+
+impl Score for InterPodAffinity {
+    const NORMALIZED: bool = true;
+    type Pod = WholePod;
+    type Cluster = Terms;
+    type Node = TopologyDomains;
+    type State = Preferred;
+
+    fn prepare(&self, pod: &PodInfo, terms: ClusterOf<'_, Terms>) -> Option<Preferred> {
+        let own = &pod.spec.pod_affinity;
+        let counter = |t: &WeightedPodAffinityTerm| matched([PodMatcher::from(&t.term)].into(), &t.term);
+        let weight = |t: &WeightedPodAffinityTerm| i64::from(t.weight);
+        let near = own.preferred.iter().map(weight);
+        let far = own.anti_preferred.iter().map(|t| -weight(t));
+        let mut counters: Vec<CounterSpec> = own.preferred.iter().chain(&own.anti_preferred).map(counter).collect();
+        let existing = Selected::new(pod, terms, counters.len(), self.counts());
+        counters.extend(existing.counters());
+        Some(Preferred { weights: near.chain(far).collect(), existing, counters })
+    }
+
+    fn counters(&self, state: &Preferred) -> Vec<CounterSpec> {
+        state.counters.clone()
+    }
+
+    /// Whether there is anything to add up. That it may come to 0 everywhere is another matter.
+    fn takes_part(&self, state: &Preferred, totals: Totals<'_>) -> bool {
+        (0..state.weights.len()).any(|nth| totals.total(nth) > 0) || state.existing.is_entered(totals, self.counts())
+    }
+
+    fn score(&self, state: &Preferred, domains: Domains<'_>) -> i64 {
+        let own = state.weights.iter().enumerate().map(|(nth, weight)| weight * domains.count(nth).unwrap_or(0));
+        let others = state.existing.carried(domains, self.counts());
+        own.chain(others.map(|(kind, n)| self.weight(kind).unwrap_or(0) * n)).sum()
+    }
+
+    fn normalize(&self, raw: i64, over: Extent) -> i64 {
+        if over.max == over.min { 0 } else { cut(MAX_NODE_SCORE as f64 * share(raw - over.min, over.max - over.min)) }
+    }
+}
+
+fn share(part: i64, whole: i64) -> f64 {
+    part as f64 / whole as f64
+}
+
+#[expect(clippy::cast_possible_truncation, reason = "the part behind the point is what is to be cut off")]
+fn cut(x: f64) -> i64 {
+    x as i64
+}

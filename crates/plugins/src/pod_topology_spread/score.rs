@@ -1,0 +1,167 @@
+//! The constraints that are wishes.
+
+use std::collections::HashSet;
+
+use plimsoll_framework::intern::Istr;
+use plimsoll_framework::labels::LabelSet;
+use plimsoll_framework::plugin::{Extent, MAX_NODE_SCORE, PreScore, ScoreOverFeasible};
+use plimsoll_framework::pod::PodInfo;
+use plimsoll_framework::read::{ClusterOf, Labels, TopologyDomains, WholePod};
+use plimsoll_framework::topology::{CounterSpec, Domains, NodeFilter, Topology};
+
+use super::constraints::Constraint;
+use super::default_selector::Owners;
+use super::logarithm::ln;
+use super::{HOSTNAME, PodTopologySpread};
+
+/// The wishes of a pod.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Soft {
+    constraints: Box<[SoftConstraint]>,
+    /// Whether nodes without all of the labels are left out.
+    requires_all_labels: bool,
+    /// What is counted: by constraint, and then what `anywhere` speaks of.
+    counters: Vec<CounterSpec>,
+}
+
+/// One constraint that is a wish.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SoftConstraint {
+    key: Istr,
+    max_skew: i32,
+    /// The number of the counter of the same pods on nodes with the label or without it; see [`Soft::count`].
+    anywhere: Option<usize>,
+}
+
+impl SoftConstraint {
+    /// Whether each node is a domain by itself, even if several nodes go by the same name.
+    fn is_by_node(&self) -> bool {
+        &*self.key == HOSTNAME
+    }
+}
+
+/// A node in the eyes of one constraint: its domain, and the pods that are counted there.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Term {
+    /// `None` where the node does not have the label.
+    label: Option<Istr>,
+    count: i64,
+}
+
+/// What a pod counts for, by constraint. It is less where there are few domains.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Weights(Box<[f64]>);
+
+impl Soft {
+    fn new(pod: &PodInfo, constraints: &[Constraint<'_>], requires_all_labels: bool) -> Self {
+        let keys: Box<[Istr]> = constraints.iter().map(|c| c.said.topology_key.clone()).collect();
+        let required: &[Istr] = if requires_all_labels { &keys } else { &[] };
+        let counter = |c: &Constraint<'_>| match c.by_label() {
+            Topology::Label(key) if &*key == HOSTNAME => c.counter(pod, Topology::Node, NodeFilter::default()),
+            by_label => c.counter(pod, by_label, c.nodes(pod, required)),
+        };
+        let mut counters: Vec<CounterSpec> = constraints.iter().map(counter).collect();
+        let mut soft = Vec::with_capacity(constraints.len());
+        for (nth, c) in constraints.iter().enumerate() {
+            let by_label = Some(counters[nth].clone()).filter(|c| !requires_all_labels && c.topology != Topology::Node);
+            let anywhere = by_label.map(|by_label| {
+                counters.push(CounterSpec { topology: Topology::Node, ..by_label });
+                counters.len() - 1
+            });
+            soft.push(SoftConstraint { key: c.said.topology_key.clone(), max_skew: c.said.max_skew, anywhere });
+        }
+        Self { constraints: soft.into(), requires_all_labels, counters }
+    }
+
+    /// The pods that a constraint counts in the node's domain. Where nodes without the label are not left out, they
+    /// are in one domain with those where its value is empty, as upstream.
+    fn count(&self, nth: usize, label: Option<&Istr>, domains: Domains<'_>) -> i64 {
+        let unlabelled = match (label, self.constraints[nth].anywhere) {
+            (Some(label), Some(anywhere)) if label.is_empty() => domains.total(anywhere) - domains.total(nth),
+            _ => 0,
+        };
+        domains.count(nth).unwrap_or(0) + unlabelled
+    }
+
+    /// The score before it is normalised: the more pods, the greater, which is worse.
+    fn raw(&self, weights: &Weights, terms: &[Term]) -> i64 {
+        let mut sum = 0.0;
+        for ((constraint, weight), term) in self.constraints.iter().zip(&weights.0).zip(terms) {
+            if term.label.is_some() {
+                sum += term.count as f64 * weight + (i64::from(constraint.max_skew) - 1) as f64;
+            }
+        }
+        round(sum)
+    }
+}
+
+#[expect(clippy::cast_possible_truncation, reason = "there is no other way from a float to an integer")]
+fn round(x: f64) -> i64 {
+    x.round() as i64
+}
+
+impl PodTopologySpread {
+    fn soft(&self, pod: &PodInfo, owners: &ClusterOf<'_, Owners>) -> Option<Soft> {
+        let constraints = self.constraints(pod, owners, false);
+        let requires_all_labels = !pod.spec.spread.is_empty() || !self.defaults.are_systems;
+        (!constraints.is_empty()).then(|| Soft::new(pod, &constraints, requires_all_labels))
+    }
+}
+
+impl PreScore for PodTopologySpread {
+    type Pod = WholePod;
+    type Cluster = Owners;
+
+    fn pre_score(&self, pod: &PodInfo, owners: ClusterOf<'_, Owners>) -> bool {
+        !self.constraints(pod, &owners, false).is_empty()
+    }
+}
+
+impl ScoreOverFeasible for PodTopologySpread {
+    type Pod = WholePod;
+    type Cluster = Owners;
+    type Node = (Labels, TopologyDomains);
+    type State = Soft;
+    /// By constraint; `None` for a node that is ignored.
+    type Terms = Option<Box<[Term]>>;
+    type Scalars = Weights;
+
+    fn prepare(&self, pod: &PodInfo, owners: ClusterOf<'_, Owners>) -> Option<Soft> {
+        self.soft(pod, &owners)
+    }
+
+    fn counters(&self, soft: &Soft) -> Vec<CounterSpec> {
+        soft.counters.clone()
+    }
+
+    fn terms(&self, soft: &Soft, (labels, domains): (&LabelSet, Domains<'_>)) -> Option<Box<[Term]>> {
+        let term = |(nth, constraint): (usize, &SoftConstraint)| {
+            let label = labels.get(&constraint.key);
+            let ignored = label.is_none() && soft.requires_all_labels;
+            (!ignored).then(|| Term { label: label.cloned(), count: soft.count(nth, label, domains) })
+        };
+        soft.constraints.iter().enumerate().map(term).collect()
+    }
+
+    fn scalars<'t>(&self, soft: &Soft, feasible: impl Iterator<Item = &'t Option<Box<[Term]>>> + Clone) -> Weights {
+        let feasible = feasible.flatten();
+        let size = |(nth, constraint): (usize, &SoftConstraint)| {
+            if constraint.is_by_node() {
+                return feasible.clone().count();
+            }
+            // A missing label counts as an empty one.
+            let label = |terms: &'t Box<[Term]>| terms[nth].label.as_ref().filter(|l| !l.is_empty());
+            feasible.clone().map(label).collect::<HashSet<_>>().len()
+        };
+        Weights(soft.constraints.iter().enumerate().map(size).map(|size| ln((size + 2) as f64)).collect())
+    }
+
+    fn combine(&self, soft: &Soft, weights: &Weights, terms: &Option<Box<[Term]>>) -> Option<i64> {
+        terms.as_ref().map(|terms| soft.raw(weights, terms))
+    }
+
+    fn normalize(&self, raw: i64, over: Extent) -> i64 {
+        let max = over.max.max(0);
+        if max == 0 { MAX_NODE_SCORE } else { MAX_NODE_SCORE * (max + over.min - raw) / max }
+    }
+}
