@@ -28,7 +28,7 @@ use crate::toleration::{Toleration, tolerated};
 pub use bound::Counters;
 pub(crate) use counts::Counts;
 pub(crate) use index::Index;
-pub use read::{Domains, ExistingTerms, Totals};
+pub use read::{DomainCols, Domains, ExistingTerms, Totals};
 
 /// What makes a domain.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]

@@ -20,7 +20,7 @@ use plimsoll_framework::node::NodeInfo;
 use plimsoll_framework::overlay::Overlay;
 use plimsoll_framework::plugin::{Filter, Plugin};
 use plimsoll_framework::pod::{PodAffinityTerm, PodInfo, Uid};
-use plimsoll_framework::read::{ClusterOf, Terms, TopologyDomains, WholePod};
+use plimsoll_framework::read::{Block, ClusterOf, Terms, TopologyDomains, WholePod};
 use plimsoll_framework::table::{Table, View};
 use plimsoll_framework::toleration::tolerated;
 use plimsoll_framework::topology::{
@@ -78,6 +78,20 @@ impl Filter for Probe {
             .map(|nth| (domains.count(nth), domains.least(nth), domains.domains(nth), domains.total(nth)));
         *self.answers.lock().unwrap() = all.collect();
         Verdict::FITS
+    }
+    fn filter_block(&self, (): &(), block: &Block<'_, TopologyDomains>, out: &mut [Verdict; 64]) {
+        let cols = block.domains();
+        for nth in 0..self.specs.len() {
+            let mut counts = [0; 64];
+            let lanes = cols.counts(nth, &mut counts);
+            block.each(|lane, domains| {
+                let count = (lanes >> lane & 1 == 1).then_some(counts[lane]);
+                let of_node = (domains.count(nth), domains.least(nth), domains.domains(nth), domains.total(nth));
+                assert_eq!((count, cols.least(nth), cols.domains(nth), cols.total(nth)), of_node);
+                assert!(count.is_some() || counts[lane] == 0);
+                out[lane] = Verdict::FITS;
+            });
+        }
     }
     fn reasons(&self, (): &(), _: u32) -> Vec<String> {
         Vec::new()
@@ -192,6 +206,9 @@ impl World {
         assert_eq!(selecting, self.selecting(asker), "{what}: terms that select the pod");
         let rows: BTreeMap<Istr, u32> = view.rows().map(|r| (view.node(r).unwrap().name.clone(), r)).collect();
         assert!(rows.keys().eq(self.nodes.keys()));
+        for (first, lanes) in view.blocks() {
+            bound.block(view, first, lanes, &mut [Verdict::FITS; 64]);
+        }
         let mut overlay = Overlay::default();
         // None; the first that is asked about; another one.
         for part in [0, deltas.len(), deltas.len() / 2] {

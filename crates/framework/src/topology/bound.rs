@@ -21,6 +21,8 @@ pub(super) struct BoundCounter {
     column: Arc<Column>,
     /// How many domains there are.
     pub(super) domains: u32,
+    /// The least sum of them, without an overlay.
+    least: Option<i64>,
     counter: Arc<Counter>,
 }
 
@@ -53,12 +55,10 @@ impl Counters {
         let bind = |spec: CounterSpec| {
             let kept = counts.by_spec.get(&spec).and_then(|id| counts.counter(*id));
             match kept {
-                Some(counter) => BoundCounter {
-                    spec,
-                    column: Arc::clone(&counts.columns[counter.topology]),
-                    domains: counts.domains[counter.dimension],
-                    counter: Arc::clone(counter),
-                },
+                Some(counter) => {
+                    let column = Arc::clone(&counts.columns[counter.topology]);
+                    BoundCounter::new(spec, column, counts.domains[counter.dimension], Arc::clone(counter))
+                }
                 None => BoundCounter::walk(view, spec),
             }
         };
@@ -93,6 +93,16 @@ impl Counters {
 }
 
 impl BoundCounter {
+    fn new(spec: CounterSpec, column: Arc<Column>, domains: u32, counter: Arc<Counter>) -> Self {
+        let least = counter.sums.least(domains, &[]);
+        Self { spec, column, domains, least, counter }
+    }
+
+    /// The least sum of all domains, when each of `changed` is counted so much more; `None` when there is no domain.
+    pub(super) fn least(&self, changed: &[(DomainId, i64)]) -> Option<i64> {
+        if changed.is_empty() { self.least } else { self.counter.sums.least(self.domains, changed) }
+    }
+
     pub(super) fn column(&self) -> &[DomainId] {
         &self.column
     }
@@ -133,7 +143,7 @@ impl BoundCounter {
         }
         let domains = u32::try_from(counted.into_iter().filter(|c| *c).count()).unwrap_or(u32::MAX);
         let counter = Counter { topology: 0, dimension: 0, sums };
-        Self { spec, column: Arc::new(column), domains, counter: Arc::new(counter) }
+        Self::new(spec, Arc::new(column), domains, Arc::new(counter))
     }
 
     fn changes(&self, view: &View, deltas: &[Delta]) -> Changes {

@@ -1,14 +1,14 @@
 //! The counts as a plugin reads them.
 
 use super::bound::Counters;
-use super::counts::domain_at;
+use super::counts::{NOWHERE, domain_at};
 use super::{TermKind, selects, terms_of};
 use crate::intern::Istr;
 use crate::labels::LabelSet;
 use crate::overlay::Overlay;
 use crate::pod::{PodAffinityTerm, PodInfo};
 use crate::read::At;
-use crate::table::View;
+use crate::table::{Row, View};
 
 /// The counts as the function for one node sees them, through the overlay.
 #[derive(Clone, Copy)]
@@ -39,7 +39,7 @@ impl<'a> Domains<'a> {
     pub fn least(&self, spec: usize) -> Option<i64> {
         let counter = self.at.counters.get(spec)?;
         let counters = self.at.counters;
-        counters.with_changes(spec, self.at.view, self.at.overlay, |c| counter.sums().least(counter.domains, c))
+        counters.with_changes(spec, self.at.view, self.at.overlay, |changed| counter.least(changed))
     }
 
     /// How many domains there are, those without any counted pod included.
@@ -70,6 +70,50 @@ impl<'a> Domains<'a> {
             let unknown = !known.iter().any(|(k, t)| *k == kind && t == term);
             (shared && unknown && selects(term, namespace, labels, &view.cluster)).then_some((kind, delta.sign))
         })
+    }
+}
+
+/// The counts for 64 nodes, without an overlay.
+#[derive(Clone, Copy)]
+pub struct DomainCols<'a> {
+    counters: &'a Counters,
+    first: Row,
+}
+
+impl<'a> DomainCols<'a> {
+    pub(crate) fn new(counters: &'a Counters, first: Row) -> Self {
+        Self { counters, first }
+    }
+
+    /// Writes the count of the spec of this number in each node's own domain; gives the lanes whose nodes are in a
+    /// domain of it. The others get 0.
+    pub fn counts(&self, spec: usize, out: &mut [i64; 64]) -> u64 {
+        *out = [0; 64];
+        let Some(counter) = self.counters.get(spec) else { return 0 };
+        let column = counter.column().get(self.first as usize..).unwrap_or(&[]);
+        let mut lanes = 0;
+        for (lane, (domain, count)) in column.iter().zip(out).enumerate() {
+            if *domain != NOWHERE {
+                lanes |= 1 << lane;
+                *count = counter.sums().get(*domain).into();
+            }
+        }
+        lanes
+    }
+
+    /// The least count of all domains; `None` when there is no domain.
+    pub fn least(&self, spec: usize) -> Option<i64> {
+        self.counters.get(spec)?.least(&[])
+    }
+
+    /// How many domains there are, those without any counted pod included.
+    pub fn domains(&self, spec: usize) -> usize {
+        self.counters.get(spec).map_or(0, |c| c.domains as usize)
+    }
+
+    /// The sum over all domains.
+    pub fn total(&self, spec: usize) -> i64 {
+        self.counters.get(spec).map_or(0, |c| c.sums().total())
     }
 }
 

@@ -11,7 +11,7 @@ use super::super::{NodeFilter, Topology};
 use super::groups::{Cell, Move};
 use crate::intern::Istr;
 use crate::node::NodeInfo;
-use crate::table::Row;
+use crate::table::{Row, bits};
 
 /// The domains of one topology. Its column is in [`Counts`].
 #[derive(Debug)]
@@ -83,6 +83,10 @@ impl Filtered {
         self.rows.get(row as usize / 64).is_some_and(|word| word >> (row % 64) & 1 == 1)
     }
 
+    fn rows(&self) -> impl Iterator<Item = Row> {
+        (0..).step_by(64).zip(&self.rows).flat_map(|(first, word)| bits(*word).map(move |lane| first + lane))
+    }
+
     fn set(&mut self, row: Row, node: Option<&NodeInfo>) {
         let (word, bit) = (row as usize / 64, 1 << (row % 64));
         self.rows.resize(self.rows.len().max(word + 1), 0);
@@ -122,11 +126,10 @@ impl Layout {
         }
         let mut dimension = Dimension { topology, filter, nodes: Vec::new(), users: 1 };
         let mut domains = 0;
-        if let Some(filtered) = self.filters.get(filter) {
-            for (row, _) in nodes().filter(|(row, _)| filtered.counts(*row)) {
-                if let Some(domain) = domain_at(&counts.columns[topology], row) {
-                    domains += dimension.count_node(domain, true);
-                }
+        let column = &counts.columns[topology];
+        for row in self.filters.get(filter).iter().flat_map(|filtered| filtered.rows()) {
+            if let Some(domain) = domain_at(column, row) {
+                domains += dimension.count_node(domain, true);
             }
         }
         let id = self.dimensions.insert(dimension);
