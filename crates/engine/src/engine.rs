@@ -10,6 +10,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use hashbrown::HashMap;
+use plimsoll_framework::cluster::ClusterInfo;
 use plimsoll_framework::intern::Istr;
 use plimsoll_framework::overlay::Overlay;
 use plimsoll_framework::pod::{PodInfo, Uid};
@@ -25,8 +26,10 @@ use crate::event::Event;
 use crate::profile::Profile;
 use crate::queue::{Queue, QueueSettings, QueuedPodInfo};
 
-/// Says what a pod needs that cannot be done for it, if anything; such a pod is reported and not queued.
-pub type Admission = Arc<dyn Fn(&PodInfo, &Profile) -> Option<String> + Send + Sync>;
+/// Says what a pod needs that cannot be done for it as the cluster is now, if anything; such a pod is reported and not
+/// queued. It is asked when a pod comes or changes, when one is about to be bound, and of the pods held back whenever an
+/// object of a further kind changes.
+pub type Admission = Arc<dyn Fn(&PodInfo, &Profile, &ClusterInfo) -> Option<String> + Send + Sync>;
 
 /// Settings of the engine.
 #[derive(Clone)]
@@ -50,7 +53,7 @@ impl Default for EngineSettings {
             line_limit: 64,
             tie_break: TieBreak::default(),
             seed: 0,
-            admission: Arc::new(|_, _| None),
+            admission: Arc::new(|_, _, _| None),
         }
     }
 }

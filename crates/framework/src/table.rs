@@ -148,6 +148,9 @@ impl Table {
         }
         self.index_node(row, old.as_deref(), Some(&node));
         self.write_object(row, Some(node), epoch);
+        if old.is_none() {
+            self.count_claims_of_row(row, true);
+        }
         (row, true)
     }
 
@@ -158,6 +161,7 @@ impl Table {
         let epoch = self.bump();
         Arc::make_mut(&mut self.live.cluster).replace_node(Some(&old), None);
         self.index_node(row, Some(&old), None);
+        self.count_claims_of_row(row, false);
         self.write_object(row, None, epoch);
         self.release_if_empty(row, name);
         Some(old)
@@ -274,12 +278,25 @@ impl Table {
         usage.epochs[at] = epoch;
         let known = self.live.chunks[chunk].objects.nodes[at].is_some();
         self.index.move_pod(&mut self.live.topology, &self.live.cluster, (row, known), pod, sign);
+        // Most pods have no claims; for them the rest of the cluster stays shared with the views.
+        if known && pod.claims().next().is_some() {
+            Arc::make_mut(&mut self.live.cluster).count_claims(pod, sign > 0);
+        }
     }
 
     fn index_node(&mut self, row: Row, old: Option<&NodeInfo>, new: Option<&NodeInfo>) {
         let (chunk, at) = split(row);
         let pods = &self.live.chunks[chunk].pods.pods[at];
         self.index.change_node(&mut self.live.topology, row, (old, new), pods);
+    }
+
+    /// A node with pods on it has come or gone: claims count where a node is known.
+    fn count_claims_of_row(&mut self, row: Row, more: bool) {
+        let (chunk, at) = split(row);
+        let with_claims = |pod: &&Arc<PodInfo>| pod.claims().next().is_some();
+        for pod in self.live.chunks[chunk].pods.pods[at].iter().filter(with_claims) {
+            Arc::make_mut(&mut self.live.cluster).count_claims(pod, more);
+        }
     }
 
     /// A resource was seen on a node for the first time: pods that already ask for it are counted now. Rare (a device

@@ -1,16 +1,24 @@
 //! What the plugins' tests have in common: objects from JSON, and a plugin asked about one pod and one node.
 
+mod objects;
+
 use std::sync::Arc;
 
 use plimsoll_framework::api;
 use plimsoll_framework::cluster_event::{Actions, Change, ClusterEvent, EventResource, Object, QueueingHint};
-use plimsoll_framework::extensions::{BoundScoring, Extensions};
+use plimsoll_framework::extensions::{BoundScoring, Extensions, Normalize};
+use plimsoll_framework::intern::Istr;
+use plimsoll_framework::labels::LabelSet;
 use plimsoll_framework::node::NodeInfo;
-use plimsoll_framework::plugin::EnqueueExtensions;
+use plimsoll_framework::object::ObjectKey;
+use plimsoll_framework::overlay::Overlay;
+use plimsoll_framework::plugin::{EnqueueExtensions, Extent};
 use plimsoll_framework::pod::{PodInfo, PodParser};
 use plimsoll_framework::table::{Row, Table};
 use plimsoll_framework::verdict::Code;
 use serde_json::Value;
+
+pub(crate) use objects::{object_hint, objects};
 
 pub(crate) const UNRESOLVABLE: Code = Code::UnschedulableAndUnresolvable;
 
@@ -84,4 +92,76 @@ pub(crate) fn node_hint(
     let (old, new) = (old.map(|n| node(n.clone())), node(new.clone()));
     let change = Change { old: old.as_ref().map(Object::Node), new: Some(Object::Node(&new)) };
     plugin.hint(&pod(rejected.clone()), &ClusterEvent::new(EventResource::Node, Actions::UPDATE), &change)
+}
+
+/// A table of these nodes, pods (where they say they are), namespaces, and objects of kinds that the plugin reads.
+pub(crate) fn cluster(plugin: &Extensions, objects: &[Value]) -> Table {
+    let mut table = Table::default();
+    for object in objects {
+        let text = |value: &Value| Istr::new(value.as_str().unwrap_or_default());
+        match object["kind"].as_str() {
+            Some("Node") => {
+                table.set_node(Arc::new(node(object.clone())));
+            }
+            Some("Pod") => {
+                let pod = Arc::new(pod(object.clone()));
+                table.add_pod(&pod.node_name.clone().unwrap(), pod);
+            }
+            Some("Namespace") => {
+                let meta: api::ObjectMeta = serde_json::from_value(object["metadata"].clone()).unwrap();
+                table.set_namespace(meta.name.clone(), Some(Arc::new(LabelSet::from(&meta.labels))));
+            }
+            Some(kind) => {
+                let kind = plugin.kinds.iter().find(|k| k.kind == kind).unwrap();
+                let meta = &object["metadata"];
+                let key = ObjectKey { namespace: text(&meta["namespace"]), name: text(&meta["name"]) };
+                table.cluster_mut().set_object(kind.id, key, Some((kind.decode)(object).unwrap()));
+            }
+            None => panic!("{object} is of no kind"),
+        }
+    }
+    table
+}
+
+/// What Filter says of every node, in the order in which they were made: the reason, or nothing where the pod fits.
+/// `None` when the plugin has nothing to say of the pod.
+pub(crate) fn filter_all(
+    plugin: &Extensions,
+    table: &Table,
+    asked: &PodInfo,
+    overlay: Option<&Overlay>,
+) -> Option<Vec<String>> {
+    let view = table.view();
+    let bound = plugin.filter.as_ref().unwrap().bind(asked, view)?;
+    let reason = |row: Row| {
+        let verdict = bound.one(view, overlay, row);
+        if verdict.fits() { String::new() } else { bound.reasons(verdict.reasons()).concat() }
+    };
+    bound.takes_part(view, None).then(|| view.rows().map(reason).collect())
+}
+
+/// The scores of every node, before and after they are normalised, if all of them are feasible; raw scores of ignored
+/// nodes are absent. `None` when the plugin has no score for the pod.
+pub(crate) fn score_all(
+    plugin: &Extensions,
+    table: &Table,
+    asked: &PodInfo,
+    overlay: Option<&Overlay>,
+) -> Option<(Vec<Option<i64>>, Vec<i64>)> {
+    let view = table.view();
+    if !plugin.pre_score.as_ref().unwrap().pre_score(asked, view) {
+        return None;
+    }
+    let rows: Vec<Row> = view.rows().collect();
+    let (raw, normalize): (Vec<Option<i64>>, Box<dyn Normalize>) =
+        match plugin.score.as_ref().unwrap().bind(asked, view) {
+            BoundScoring::PerNode(bound) if bound.takes_part(view, overlay) => {
+                (rows.iter().map(|row| Some(bound.one(view, overlay, *row))).collect(), bound)
+            }
+            BoundScoring::OverFeasible(bound) => (bound.all(view, overlay, &rows), bound),
+            _ => return None,
+        };
+    let over = Extent::of(raw.iter().flatten().copied());
+    let normalized = raw.iter().map(|raw| raw.zip(over).map_or(0, |(raw, over)| normalize.normalize(raw, over)));
+    Some((raw.clone(), normalized.collect()))
 }

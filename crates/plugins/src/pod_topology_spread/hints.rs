@@ -12,6 +12,7 @@ pub(super) fn hint(defaults: &Defaults, pod: &PodInfo, change: &Change<'_>) -> Q
     let all = if own { &pod.spec.spread } else { &defaults.constraints };
     let rules: Vec<&SpreadConstraint> = all.iter().filter(|c| c.hard).collect();
     queue_if(match (change.nodes(), change.pods()) {
+        _ if rules.is_empty() => false,
         ((None, None), (None, None)) => true,
         ((None, None), (old, new)) => of_pods(pod, &rules, own, old, new),
         ((old, new), _) => of_nodes(pod, &rules, old, new),
@@ -30,7 +31,7 @@ fn of_pods(
     // A pod that stops being involved is no longer counted: upstream passes over that, and it may be what is waited for.
     let involved = |pod: &&PodInfo| is_self(pod) || (holds_a_place(pod) && pod.key.namespace == rejected.key.namespace);
     let (old, new) = (old.filter(involved), new.filter(involved));
-    if rules.is_empty() || (old.is_none() && new.is_none()) {
+    if old.is_none() && new.is_none() {
         return false;
     }
     if !own {

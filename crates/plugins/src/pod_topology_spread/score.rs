@@ -144,13 +144,13 @@ impl ScoreOverFeasible for PodTopologySpread {
     }
 
     fn scalars<'t>(&self, soft: &Soft, feasible: impl Iterator<Item = &'t Option<Box<[Term]>>> + Clone) -> Weights {
-        let feasible = feasible.flatten();
+        let feasible = feasible.filter_map(Option::as_deref);
         let size = |(nth, constraint): (usize, &SoftConstraint)| {
             if constraint.is_by_node() {
                 return feasible.clone().count();
             }
             // A missing label counts as an empty one.
-            let label = |terms: &'t Box<[Term]>| terms[nth].label.as_ref().filter(|l| !l.is_empty());
+            let label = |terms: &'t [Term]| terms[nth].label.as_ref().filter(|l| !l.is_empty());
             feasible.clone().map(label).collect::<HashSet<_>>().len()
         };
         Weights(soft.constraints.iter().enumerate().map(size).map(|size| ln((size + 2) as f64)).collect())
