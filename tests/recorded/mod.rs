@@ -148,7 +148,7 @@ pub(crate) fn solve(scenario: &Scenario) -> Told {
     for json in &scenario.objects {
         match teller.seen(json) {
             Some(Event::Node(node)) => drop(table.set_node(Arc::from(node))),
-            Some(Event::Namespace { name, labels }) => table.cluster_mut().set_namespace(name, labels),
+            Some(Event::Namespace { name, labels }) => table.set_namespace(name, labels),
             Some(Event::Object { kind, key, object }) => drop(table.cluster_mut().set_object(kind.id, key, object)),
             Some(Event::Pod(pod)) => match (pod.node_name.clone(), pod.nominated_node_name.clone()) {
                 (Some(node), _) => drop(table.add_pod(&node, Arc::from(pod))),
