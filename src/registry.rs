@@ -105,8 +105,8 @@ impl Registry {
         names
     }
 
-    /// Holds back pods whose rules only a plugin that is not built would see to. Whoever switched such a plugin off in
-    /// a profile does not want the rule.
+    /// Holds back pods that ask for something this version does not do. Whoever switched the plugin that would see to it
+    /// off in a profile does not want it done.
     pub fn admission(&self, config: &Config) -> Admission {
         let wanted: HashMap<String, HashSet<String>> = config
             .profiles
@@ -116,11 +116,9 @@ impl Registry {
                 (p.scheduler_name.clone(), names.collect())
             })
             .collect();
-        let built: HashSet<&'static str> = self.entries.iter().map(|e| e.name).collect();
-        Arc::new(move |pod, profile| {
+        Arc::new(move |pod, profile, cluster| {
             let wanted = wanted.get(profile.name.as_str())?;
-            let not_missed = |plugin: &str| built.contains(plugin) || !wanted.contains(plugin);
-            plimsoll_plugins::unsupported(pod, &not_missed)
+            plimsoll_plugins::unsupported(pod, cluster, &|plugin| !wanted.contains(plugin))
         })
     }
 }
@@ -162,18 +160,23 @@ mod tests {
     }
 
     #[test]
-    fn pods_whose_rules_nobody_would_see_to_are_held_back() {
-        let config = Config::default();
+    fn pods_that_ask_for_what_is_not_done_are_held_back() {
         let registry = Registry::default();
-        let admission = registry.admission(&config);
-        let profile = registry.profiles(&config).unwrap().remove(0);
         let pod = |spec: &str| {
             let json = format!(r#"{{"metadata":{{"name":"p","namespace":"d"}},"spec":{spec}}}"#);
             plimsoll_framework::pod::PodParser::default().parse(&serde_json::from_str(&json).unwrap())
         };
-        let claim = pod(r#"{"volumes":[{"name":"v","persistentVolumeClaim":{"claimName":"c"}}]}"#);
-        let needs = "needs VolumeBinding (spec.volumes), which this version does not support yet";
-        assert_eq!(admission(&claim, &profile).as_deref(), Some(needs));
-        assert_eq!(admission(&pod("{}"), &profile), None);
+        let cluster = plimsoll_framework::cluster::ClusterInfo::default();
+        let without = r#"{"apiVersion":"kubescheduler.config.k8s.io/v1","kind":"KubeSchedulerConfiguration",
+            "profiles":[{"plugins":{"multiPoint":{"disabled":[{"name":"DynamicResources"}]}}}]}"#;
+        let without = Config::parse("config", without, &crate::config::Defaults::kube_scheduler()).unwrap();
+        let needs = "needs DynamicResources (spec.resourceClaims), which this version does not support yet";
+        for (config, expect) in [(Config::default(), Some(needs)), (without, None)] {
+            let admission = registry.admission(&config);
+            let profile = registry.profiles(&config).unwrap().remove(0);
+            let claim = pod(r#"{"resourceClaims":[{"name":"c"}]}"#);
+            assert_eq!(admission(&claim, &profile, &cluster).as_deref(), expect);
+            assert_eq!(admission(&pod("{}"), &profile, &cluster), None);
+        }
     }
 }

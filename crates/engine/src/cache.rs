@@ -10,7 +10,7 @@
 //! An assumed pod counts on its node like any other. It never leaves because time has passed: only a watch event, the
 //! certain failure of its binding, or a read of that very pod takes it away.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
 
 use hashbrown::HashMap;
@@ -104,6 +104,8 @@ impl Gone {
 pub struct Cache {
     pods: HashMap<Uid, Known>,
     gone: Gone,
+    /// Those that are [`Standing::Held`].
+    held: BTreeSet<Uid>,
     table: Table,
     /// The version at which each node was last heard of: a heartbeat leaves the table, and the version in it, alone.
     node_versions: HashMap<Istr, u64>,
@@ -124,6 +126,11 @@ impl Cache {
     /// A pod that is known.
     pub fn get(&self, uid: &Uid) -> Option<&Known> {
         self.pods.get(uid)
+    }
+
+    /// The pods that are held back, in a fixed order.
+    pub fn held(&self) -> impl Iterator<Item = &Known> {
+        self.held.iter().filter_map(|uid| self.pods.get(uid))
     }
 
     /// Every pod that is known, in no promised order.
@@ -153,6 +160,11 @@ impl Cache {
             }
         }
         self.count_assumed(old.as_ref(), Some(&known));
+        if known.standing == Standing::Held {
+            self.held.insert(uid.clone());
+        } else {
+            self.held.remove(&uid);
+        }
         self.pods.insert(uid, known);
         old
     }
@@ -160,6 +172,7 @@ impl Cache {
     /// Forgets a pod for good, with what it takes up.
     pub fn remove(&mut self, uid: &Uid) -> Option<Known> {
         let old = self.pods.remove(uid)?;
+        self.held.remove(uid);
         if let Some(node) = old.node() {
             self.table.remove_pod(node, uid);
         }

@@ -76,7 +76,7 @@ impl Reason {
             Self::Unschedulable => "Unschedulable",
             Self::SchedulerError => "SchedulerError",
             Self::Invalid => "InvalidPodSpec",
-            Self::Unsupported => "Unsupported",
+            Self::Unsupported => "UnsupportedByPlimsoll",
         }
     }
 }

@@ -10,6 +10,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use hashbrown::HashMap;
+use plimsoll_framework::cluster::ClusterInfo;
 use plimsoll_framework::intern::Istr;
 use plimsoll_framework::overlay::Overlay;
 use plimsoll_framework::pod::{PodInfo, Uid};
@@ -25,8 +26,10 @@ use crate::event::Event;
 use crate::profile::Profile;
 use crate::queue::{Queue, QueueSettings, QueuedPodInfo};
 
-/// Says what a pod needs that cannot be done for it, if anything; such a pod is reported and not queued.
-pub type Admission = Arc<dyn Fn(&PodInfo, &Profile) -> Option<String> + Send + Sync>;
+/// Says what a pod needs that cannot be done for it as the cluster is now, if anything; such a pod is reported and not
+/// queued. It is asked when a pod comes or changes, when one is about to be bound, and of the pods held back whenever an
+/// object of a further kind changes.
+pub type Admission = Arc<dyn Fn(&PodInfo, &Profile, &ClusterInfo) -> Option<String> + Send + Sync>;
 
 /// Settings of the engine.
 #[derive(Clone)]
@@ -50,7 +53,7 @@ impl Default for EngineSettings {
             line_limit: 64,
             tie_break: TieBreak::default(),
             seed: 0,
-            admission: Arc::new(|_, _| None),
+            admission: Arc::new(|_, _, _| None),
         }
     }
 }
@@ -135,6 +138,7 @@ impl Engine {
             let Some(info) = self.pop() else { break };
             let ticket = Ticket { seq: self.next_seq, pod: Arc::clone(&info.pod), profile: info.profile, popped: now };
             self.next_seq += 1;
+            self.count_for(ticket.profile, &ticket.pod);
             tickets.push(ticket.clone());
             self.line.push_back(InLine { ticket, info, proposal: None });
         }
@@ -223,6 +227,15 @@ impl Engine {
     /// How many pods Permit plugins hold.
     pub fn waiting_on_permit(&self) -> usize {
         self.waiting.len()
+    }
+
+    /// Has what a decision on the pod will ask for kept up to date from now on, instead of counting it for this decision
+    /// alone.
+    fn count_for(&mut self, profile: usize, pod: &PodInfo) {
+        let specs = self.profiles[profile].counters(pod, self.cache.table().view());
+        if !specs.is_empty() {
+            self.cache.table_mut().register(&specs);
+        }
     }
 
     /// The next pod that is worth a decision.

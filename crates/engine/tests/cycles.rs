@@ -176,13 +176,13 @@ fn a_pod_that_cannot_be_read_is_held_told_once_and_let_in_when_mended() {
 #[test]
 fn a_pod_that_asks_for_what_is_not_done_is_held() {
     let admission: plimsoll_engine::engine::Admission =
-        Arc::new(|pod, _| (pod.priority() == 7).then(|| "asks for luck".to_owned()));
+        Arc::new(|pod, _, _| (pod.priority() == 7).then(|| "asks for luck".to_owned()));
     let settings = EngineSettings { admission, ..EngineSettings::default() };
     let mut c = Cluster::with(vec![profile("plimsoll", &plugins::deciding())], log(), settings, &[node("n1")]);
     c.add(&[pod("p").priority(7), pod("q")]);
     c.decide();
     assert_eq!(c.bound(), ["q->n1"]);
-    assert_eq!(c.condition(), ("Unsupported", "the pod cannot be scheduled: it asks for luck"));
+    assert_eq!(c.condition(), ("UnsupportedByPlimsoll", "the pod cannot be scheduled: it asks for luck"));
 }
 
 #[test]

@@ -118,11 +118,31 @@ objects! {
         persistent_volume_claim: Option<PersistentVolumeClaimSource>,
         ephemeral: Option<serde::de::IgnoredAny>,
         image: Option<ImageVolume>,
-        #[serde(rename = "gcePersistentDisk")] gce_persistent_disk: Option<serde::de::IgnoredAny>,
-        #[serde(rename = "awsElasticBlockStore")] aws_elastic_block_store: Option<serde::de::IgnoredAny>,
-        rbd: Option<serde::de::IgnoredAny>,
-        iscsi: Option<serde::de::IgnoredAny>,
+        gce_persistent_disk: Option<GcePersistentDisk>,
+        aws_elastic_block_store: Option<AwsElasticBlockStore>,
+        azure_disk: Option<AzureDisk>,
+        azure_file: Option<serde::de::IgnoredAny>,
+        cinder: Option<IdentifiedVolume>,
+        portworx_volume: Option<IdentifiedVolume>,
+        vsphere_volume: Option<serde::de::IgnoredAny>,
+        iscsi: Option<Iscsi>,
+        rbd: Option<Rbd>,
+        csi: Option<CsiVolume>,
     }
+    /// `v1.GCEPersistentDiskVolumeSource`.
+    GcePersistentDisk { pd_name: Istr, read_only: bool }
+    /// `v1.AWSElasticBlockStoreVolumeSource`.
+    AwsElasticBlockStore { #[serde(rename = "volumeID")] volume_id: Istr }
+    /// `v1.AzureDiskVolumeSource`.
+    AzureDisk { #[serde(rename = "diskURI")] disk_uri: Istr }
+    /// A volume source that is known by its ID: Cinder, Portworx.
+    IdentifiedVolume { #[serde(rename = "volumeID")] volume_id: Istr }
+    /// `v1.ISCSIVolumeSource`.
+    Iscsi { iqn: Istr, read_only: bool }
+    /// `v1.RBDVolumeSource`; the pool as the API server defaults it.
+    Rbd { monitors: Vec<Istr>, pool: Istr, image: Istr, read_only: bool }
+    /// `v1.CSIVolumeSource`, inline.
+    CsiVolume { driver: Istr }
     /// `v1.PersistentVolumeClaimVolumeSource`.
     PersistentVolumeClaimSource { claim_name: Istr, read_only: bool }
     /// `v1.ImageVolumeSource`.

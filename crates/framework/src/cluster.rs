@@ -29,6 +29,29 @@ pub struct ClusterInfo {
     pub(crate) resource_columns: Arc<Vec<Istr>>,
     pub(crate) namespaces: Arc<HashMap<Istr, Arc<LabelSet>>>,
     pub(crate) objects: HashMap<KindId, Arc<ObjectMap>>,
+    pub(crate) claim_uses: Arc<ClaimCounts>,
+}
+
+/// How many volumes of pods on nodes are each claim: by namespace and name, without zeros.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct ClaimCounts(HashMap<Istr, Arc<HashMap<Istr, usize>>>);
+
+impl ClaimCounts {
+    pub(crate) fn get(&self, namespace: &Istr, name: &Istr) -> usize {
+        self.0.get(namespace).and_then(|names| names.get(name)).copied().unwrap_or(0)
+    }
+
+    fn change(&mut self, namespace: &Istr, name: &Istr, more: bool) {
+        let names = Arc::make_mut(self.0.entry(namespace.clone()).or_default());
+        let count = names.entry(name.clone()).or_default();
+        *count = if more { *count + 1 } else { count.saturating_sub(1) };
+        if *count == 0 {
+            names.remove(name);
+        }
+        if names.is_empty() {
+            self.0.remove(namespace);
+        }
+    }
 }
 
 pub(crate) type AnyObject = Arc<dyn Any + Send + Sync>;
@@ -83,8 +106,8 @@ impl ClusterInfo {
         self.images.get(name).copied()
     }
 
-    /// Sets or (with `None`) forgets a namespace's labels.
-    pub fn set_namespace(&mut self, name: Istr, labels: Option<Arc<LabelSet>>) {
+    /// Sets or forgets a namespace's labels. Only for the table, which has counters to see to.
+    pub(crate) fn set_namespace(&mut self, name: Istr, labels: Option<Arc<LabelSet>>) {
         let namespaces = Arc::make_mut(&mut self.namespaces);
         match labels {
             Some(labels) => namespaces.insert(name, labels),
@@ -101,6 +124,17 @@ impl ClusterInfo {
     pub fn object_keys(&self, kind: KindId) -> impl Iterator<Item = ObjectKey> {
         let all = self.objects.get(&kind).into_iter().flat_map(|map| map.iter());
         all.map(|(namespace, name, _)| ObjectKey { namespace: namespace.clone(), name: name.clone() })
+    }
+
+    /// How often pods on nodes use a claim: once for each volume that names it.
+    pub fn claim_uses(&self, namespace: &Istr, name: &Istr) -> usize {
+        self.claim_uses.get(namespace, name)
+    }
+
+    /// Counts the claims of a pod on a node in, or out again.
+    pub(crate) fn count_claims(&mut self, pod: &PodInfo, more: bool) {
+        let claims = Arc::make_mut(&mut self.claim_uses);
+        pod.claims().for_each(|name| claims.change(&pod.key.namespace, name, more));
     }
 
     /// The objects of a kind, as a plugin reads them.

@@ -67,9 +67,20 @@ impl KindRef {
         }
     }
 
-    /// `plural.version.group`, as cluster events name the kind.
+    /// As cluster events name the kind: by the names that kube-scheduler has for the kinds it knows, and otherwise as
+    /// `plural.version.group`.
     pub fn event_name(&self) -> Istr {
-        Istr::from(format!("{}.{}.{}", self.plural, self.version, self.group))
+        match (self.group, self.kind) {
+            ("", "PersistentVolume" | "PersistentVolumeClaim") => Istr::new(self.kind),
+            (
+                "storage.k8s.io",
+                "CSINode" | "CSIDriver" | "VolumeAttachment" | "CSIStorageCapacity" | "StorageClass",
+            )
+            | ("resource.k8s.io", "ResourceClaim" | "ResourceSlice" | "DeviceClass") => {
+                Istr::from(format!("{}/{}", self.group, self.kind))
+            }
+            _ => Istr::from(format!("{}.{}.{}", self.plural, self.version, self.group)),
+        }
     }
 }
 

@@ -121,16 +121,63 @@ impl fmt::Display for Faults {
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum VolumeUse {
     /// A claim of this name in the pod's namespace.
-    Claim {
-        /// The claim.
+    Claim(Istr),
+    /// A claim that is made for the pod, from the volume of this name (see [`PodInfo::ephemeral_claim`]).
+    Ephemeral(Istr),
+    /// A GCE persistent disk.
+    GcePersistentDisk {
+        /// The disk's name.
         name: Istr,
         /// Whether the pod only reads it.
         read_only: bool,
     },
-    /// A claim that is made for the pod, from the volume of this name.
-    Ephemeral(Istr),
-    /// A disk that is attached to the node directly (GCE, AWS, RBD, iSCSI), by the name of the volume.
-    Disk(Istr),
+    /// An AWS EBS volume.
+    AwsElasticBlockStore {
+        /// Its ID, as it is written: `vol-1` or `aws://zone/vol-1`.
+        volume_id: Istr,
+    },
+    /// An iSCSI disk.
+    Iscsi {
+        /// The target's name.
+        iqn: Istr,
+        /// Whether the pod only reads it.
+        read_only: bool,
+    },
+    /// A RADOS block device.
+    Rbd {
+        /// The monitors it is reached by.
+        monitors: Box<[Istr]>,
+        /// The pool it is in.
+        pool: Istr,
+        /// The image.
+        image: Istr,
+        /// Whether the pod only reads it.
+        read_only: bool,
+    },
+    /// An Azure disk.
+    AzureDisk {
+        /// Its URI.
+        uri: Istr,
+    },
+    /// An Azure file share.
+    AzureFile,
+    /// A Cinder volume.
+    Cinder {
+        /// Its ID.
+        volume_id: Istr,
+    },
+    /// A Portworx volume.
+    Portworx {
+        /// Its ID.
+        volume_id: Istr,
+    },
+    /// A vSphere volume.
+    Vsphere,
+    /// An inline volume of a CSI driver, which lives and dies with the pod.
+    Csi {
+        /// The driver.
+        driver: Istr,
+    },
 }
 
 /// Everything that scheduling reads of a pod's spec, compiled once and shared by all pods that are alike. Labels,
@@ -344,18 +391,44 @@ fn normalized_image(image: &Istr) -> Istr {
 }
 
 fn volumes(spec: &api::PodSpec) -> Box<[VolumeUse]> {
-    let uses = spec.volumes.iter().filter_map(|v| match v {
-        api::Volume { persistent_volume_claim: Some(claim), .. } => {
-            Some(VolumeUse::Claim { name: claim.claim_name.clone(), read_only: claim.read_only })
-        }
-        api::Volume { ephemeral: Some(_), .. } => Some(VolumeUse::Ephemeral(v.name.clone())),
-        api::Volume { gce_persistent_disk: Some(_), .. }
-        | api::Volume { aws_elastic_block_store: Some(_), .. }
-        | api::Volume { rbd: Some(_), .. }
-        | api::Volume { iscsi: Some(_), .. } => Some(VolumeUse::Disk(v.name.clone())),
-        _ => None,
-    });
-    uses.collect()
+    spec.volumes.iter().filter_map(volume).collect()
+}
+
+/// A volume has one source; where it has several, claims count first, as everybody who reads volumes looks for them first.
+fn volume(v: &api::Volume) -> Option<VolumeUse> {
+    if let Some(claim) = &v.persistent_volume_claim {
+        return Some(VolumeUse::Claim(claim.claim_name.clone()));
+    }
+    if v.ephemeral.is_some() {
+        return Some(VolumeUse::Ephemeral(v.name.clone()));
+    }
+    if let Some(disk) = &v.gce_persistent_disk {
+        return Some(VolumeUse::GcePersistentDisk { name: disk.pd_name.clone(), read_only: disk.read_only });
+    }
+    if let Some(disk) = &v.aws_elastic_block_store {
+        return Some(VolumeUse::AwsElasticBlockStore { volume_id: disk.volume_id.clone() });
+    }
+    if let Some(disk) = &v.iscsi {
+        return Some(VolumeUse::Iscsi { iqn: disk.iqn.clone(), read_only: disk.read_only });
+    }
+    if let Some(disk) = &v.rbd {
+        let (monitors, pool, image) = (disk.monitors.clone().into(), disk.pool.clone(), disk.image.clone());
+        return Some(VolumeUse::Rbd { monitors, pool, image, read_only: disk.read_only });
+    }
+    if let Some(disk) = &v.azure_disk {
+        return Some(VolumeUse::AzureDisk { uri: disk.disk_uri.clone() });
+    }
+    if let Some(disk) = &v.cinder {
+        return Some(VolumeUse::Cinder { volume_id: disk.volume_id.clone() });
+    }
+    if let Some(disk) = &v.portworx_volume {
+        return Some(VolumeUse::Portworx { volume_id: disk.volume_id.clone() });
+    }
+    if let Some(csi) = &v.csi {
+        return Some(VolumeUse::Csi { driver: csi.driver.clone() });
+    }
+    let file = v.azure_file.as_ref().map(|_| VolumeUse::AzureFile);
+    file.or_else(|| v.vsphere_volume.as_ref().map(|_| VolumeUse::Vsphere))
 }
 
 /// Reference section 4.9.
@@ -375,6 +448,20 @@ impl PodInfo {
     /// `spec.priority`, 0 where there is none.
     pub fn priority(&self) -> i32 {
         self.spec.priority
+    }
+
+    /// The names of the claims that its volumes are made of: those it names, in the order of its volumes. Claims made for
+    /// the pod alone are not among them.
+    pub fn claims(&self) -> impl Iterator<Item = &Istr> {
+        self.spec.volumes.iter().filter_map(|volume| match volume {
+            VolumeUse::Claim(name) => Some(name),
+            _ => None,
+        })
+    }
+
+    /// The name of the claim that is made for the pod from its ephemeral volume of this name.
+    pub fn ephemeral_claim(&self, volume: &Istr) -> Istr {
+        Istr::from(format!("{}-{volume}", self.key.name))
     }
 
     /// The value of a declared annotation.
@@ -440,6 +527,39 @@ mod tests {
         for (image, expect) in rows {
             assert_eq!(&*normalized_image(&image.into()), expect);
         }
+    }
+
+    #[test]
+    fn volumes_that_bear_on_placement_are_kept() {
+        let pod = parse(
+            r#"{"metadata":{"name":"p"},"spec":{"volumes":[
+              {"name":"a","emptyDir":{}}, {"name":"b","persistentVolumeClaim":{"claimName":"c","readOnly":true}},
+              {"name":"e","ephemeral":{"volumeClaimTemplate":{}}},
+              {"name":"g","gcePersistentDisk":{"pdName":"d","readOnly":true}},
+              {"name":"w","awsElasticBlockStore":{"volumeID":"vol-1"}}, {"name":"i","iscsi":{"iqn":"q"}},
+              {"name":"r","rbd":{"monitors":["m"],"pool":"p","image":"i"}},
+              {"name":"z","azureDisk":{"diskURI":"u"}}, {"name":"f","azureFile":{}},
+              {"name":"o","cinder":{"volumeID":"c1"}}, {"name":"x","portworxVolume":{"volumeID":"x1"}},
+              {"name":"v","vsphereVolume":{}}, {"name":"s","csi":{"driver":"d.example.com"}}]}}"#,
+        );
+        let rbd = ["m".into()].into();
+        let expect = [
+            VolumeUse::Claim("c".into()),
+            VolumeUse::Ephemeral("e".into()),
+            VolumeUse::GcePersistentDisk { name: "d".into(), read_only: true },
+            VolumeUse::AwsElasticBlockStore { volume_id: "vol-1".into() },
+            VolumeUse::Iscsi { iqn: "q".into(), read_only: false },
+            VolumeUse::Rbd { monitors: rbd, pool: "p".into(), image: "i".into(), read_only: false },
+            VolumeUse::AzureDisk { uri: "u".into() },
+            VolumeUse::AzureFile,
+            VolumeUse::Cinder { volume_id: "c1".into() },
+            VolumeUse::Portworx { volume_id: "x1".into() },
+            VolumeUse::Vsphere,
+            VolumeUse::Csi { driver: "d.example.com".into() },
+        ];
+        assert_eq!(*pod.spec.volumes, expect);
+        assert_eq!(pod.claims().collect::<Vec<_>>(), [&Istr::new("c")]);
+        assert_eq!(&*pod.ephemeral_claim(&"e".into()), "p-e");
     }
 
     #[test]

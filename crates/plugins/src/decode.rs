@@ -9,15 +9,17 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use crate::args::{
-    InterPodAffinityArgs, NodeAffinityArgs, NodeResourcesBalancedAllocationArgs, NodeResourcesFitArgs,
-    PodTopologySpreadArgs, ScoringStrategyType, UtilizationShapePoint,
+    DynamicResourcesArgs, InterPodAffinityArgs, NodeAffinityArgs, NodeResourcesBalancedAllocationArgs,
+    NodeResourcesFitArgs, PodTopologySpreadArgs, ScoringStrategyType, UtilizationShapePoint, VolumeBindingArgs,
 };
 use crate::default_preemption::DefaultPreemption;
+use crate::dynamic_resources::DynamicResources;
 use crate::inter_pod_affinity::InterPodAffinity;
 use crate::node_affinity::NodeAffinity;
 use crate::node_resources_balanced_allocation::NodeResourcesBalancedAllocation;
 use crate::node_resources_fit::{FitSettings, NodeResourcesFit, Shape, ShapePoint, Strategy};
 use crate::pod_topology_spread::PodTopologySpread;
+use crate::volume_binding::VolumeBinding;
 
 /// The arguments of a plugin as the configuration has them; `None` where it has none.
 pub type RawArgs<'a> = Option<&'a Value>;
@@ -93,6 +95,16 @@ pub(crate) fn node_resources_fit(raw: RawArgs<'_>) -> Result<NodeResourcesFit, A
 pub(crate) fn balanced_allocation(raw: RawArgs<'_>) -> Result<NodeResourcesBalancedAllocation, ArgsError> {
     let args: NodeResourcesBalancedAllocationArgs = decode("NodeResourcesBalancedAllocation", raw)?;
     Ok(NodeResourcesBalancedAllocation::new(args.resources.into_iter().map(|r| r.name.into()).collect()))
+}
+
+/// What the arguments say, how long the binding of volumes may take, bears on nothing while no volumes are bound.
+pub(crate) fn volume_binding(raw: RawArgs<'_>) -> Result<VolumeBinding, ArgsError> {
+    decode::<VolumeBindingArgs>("VolumeBinding", raw).map(|_| VolumeBinding)
+}
+
+/// What the arguments say, how long the allocation of devices may take, bears on nothing while no devices are allocated.
+pub(crate) fn dynamic_resources(raw: RawArgs<'_>) -> Result<DynamicResources, ArgsError> {
+    decode::<DynamicResourcesArgs>("DynamicResources", raw).map(|_| DynamicResources)
 }
 
 pub(crate) fn pod_topology_spread(raw: RawArgs<'_>) -> Result<PodTopologySpread, ArgsError> {

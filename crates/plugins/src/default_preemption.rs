@@ -23,7 +23,7 @@ use plimsoll_framework::verdict::{Code, PluginError, Rejection};
 
 use crate::args::DefaultPreemptionArgs;
 use crate::kinds::policy::{PodDisruptionBudget, PodDisruptionBudgets};
-use choice::{Candidate, Importance};
+use choice::Candidate;
 
 const NO_VICTIMS: &str = "No preemption victims found for incoming pod";
 const NOT_HELPFUL: &str = "Preemption is not helpful for scheduling";
@@ -171,7 +171,7 @@ impl Search<'_> {
             Code::Error => Why::Error(rejected.reasons.join(", ")),
             _ => Why::Reasons(rejected.reasons),
         })?;
-        lower.sort_by_key(|pod| Importance::of(pod));
+        choice::by_importance(&mut lower);
         let (breaking, free) = self.split(lower);
         let (mut victims, mut violations) = (Vec::new(), 0);
         for (pod, breaks) in breaking.into_iter().map(|p| (p, true)).chain(free.into_iter().map(|p| (p, false))) {
@@ -186,7 +186,7 @@ impl Search<'_> {
             let name = view.node(row).map(|n| n.name.clone()).unwrap_or_default();
             return Err(Why::Error(format!("expected at least one victim pod on node {name:?}")));
         }
-        victims.sort_by_key(|pod| Importance::of(pod));
+        choice::by_importance(&mut victims);
         Ok(Candidate { row, victims, violations })
     }
 

@@ -1,6 +1,7 @@
 //! What the queueing hints of several plugins have in common.
 
-use plimsoll_framework::cluster_event::{Change, QueueingHint};
+use plimsoll_framework::cluster_event::{Change, EventResource, Object, QueueingHint};
+use plimsoll_framework::object::{KindRef, ObjectKind};
 use plimsoll_framework::pod::PodInfo;
 
 /// The hint for a change that is worth another attempt, or not.
@@ -21,4 +22,18 @@ pub(crate) fn changed_self<'a>(rejected: &PodInfo, change: &Change<'a>) -> Optio
 /// Whether the pod takes up, or is about to take up, something on some node.
 pub(crate) fn holds_a_place(pod: &PodInfo) -> bool {
     pod.node_name.is_some() || pod.nominated_node_name.is_some()
+}
+
+/// The objects of a further kind before and after the change, where it is one of this type.
+pub(crate) fn objects<'a, T: 'static>(change: &Change<'a>) -> (Option<&'a T>, Option<&'a T>) {
+    let object = |side: Option<Object<'a>>| match side {
+        Some(Object::Other(object)) => object.downcast_ref::<T>(),
+        _ => None,
+    };
+    (object(change.old), object(change.new))
+}
+
+/// The changes of a further kind, as registrations name them.
+pub(crate) fn event_of<K: ObjectKind>() -> EventResource {
+    EventResource::Other(KindRef::of::<K>().event_name())
 }

@@ -3,6 +3,7 @@
 //! Each plugin does what kube-scheduler 1.36's plugin of the same name does, reasons and integers included. A plugin
 //! is registered by one line in [`IN_TREE`].
 
+mod claims;
 mod columns;
 mod decode;
 mod hints;
@@ -14,20 +15,26 @@ pub mod args;
 pub mod catalog;
 pub mod default_binder;
 pub mod default_preemption;
+pub mod dynamic_resources;
 pub mod image_locality;
 pub mod inter_pod_affinity;
 pub mod kinds;
 mod lanes;
 pub mod node_affinity;
+pub mod node_declared_features;
 pub mod node_name;
 pub mod node_ports;
 pub mod node_resources_balanced_allocation;
 pub mod node_resources_fit;
 pub mod node_unschedulable;
+pub mod node_volume_limits;
 pub mod pod_topology_spread;
 pub mod priority_sort;
 pub mod scheduling_gates;
 pub mod taint_toleration;
+pub mod volume_binding;
+pub mod volume_restrictions;
+pub mod volume_zone;
 
 use plimsoll_framework::extensions::Extensions;
 
@@ -67,6 +74,19 @@ pub static IN_TREE: &[Entry] = &[
         let plugin = decode::node_resources_fit(args)?;
         Ok(Extensions::of(plugin).enqueue().pre_filter().filter().pre_score().score().done())
     }),
+    entry("VolumeRestrictions", 0, |_| {
+        Ok(Extensions::of(volume_restrictions::VolumeRestrictions).enqueue().pre_filter().filter().done())
+    }),
+    entry("NodeVolumeLimits", 0, |_| {
+        Ok(Extensions::of(node_volume_limits::NodeVolumeLimits).enqueue().pre_filter().filter().done())
+    }),
+    entry("VolumeBinding", 1, |args| {
+        let line = Extensions::of(decode::volume_binding(args)?).enqueue().pre_filter().filter();
+        Ok(line.pre_score().score().reserve().pre_bind().done())
+    }),
+    entry("VolumeZone", 0, |_| {
+        Ok(Extensions::of(volume_zone::VolumeZone::default()).enqueue().pre_filter().filter().done())
+    }),
     entry("PodTopologySpread", 2, |args| {
         let plugin = decode::pod_topology_spread(args)?;
         Ok(Extensions::of(plugin).enqueue().pre_filter().filter().pre_score().score_over_feasible().done())
@@ -74,6 +94,10 @@ pub static IN_TREE: &[Entry] = &[
     entry("InterPodAffinity", 2, |args| {
         let plugin = decode::inter_pod_affinity(args)?;
         Ok(Extensions::of(plugin).enqueue().pre_filter().filter().pre_score().score().done())
+    }),
+    entry("DynamicResources", 2, |args| {
+        let line = Extensions::of(decode::dynamic_resources(args)?).enqueue().pre_enqueue().pre_filter().filter();
+        Ok(line.post_filter().score().reserve().pre_bind().done())
     }),
     entry("DefaultPreemption", 0, |args| {
         Ok(Extensions::of(decode::default_preemption(args)?).enqueue().pre_enqueue().post_filter().done())
@@ -83,6 +107,9 @@ pub static IN_TREE: &[Entry] = &[
     }),
     entry("ImageLocality", 1, |_| Ok(Extensions::of(image_locality::ImageLocality).score().done())),
     entry("DefaultBinder", 0, |_| Ok(Extensions::of(default_binder::DefaultBinder).bind().done())),
+    entry("NodeDeclaredFeatures", 0, |_| {
+        Ok(Extensions::of(node_declared_features::NodeDeclaredFeatures).enqueue().pre_filter().filter().done())
+    }),
 ];
 
 const fn entry(

@@ -1,70 +1,84 @@
-//! Pods that need a plugin which is not built yet. They wait, and say what for: to place them without that plugin would
+//! Pods that ask for something this version does not do. They wait, and say what for: to place them without it would
 //! break a rule they ask for.
 
-use plimsoll_framework::pod::{PodInfo, PodSpecInfo, VolumeUse};
+use plimsoll_framework::cluster::ClusterInfo;
+use plimsoll_framework::pod::PodInfo;
 
-/// A rule of the pod, the plugin that would see to it, and where the rule is written.
-struct Need {
-    plugin: &'static str,
-    field: &'static str,
-    applies: fn(&PodSpecInfo) -> bool,
-}
+use crate::claims::is_claim;
+use crate::{dynamic_resources, volume_binding};
 
-fn has_claim(spec: &PodSpecInfo) -> bool {
-    spec.volumes.iter().any(|volume| matches!(volume, VolumeUse::Claim { .. } | VolumeUse::Ephemeral(_)))
-}
-
-/// A rule that several plugins see to is here once for each of them.
-static NEEDS: &[Need] = &[
-    Need { plugin: "VolumeBinding", field: "spec.volumes", applies: has_claim },
-    Need { plugin: "VolumeRestrictions", field: "spec.volumes", applies: |spec| !spec.volumes.is_empty() },
-    Need { plugin: "NodeVolumeLimits", field: "spec.volumes", applies: has_claim },
-    Need { plugin: "VolumeZone", field: "spec.volumes", applies: has_claim },
-    Need { plugin: "DynamicResources", field: "spec.resourceClaims", applies: |spec| !spec.resource_claims.is_empty() },
-    Need {
-        plugin: "NodeDeclaredFeatures",
-        field: "spec.hostUsers or spec.containers[].restartPolicyRules",
-        applies: |spec| !spec.required_features.is_empty(),
-    },
-];
-
-/// Why `pod` cannot be placed by this version, if it cannot: it asks for something that only a plugin not yet built
-/// sees to. `is_disabled` says which plugins the profile has switched off; nobody sees to those anywhere.
+/// Why `pod` cannot be placed by this version as the cluster is now, if it cannot. `is_disabled` says which plugins the
+/// profile has switched off: whoever did that does not want the rule.
 ///
-/// Only rules count: what is merely preferred holds no pod back.
-pub fn unsupported(pod: &PodInfo, is_disabled: &dyn Fn(&str) -> bool) -> Option<String> {
-    let need = NEEDS.iter().find(|need| (need.applies)(&pod.spec) && !is_disabled(need.plugin))?;
-    Some(format!("needs {} ({}), which this version does not support yet", need.plugin, need.field))
+/// It depends on claims and classes, so it has to be asked again when those change, and before a pod is bound.
+pub fn unsupported(pod: &PodInfo, cluster: &ClusterInfo, is_disabled: &dyn Fn(&str) -> bool) -> Option<String> {
+    if !is_disabled("DynamicResources")
+        && let Some(place) = dynamic_resources::asks_for_devices(&pod.spec, &cluster.objects())
+    {
+        return Some(format!("needs DynamicResources ({place}), which this version does not support yet"));
+    }
+    let has_claims = pod.spec.volumes.iter().any(is_claim) && !is_disabled("VolumeBinding");
+    (has_claims && volume_binding::has_claims_to_bind(pod, &cluster.objects(), &cluster.objects())).then(|| {
+        "has claims that wait for their first consumer (spec.volumes), which this version does not bind yet".to_owned()
+    })
 }
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
+    use serde_json::{Value, json};
 
     use super::*;
-    use crate::testing::pod;
+    use crate::kinds::devices::DeviceClassKind;
+    use crate::kinds::storage::{PersistentVolumeClaimKind, StorageClassKind};
+    use crate::testing::{objects, pod};
+
+    fn cluster() -> ClusterInfo {
+        let mut cluster = ClusterInfo::default();
+        let class = |name: &str, resource: Value| json!({"metadata": {"name": name}, "spec": {"extendedResourceName": resource}});
+        objects::<DeviceClassKind>(&mut cluster, &[class("gpu", json!("example.com/gpu")), class("nic", json!(null))]);
+        let mode = |name: &str, mode: &str| json!({"metadata": {"name": name}, "volumeBindingMode": mode});
+        objects::<StorageClassKind>(&mut cluster, &[mode("later", "WaitForFirstConsumer"), mode("now", "Immediate")]);
+        let claim = |name: &str, class: &str, volume: &str| {
+            json!({"metadata": {"name": name, "namespace": "d", "annotations": {"pv.kubernetes.io/bind-completed": "yes"}},
+                   "spec": {"storageClassName": class, "volumeName": volume}})
+        };
+        let claims = [claim("bound", "later", "v"), claim("later", "later", ""), claim("now", "now", "")];
+        objects::<PersistentVolumeClaimKind>(&mut cluster, &claims);
+        cluster
+    }
 
     #[test]
-    fn rules_nobody_sees_to_hold_a_pod_back() {
+    fn what_is_not_done_holds_a_pod_back() {
+        let claims = |names: &[&str]| {
+            let volume = |name: &&str| json!({"name": name, "persistentVolumeClaim": {"claimName": name}});
+            json!({"volumes": names.iter().map(volume).collect::<Vec<_>>()})
+        };
+        let requests =
+            |resource: &str, amount: &str| json!({"containers": [{"resources": {"requests": {resource: amount}}}]});
+        let devices =
+            |place: &str| format!("needs DynamicResources ({place}), which this version does not support yet");
+        let waits =
+            "has claims that wait for their first consumer (spec.volumes), which this version does not bind yet";
+        let implicit = "deviceclass.resource.kubernetes.io/nic";
         let rows = [
             (json!({}), None),
-            (json!({"volumes": [{"name": "v", "emptyDir": {}}]}), None),
-            (
-                json!({"volumes": [{"name": "v", "persistentVolumeClaim": {"claimName": "c"}}]}),
-                Some(("VolumeBinding", "spec.volumes")),
-            ),
-            (json!({"volumes": [{"name": "v", "rbd": {}}]}), Some(("VolumeRestrictions", "spec.volumes"))),
-            (json!({"resourceClaims": [{"name": "c"}]}), Some(("DynamicResources", "spec.resourceClaims"))),
-            (
-                json!({"hostNetwork": true, "hostUsers": false}),
-                Some(("NodeDeclaredFeatures", "spec.hostUsers or spec.containers[].restartPolicyRules")),
-            ),
+            (claims(&["bound"]), None),
+            (claims(&["bound", "later"]), Some(waits.to_owned())),
+            // These are turned away by the plugin, as by kube-scheduler.
+            (claims(&["now"]), None),
+            (claims(&["missing"]), None),
+            (json!({"resourceClaims": [{"name": "c"}]}), Some(devices("spec.resourceClaims"))),
+            (requests("example.com/gpu", "1"), Some(devices("resource example.com/gpu, which a DeviceClass provides"))),
+            (requests("example.com/gpu", "0"), None),
+            (requests("example.com/fpga", "1"), None),
+            (requests(implicit, "1"), Some(devices(&format!("resource {implicit}, which a DeviceClass provides")))),
+            (requests("deviceclass.resource.kubernetes.io/other", "1"), None),
         ];
+        let cluster = cluster();
         for (spec, expect) in rows {
-            let pod = pod(json!({"spec": spec}));
-            let text = |(plugin, field)| format!("needs {plugin} ({field}), which this version does not support yet");
-            assert_eq!(unsupported(&pod, &|_| false), expect.map(text), "{spec}");
-            assert_eq!(unsupported(&pod, &|_| true), None, "{spec}");
+            let pod = pod(json!({"metadata": {"name": "p", "namespace": "d"}, "spec": spec}));
+            assert_eq!(unsupported(&pod, &cluster, &|_| false), expect, "{spec}");
+            assert_eq!(unsupported(&pod, &cluster, &|_| true), None, "{spec}");
         }
     }
 }

@@ -32,7 +32,7 @@ impl Engine {
                 let gone: Vec<Istr> = known.filter(|name| !present.contains(name)).collect();
                 gone.iter().for_each(|name| self.node_deleted(now, name));
             }
-            Event::Namespace { name, labels } => self.cache.table_mut().cluster_mut().set_namespace(name, labels),
+            Event::Namespace { name, labels } => self.cache.table_mut().set_namespace(name, labels),
             Event::Object { kind, key, object } => {
                 let old = self.cache.table_mut().cluster_mut().set_object(kind.id, key, object.clone());
                 let actions = match (&old, &object) {
@@ -42,6 +42,7 @@ impl Engine {
                 };
                 let event = ClusterEvent::new(EventResource::Other(kind.event_name()), actions);
                 self.queue.move_all(now, &event, OwnedChange::Other(old, object), |_| true);
+                self.look_again_at_held(now);
             }
             Event::ObjectsListed { kind, present } => {
                 let keys = self.cache.table().view().cluster().object_keys(kind.id);
@@ -217,12 +218,36 @@ impl Engine {
         true
     }
 
+    /// What kept a pod from being scheduled may have been an object that is another now.
+    fn look_again_at_held(&mut self, now: Time) {
+        let free = |known: &&Known| {
+            let pod = &known.pod;
+            let profile = self.by_name.get(&pod.scheduler_name);
+            let in_the_way = pod.terminating || self.binding.contains_key(&pod.key.uid);
+            !in_the_way && profile.is_some_and(|profile| self.refusal(pod, *profile).is_none())
+        };
+        let freed: Vec<Arc<PodInfo>> = self.cache.held().filter(free).map(|known| Arc::clone(&known.pod)).collect();
+        for pod in freed {
+            self.pod_added(now, Some(&Arc::clone(&pod)), pod);
+        }
+    }
+
+    /// Keeps a pod back that was to be bound, if it cannot be any more; whether that is so.
+    pub(super) fn hold_at_commit(&mut self, pod: &Arc<PodInfo>, profile: usize) -> bool {
+        let held = self.hold(None, pod, profile);
+        if held {
+            self.cache.set(Arc::clone(pod), Standing::Held);
+            self.queue.done(&pod.key.uid);
+        }
+        held
+    }
+
     /// Why a pod cannot be scheduled as it is, if it cannot.
     fn refusal(&self, pod: &PodInfo, profile: usize) -> Option<(Reason, String)> {
         if let Some(faults) = &pod.faults {
             return Some((Reason::Invalid, format!("the pod cannot be scheduled: {faults}")));
         }
-        let needs = (self.settings.admission)(pod, &self.profiles[profile])?;
+        let needs = (self.settings.admission)(pod, &self.profiles[profile], self.cache.table().view().cluster())?;
         Some((Reason::Unsupported, format!("the pod cannot be scheduled: it {needs}")))
     }
 

@@ -86,6 +86,8 @@ cluster_markers! {
     ClusterImages => ImageIndex<'a>, |view| ImageIndex { view };
     /// The terms that existing pods carry.
     Terms => ExistingTerms<'a>, |view| ExistingTerms::new(view);
+    /// How often the pods on nodes use each claim.
+    ClaimUses => ClaimIndex<'a>, |view| ClaimIndex { view };
     /// The labels of namespaces.
     Namespaces => NamespaceIndex<'a>, |view| NamespaceIndex { view };
 }
@@ -115,6 +117,18 @@ impl ImageIndex<'_> {
     /// How many nodes there are.
     pub fn node_count(&self) -> usize {
         self.view.node_count()
+    }
+}
+
+/// How often the pods on nodes use each claim.
+#[derive(Clone, Copy)]
+pub struct ClaimIndex<'a> {
+    view: &'a View,
+}
+impl ClaimIndex<'_> {
+    /// How often a claim is used: once for each volume of a pod that names it.
+    pub fn uses(&self, namespace: &Istr, name: &Istr) -> usize {
+        self.view.cluster.claim_uses(namespace, name)
     }
 }
 

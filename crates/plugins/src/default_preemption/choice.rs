@@ -16,14 +16,19 @@ pub(super) struct Candidate {
     pub(super) violations: usize,
 }
 
-/// The order of pods by importance, the most important first: greater priority, then longer running. One that has not
-/// started yet began later than any other.
-#[derive(PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct Importance(Reverse<i32>, i64);
-
-impl Importance {
-    pub(super) fn of(pod: &PodInfo) -> Self {
-        Self(Reverse(pod.priority()), start(pod))
+/// Sorts pods by importance, the most important first: greater priority, then longer running. One that has not started
+/// yet began later than any other. Of several such pods the last one comes first: kube-scheduler takes the time anew
+/// whenever it compares one of them, so that whichever it names first is the older.
+pub(super) fn by_importance(pods: &mut [Arc<PodInfo>]) {
+    // Turned round first, so that a stable sort leaves those without a start in that order, and then back within runs
+    // of pods that started at the same time, which keep theirs.
+    pods.reverse();
+    let key = |pod: &Arc<PodInfo>| (Reverse(pod.priority()), start(pod));
+    pods.sort_by_key(key);
+    for alike in pods.chunk_by_mut(|a, b| key(a) == key(b)) {
+        if alike.first().is_some_and(|pod| pod.start_seconds.is_some()) {
+            alike.reverse();
+        }
     }
 }
 

@@ -175,6 +175,11 @@ fn as_few_and_as_unimportant_as_will_do() {
     assert_eq!(victims(&["a"], &old, &pod(400, 10)), chosen("a", &["new"]));
     let unstarted = [running("unstarted", "a", 500, 1), running("new", "a", 500, 1).since(30)];
     assert_eq!(victims(&["a"], &unstarted, &pod(400, 10)), chosen("a", &["unstarted"]));
+    // Of several that have not started the one that came last to the node stays; otherwise the one that came first.
+    let both = || vec![running("first", "a", 500, 1), running("second", "a", 500, 1)];
+    assert_eq!(victims(&["a"], &both(), &pod(400, 10)), chosen("a", &["first"]));
+    let same = both().into_iter().map(|p| p.since(3)).collect::<Vec<_>>();
+    assert_eq!(victims(&["a"], &same, &pod(400, 10)), chosen("a", &["second"]));
 }
 
 #[test]

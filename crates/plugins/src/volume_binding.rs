@@ -1,0 +1,163 @@
+//! VolumeBinding (PreFilter, Filter, PreScore, Score, Reserve, PreBind): keeps a pod on nodes that can reach its volumes,
+//! and where volumes can be found or made for those of its claims that have none. Reference section 6.3.
+
+mod claims;
+mod hints;
+mod matching;
+mod wanted;
+
+use plimsoll_framework::intern::Istr;
+use plimsoll_framework::labels::LabelSet;
+use plimsoll_framework::object::{KindRef, Objects};
+use plimsoll_framework::plugin::{
+    Filter, Plugin, PreBind, PreFilter, PreFilterVerdict, PreScore, Refusal, Reserve, Score, Write,
+};
+use plimsoll_framework::pod::{PodInfo, PodSpecInfo};
+use plimsoll_framework::read::{Labels, Name, ObjectsOf, Spec, WholePod};
+use plimsoll_framework::verdict::{PluginError, Rejection, Verdict};
+
+use crate::kinds::storage::{
+    CsiDriverKind, CsiNodeKind, CsiStorageCapacityKind, PersistentVolumeClaimKind, PersistentVolumeKind,
+    StorageClassKind,
+};
+use claims::Claims;
+pub use wanted::{Choice, Wanted};
+
+const REASON_IMMEDIATE: &str = "pod has unbound immediate PersistentVolumeClaims";
+
+/// Keeps a pod where its volumes are or can be.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct VolumeBinding;
+
+impl Plugin for VolumeBinding {
+    const NAME: &'static str = "VolumeBinding";
+
+    fn kinds(&self) -> Vec<KindRef> {
+        vec![
+            KindRef::of::<PersistentVolumeClaimKind>(),
+            KindRef::of::<PersistentVolumeKind>(),
+            KindRef::of::<StorageClassKind>(),
+            KindRef::of::<CsiNodeKind>(),
+            KindRef::of::<CsiDriverKind>(),
+            KindRef::of::<CsiStorageCapacityKind>(),
+        ]
+    }
+}
+
+impl PreFilter for VolumeBinding {
+    type Pod = WholePod;
+    type Cluster = (ObjectsOf<PersistentVolumeClaimKind>, ObjectsOf<StorageClassKind>);
+
+    fn pre_filter(
+        &self,
+        pod: &PodInfo,
+        (claims, classes): (Objects<PersistentVolumeClaimKind>, Objects<StorageClassKind>),
+    ) -> PreFilterVerdict {
+        let reject = |why: String| PreFilterVerdict::Reject(Rejection::unresolvable(why));
+        match claims::of_pod(pod, &claims) {
+            Err(why) => reject(why),
+            Ok(claims) if claims.is_empty() => PreFilterVerdict::Skip,
+            Ok(claims) => match Claims::sort(claims, &classes) {
+                Err(message) => PreFilterVerdict::Fail(PluginError { message }),
+                Ok(claims) if claims.has_immediate => reject(REASON_IMMEDIATE.to_owned()),
+                Ok(_) => PreFilterVerdict::Run,
+            },
+        }
+    }
+}
+
+type Cluster = (
+    ObjectsOf<PersistentVolumeClaimKind>,
+    ObjectsOf<PersistentVolumeKind>,
+    ObjectsOf<StorageClassKind>,
+    ObjectsOf<CsiNodeKind>,
+    ObjectsOf<CsiDriverKind>,
+    ObjectsOf<CsiStorageCapacityKind>,
+);
+
+impl Filter for VolumeBinding {
+    type Pod = WholePod;
+    type Cluster = Cluster;
+    type Node = (Name, Labels);
+    type State = Wanted;
+
+    fn prepare(
+        &self,
+        pod: &PodInfo,
+        (claims, volumes, classes, nodes, drivers, capacities): (
+            Objects<PersistentVolumeClaimKind>,
+            Objects<PersistentVolumeKind>,
+            Objects<StorageClassKind>,
+            Objects<CsiNodeKind>,
+            Objects<CsiDriverKind>,
+            Objects<CsiStorageCapacityKind>,
+        ),
+    ) -> Option<Wanted> {
+        let claims = claims::of_pod(pod, &claims).ok().filter(|claims| !claims.is_empty())?;
+        let claims = Claims::sort(claims, &classes).ok()?;
+        let storage = wanted::Storage { classes: &classes, drivers: &drivers, capacities: &capacities };
+        Some(Wanted::new(&claims, volumes, nodes, &storage))
+    }
+
+    fn filter(&self, wanted: &Wanted, (name, labels): (&Istr, &LabelSet)) -> Verdict {
+        wanted.choose(name, labels).err().unwrap_or(Verdict::FITS)
+    }
+
+    fn reasons(&self, wanted: &Wanted, reasons: u32) -> Vec<String> {
+        wanted.reasons(reasons)
+    }
+}
+
+/// Scoring by how full storage is (`StorageCapacityScoring`) is off in Kubernetes 1.36, too.
+impl PreScore for VolumeBinding {
+    type Pod = Spec;
+    type Cluster = ();
+
+    fn pre_score(&self, _: &PodSpecInfo, (): ()) -> bool {
+        false
+    }
+}
+
+impl Score for VolumeBinding {
+    type Pod = Spec;
+    type Cluster = ();
+    type Node = ();
+    type State = ();
+
+    fn prepare(&self, _: &PodSpecInfo, (): ()) -> Option<()> {
+        None
+    }
+
+    fn score(&self, (): &(), (): ()) -> i64 {
+        0
+    }
+}
+
+/// For pods whose claims are all bound there is nothing to keep account of. Others do not come this far: they are held
+/// back when they are admitted (see [`crate::unsupported`]).
+impl Reserve for VolumeBinding {
+    fn reserve(&self, _: &PodInfo, _: &Istr) -> Result<(), Refusal> {
+        Ok(())
+    }
+
+    fn unreserve(&self, _: &PodInfo, _: &Istr) {}
+}
+
+impl PreBind for VolumeBinding {
+    fn pre_bind(&self, _: &PodInfo, _: &Istr) -> Result<Vec<Write>, PluginError> {
+        Ok(Vec::new())
+    }
+}
+
+/// Whether the pod has claims that are bound only once its node is chosen.
+pub(crate) fn has_claims_to_bind(
+    pod: &PodInfo,
+    claims: &Objects<PersistentVolumeClaimKind>,
+    classes: &Objects<StorageClassKind>,
+) -> bool {
+    let sorted = claims::of_pod(pod, claims).ok().and_then(|claims| Claims::sort(claims, classes).ok());
+    sorted.is_some_and(|claims| !claims.delayed.is_empty())
+}
+
+#[cfg(test)]
+mod tests;
