@@ -156,9 +156,10 @@ fn imagine(story: &mut Story, cluster: &Cluster) -> Vec<Delta> {
     deltas
 }
 
-/// A pod to be asked about; now and then one that a node is nominated for.
+/// A pod to be asked about, mostly a more important one than those that run; now and then one with a nominated node.
 fn asked(story: &mut Story) -> Arc<PodInfo> {
     let mut json = story.pod();
+    json["spec"]["priority"] = story.dice.between(0, 8).into();
     if story.dice.once_in(5) {
         let nodes: Vec<Istr> = story.cluster.nodes.keys().cloned().collect();
         if !nodes.is_empty() {
@@ -204,7 +205,7 @@ fn decisions_are_those_of_the_oracle() {
     for plugin in ["PodTopologySpread", "InterPodAffinity"] {
         assert!(compared.scores.get(plugin).is_some_and(|n| *n >= 2_000), "{compared:?}");
     }
-    assert!(compared.cleared >= 100 && compared.not_cleared >= 100 && compared.chosen >= 100, "{compared:?}");
+    assert!(compared.cleared >= 70 && compared.not_cleared >= 100 && compared.chosen >= 100, "{compared:?}");
 }
 
 /// A label with more values than fit into one word of bits.

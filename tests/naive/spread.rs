@@ -148,11 +148,6 @@ fn sums<'c>(
     sums
 }
 
-/// Whether the plugin has anything to say.
-pub(crate) fn has_rules(pod: &PodInfo) -> bool {
-    pod.spec.spread.iter().any(|c| c.hard)
-}
-
 pub(crate) fn filter(cluster: &Cluster, deltas: &[Delta], pod: &PodInfo, node: &NodeInfo) -> Option<&'static str> {
     let hard: Vec<Constraint> = pod.spec.spread.iter().filter(|c| c.hard).map(|c| own(pod, c)).collect();
     for c in &hard {
