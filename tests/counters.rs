@@ -158,7 +158,7 @@ fn imagine(story: &mut Story, cluster: &Cluster) -> Vec<Delta> {
 
 /// A pod to be asked about, mostly a more important one than those that run; now and then one with a nominated node.
 fn asked(story: &mut Story) -> Arc<PodInfo> {
-    let mut json = story.pod();
+    let mut json = story.asked();
     json["spec"]["priority"] = story.dice.between(0, 8).into();
     if story.dice.once_in(5) {
         let nodes: Vec<Istr> = story.cluster.nodes.keys().cloned().collect();
@@ -180,6 +180,10 @@ fn live(seed: u64, nodes: u64, workers: usize, rounds: usize, compared: &mut Com
         let at = story.dice.index(desks.len());
         if !story.dice.once_in(4) {
             desks[at].renew(&story);
+        }
+        if story.dice.once_in(3) {
+            let Desk { worker, view, .. } = &mut desks[at];
+            story.schedule(worker, view);
         }
         let pod = asked(&mut story);
         if story.dice.once_in(3) {

@@ -3,8 +3,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use plimsoll_engine::decide::Worker;
+use plimsoll_engine::effect::Effect;
 use plimsoll_engine::engine::{Engine, EngineSettings};
-use plimsoll_engine::event::Event;
+use plimsoll_engine::event::{BindResult, Event};
 use plimsoll_engine::profile::{Profile, ProfileBuilder};
 use plimsoll_framework::intern::Istr;
 use plimsoll_framework::labels::{LabelSelector, LabelSet};
@@ -12,6 +14,7 @@ use plimsoll_framework::node::NodeInfo;
 use plimsoll_framework::object::{KindRef, ObjectKey, ObjectKind};
 use plimsoll_framework::pod::{PodInfo, PodParser, Uid};
 use plimsoll_framework::point::Point;
+use plimsoll_framework::table::View;
 use plimsoll_framework::time::Time;
 use plimsoll_plugins::kinds::owners::{ReplicaSet, Service};
 use plimsoll_plugins::kinds::policy::PodDisruptionBudgets;
@@ -50,6 +53,8 @@ pub(crate) struct Story {
     pub(crate) dice: Dice,
     pub(crate) engine: Engine,
     pub(crate) cluster: Cluster,
+    /// Pods of which more and more come: what is counted for them is kept from one decision to the next.
+    recurring: Vec<Value>,
     parser: PodParser,
     racks: u64,
     made: u64,
@@ -61,7 +66,9 @@ impl Story {
     pub(crate) fn new(seed: u64, nodes: u64) -> Self {
         let engine = Engine::new(vec![profile()], EngineSettings { seed, ..EngineSettings::default() });
         let (dice, parser, cluster) = (Dice::new(seed), PodParser::default(), Cluster::default());
-        let mut story = Self { dice, engine, cluster, parser, racks: nodes, made: 0, version: 0 };
+        let mut story =
+            Self { dice, engine, cluster, recurring: Vec::new(), parser, racks: nodes, made: 0, version: 0 };
+        story.recurring = (0..8).map(|_| story.pod()).collect();
         for name in ["blue", "red", "bare"] {
             story.namespace(name);
         }
@@ -74,8 +81,12 @@ impl Story {
         story
     }
 
+    fn now(&self) -> Time {
+        Time::since_epoch(Duration::from_secs(self.version))
+    }
+
     fn handle(&mut self, event: Event) {
-        self.engine.handle(Time::since_epoch(Duration::from_secs(self.version)), event);
+        self.engine.handle(self.now(), event);
         // What the engine wants written is nobody's business here.
         while self.engine.poll_effect().is_some() {}
     }
@@ -231,6 +242,42 @@ impl Story {
         self.made += 1;
         let version = self.version();
         pod(&mut self.dice, self.made, version)
+    }
+
+    /// A pod without a node, mostly one that is like others.
+    pub(crate) fn asked(&mut self) -> Value {
+        let mut json = self.pod();
+        if !self.dice.once_in(4) {
+            let like = self.dice.pick(&self.recurring).clone();
+            json["spec"] = like["spec"].clone();
+            json["metadata"]["namespace"] = like["metadata"]["namespace"].clone();
+            if !self.dice.once_in(4) {
+                json["metadata"]["labels"] = like["metadata"]["labels"].clone();
+            }
+        }
+        json
+    }
+
+    /// Such a pod comes, is decided by `worker` on a view that may be old by then, and is bound if it may be there.
+    pub(crate) fn schedule(&mut self, worker: &mut Worker, view: &View) {
+        let json = self.asked();
+        let pod = self.parse(&json);
+        self.tell(&pod);
+        let tickets = self.engine.take_work(self.now(), 1);
+        let proposals = worker.decide_batch(&self.engine.profiles(), view, &tickets);
+        self.engine.propose(self.now(), proposals);
+        let mut bound = None;
+        while let Some(effect) = self.engine.poll_effect() {
+            if let Effect::Bind(request) = effect {
+                bound = Some(request.node.clone());
+            }
+        }
+        let (uid, resource_version) = (pod.key.uid.clone(), self.version());
+        let Some(node) = bound else { return self.handle(Event::PodDeleted { uid, resource_version }) };
+        let pod = Arc::new(PodInfo { resource_version, node_name: Some(node.clone()), ..(*pod).clone() });
+        self.cluster.pods.insert(uid.clone(), (node, Arc::clone(&pod)));
+        self.handle(Event::BindFinished { uid, result: BindResult::Bound });
+        self.tell(&pod);
     }
 
     pub(crate) fn parse(&mut self, json: &Value) -> Arc<PodInfo> {
