@@ -18,7 +18,7 @@ use plimsoll_framework::table::{Row, Table};
 use plimsoll_framework::verdict::Code;
 use serde_json::Value;
 
-pub(crate) use objects::{object_hint, objects};
+pub(crate) use objects::{World, object_hint, objects, rejected, unresolvable};
 
 pub(crate) const UNRESOLVABLE: Code = Code::UnschedulableAndUnresolvable;
 
