@@ -12,6 +12,7 @@ pub mod bench_e2e;
 pub mod check_config;
 #[cfg(feature = "tools")]
 pub mod demo;
+pub mod explain;
 pub mod foreign_flags;
 pub mod run;
 #[cfg(feature = "tools")]
@@ -44,6 +45,8 @@ enum Command {
     Run(Box<run::Args>),
     /// Check configuration files and show what they resolve to.
     CheckConfig(check_config::Args),
+    /// Tell why a pod goes where it goes, or nowhere: every node's verdict and score; no cluster is touched.
+    Explain(explain::Args),
     /// See it work: a cluster, workloads and the scheduler in one process; no cluster is touched.
     #[cfg(feature = "tools")]
     Demo(demo::Args),
@@ -86,6 +89,7 @@ pub fn main_with(registry: &Registry) -> ExitCode {
             registry.add_to(&mut defaults.catalog);
             check_config::run(&args, &defaults, &|name| registry.contains(name))
         }
+        Some(Command::Explain(args)) => explain::main(&args, registry),
         #[cfg(feature = "tools")]
         Some(Command::Demo(args)) => demo::main(&args),
         #[cfg(feature = "tools")]

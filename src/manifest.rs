@@ -5,6 +5,7 @@
 
 mod files;
 mod json;
+pub(crate) mod kinds;
 mod yaml;
 
 use std::fmt;
@@ -66,6 +67,16 @@ impl Manifest {
         })
     }
 
+    /// The API group; empty for the core group.
+    pub fn group(&self) -> &str {
+        self.api_version.rsplit_once('/').map_or("", |(group, _)| group)
+    }
+
+    /// Whether it is of this kind.
+    pub fn is(&self, api_version: &str, kind: &str) -> bool {
+        self.kind.as_str() == kind && self.api_version.as_str() == api_version
+    }
+
     /// An error about this object.
     pub fn error(&self, message: &str) -> ManifestError {
         ManifestError { place: Some(self.place.clone()), message: format!("{self} {message}") }
@@ -98,6 +109,8 @@ impl fmt::Display for ManifestError {
         }
     }
 }
+
+impl std::error::Error for ManifestError {}
 
 impl ManifestError {
     pub(crate) fn whole(message: String) -> Self {
@@ -150,6 +163,16 @@ pub fn read(names: &[PathBuf], recursive: bool) -> Result<Vec<Manifest>, Manifes
     ManifestErrors::none(errors).map(|()| manifests)
 }
 
+/// The object in a piece of JSON text that stands in this line of a file, or the objects of the list that it is.
+///
+/// # Errors
+/// When it is no Kubernetes object.
+pub(crate) fn of_text(file: &Arc<str>, line: usize, text: Bytes) -> Result<Vec<Manifest>, ManifestErrors> {
+    let (mut manifests, mut errors) = (Vec::new(), Vec::new());
+    json::objects(file, &yaml::Document::in_line(text, line), &mut manifests, &mut errors);
+    ManifestErrors::none(errors).map(|()| manifests)
+}
+
 /// Takes the objects out of the text of a file.
 fn parse(name: &str, text: Bytes, manifests: &mut Vec<Manifest>, errors: &mut Vec<ManifestError>) {
     let file: Arc<str> = name.into();
@@ -169,11 +192,11 @@ fn parse(name: &str, text: Bytes, manifests: &mut Vec<Manifest>, errors: &mut Ve
 
 /// An object may come once: of two, nobody knows which one is meant.
 fn tell_duplicates(manifests: &[Manifest], errors: &mut Vec<ManifestError>) {
-    let mut first: HashMap<(&str, &str, &str, &str), &Manifest> = HashMap::with_capacity(manifests.len());
+    let default = Istr::new("default");
+    let mut first: HashMap<(&str, &Istr, &Istr, &Istr), &Manifest> = HashMap::with_capacity(manifests.len());
     for manifest in manifests.iter().filter(|m| !m.name.is_empty()) {
-        let group = manifest.api_version.rsplit_once('/').map_or("", |(group, _)| group);
-        let namespace = if manifest.namespace.is_empty() { "default" } else { &manifest.namespace };
-        let key = (group, manifest.kind.as_str(), namespace, manifest.name.as_str());
+        let namespace = if manifest.namespace.is_empty() { &default } else { &manifest.namespace };
+        let key = (manifest.group(), &manifest.kind, namespace, &manifest.name);
         if let Some(known) = first.get(&key) {
             errors.push(manifest.error(&format!("comes twice; the first is in {}", known.place)));
         } else {

@@ -1,12 +1,16 @@
 //! `plimsoll check-config`: what a configuration resolves to, or everything that is wrong with it.
 
+mod against_default;
+mod resolution;
+
 use std::io::{self, Read, Write};
 use std::path::Path;
 
 use clap::ValueEnum;
 use plimsoll_plugins::catalog::{Point, is_weighted};
 
-use crate::config::{Config, ConfigError, ConfigErrors, Defaults, ProfileConfig};
+use self::resolution::{Difference, differences, resolution};
+use crate::config::{Config, ConfigError, ConfigErrors, Defaults, MAX_FILE_BYTES, ProfileConfig};
 
 /// Arguments of `check-config`.
 #[derive(Debug, clap::Args)]
@@ -61,16 +65,12 @@ impl<I: Read, O: Write, E: Write> Check<'_, I, O, E> {
     fn all(&mut self, args: &Args) -> io::Result<i32> {
         let mut code = 0;
         for (index, file) in args.files.iter().enumerate() {
-            let result = match file.as_str() {
-                "-" => Config::read("-", &mut self.input, self.defaults),
-                path => Config::load(Path::new(path), self.defaults),
-            };
-            match result {
-                Ok(config) => {
+            match self.read(file) {
+                Ok((config, upstream)) => {
                     if index > 0 && args.output == Output::Text {
                         writeln!(self.out)?;
                     }
-                    self.good(file, &config, args.output)?;
+                    self.good(file, &config, upstream.as_ref(), args.output)?;
                 }
                 Err(error) => {
                     code = 2;
@@ -82,8 +82,24 @@ impl<I: Read, O: Write, E: Write> Check<'_, I, O, E> {
         Ok(code)
     }
 
-    fn good(&mut self, file: &str, config: &Config, output: Output) -> io::Result<()> {
-        let report = Report::new(file, config, self.supported);
+    /// The configuration as `run` takes it, and as kube-scheduler would.
+    fn read(&mut self, file: &str) -> Result<(Config, Option<Config>), ConfigErrors> {
+        let upstream = Defaults { catalog: self.defaults.catalog.clone(), ..Defaults::kube_scheduler() };
+        if file != "-" {
+            let config = Config::load(Path::new(file), self.defaults)?;
+            return Ok((config, Config::load(Path::new(file), &upstream).ok()));
+        }
+        let mut text = Vec::new();
+        // One byte more than is allowed tells a file that is too large.
+        let limit = u64::try_from(MAX_FILE_BYTES).unwrap_or(u64::MAX).saturating_add(1);
+        let unread = |source| ConfigErrors::Read { file: file.into(), source };
+        (&mut self.input).take(limit).read_to_end(&mut text).map_err(unread)?;
+        let config = Config::read(file, text.as_slice(), self.defaults)?;
+        Ok((config, Config::read(file, text.as_slice(), &upstream).ok()))
+    }
+
+    fn good(&mut self, file: &str, config: &Config, upstream: Option<&Config>, output: Output) -> io::Result<()> {
+        let report = Report::new(file, config, upstream, self.supported);
         match output {
             Output::Text => report.text(&mut self.out),
             Output::Json => writeln!(self.out, "{:#}", report.value()),
@@ -109,19 +125,37 @@ fn yaml(value: &serde_json::Value) -> io::Result<String> {
 struct Report<'a> {
     file: &'a str,
     config: &'a Config,
+    /// The same file as kube-scheduler reads it; `None` where it refuses it.
+    upstream: Option<&'a Config>,
     supported: &'a dyn Fn(&str) -> bool,
     unsupported: Vec<ConfigError>,
     refusals: Vec<ConfigError>,
 }
 
 impl<'a> Report<'a> {
-    fn new(file: &'a str, config: &'a Config, supported: &'a dyn Fn(&str) -> bool) -> Self {
-        Self { file, config, supported, unsupported: config.unsupported(supported), refusals: config.refusals() }
+    fn new(
+        file: &'a str,
+        config: &'a Config,
+        upstream: Option<&'a Config>,
+        supported: &'a dyn Fn(&str) -> bool,
+    ) -> Self {
+        let (unsupported, refusals) = (config.unsupported(supported), config.refusals());
+        Self { file, config, upstream, supported, unsupported, refusals }
+    }
+
+    fn differences(&self) -> Vec<Difference> {
+        let not_done: Vec<&ConfigError> = self.unsupported.iter().chain(&self.refusals).collect();
+        differences(self.upstream, self.config, &not_done)
     }
 
     fn value(&self) -> serde_json::Value {
         let texts = |errors: &[ConfigError]| -> Vec<String> { errors.iter().map(ToString::to_string).collect() };
-        let mut value = self.config.to_resolved();
+        let mut value = resolution(self.upstream.unwrap_or(self.config));
+        value["differs"] = self.differences().iter().map(Difference::value).collect();
+        let own = self.config.to_resolved();
+        for part in ["kubeSchedulerConfiguration", "plimsollConfiguration", "warnings"] {
+            value[part] = own[part].clone();
+        }
         value["file"] = self.file.into();
         value["unsupported"] = texts(&self.unsupported).into();
         value["refused"] = texts(&self.refusals).into();
@@ -143,6 +177,7 @@ impl<'a> Report<'a> {
                 "\nPlugins in parentheses are not built yet; pods with rules that need them stay pending and say so."
             )?;
         }
+        write_differences(&self.differences(), out)?;
         write_list(out, "Warnings", &config.warnings)?;
         write_list(out, "Not supported yet (run refuses this)", &self.unsupported)?;
         write_list(out, "Refused by run", &self.refusals)
@@ -218,7 +253,28 @@ fn write_profile(profile: &ProfileConfig, supported: &dyn Fn(&str) -> bool, out:
             .collect();
         writeln!(out, "  {:<18} {}", point.as_config_key(), names.join(" "))?;
     }
-    Ok(())
+    let differs = against_default::lines(profile);
+    if differs.is_empty() {
+        return writeln!(out, "  as the default profile");
+    }
+    writeln!(out, "  differs from the default profile:")?;
+    differs.iter().try_for_each(|line| writeln!(out, "    {line}"))
+}
+
+/// What this scheduler does otherwise than kube-scheduler with the same file, as a table.
+fn write_differences(differences: &[Difference], out: &mut impl Write) -> io::Result<()> {
+    writeln!(out, "\nOtherwise than in kube-scheduler")?;
+    let mut table = comfy_table::Table::new();
+    table.load_preset(comfy_table::presets::NOTHING);
+    table.set_content_arrangement(comfy_table::ContentArrangement::Dynamic);
+    table.set_header(["FIELD", "KUBE-SCHEDULER", "PLIMSOLL", "WHY"]);
+    differences.iter().for_each(|difference| {
+        table.add_row(difference.row());
+    });
+    for column in table.column_iter_mut() {
+        column.set_padding((0, 2));
+    }
+    table.lines().try_for_each(|line| writeln!(out, "  {}", line.trim_end()))
 }
 
 fn write_list(out: &mut impl Write, title: &str, items: &[impl std::fmt::Display]) -> io::Result<()> {

@@ -28,6 +28,11 @@ impl Document {
         Self { json, lines: None }
     }
 
+    /// Text all of which counts as one line of the file.
+    pub(super) fn in_line(json: Bytes, line: usize) -> Self {
+        Self { json, lines: Some(vec![(0, line)]) }
+    }
+
     /// Whether `json` is the file's own text.
     pub(super) fn is_source(&self) -> bool {
         self.lines.is_none()

@@ -3,6 +3,7 @@
 //! A [`Worker`] holds nothing but scratch memory and the pods it has placed in the batch at hand, so any number of them
 //! can decide at the same time, on the same view, without a lock.
 
+mod ask;
 mod filter;
 mod post_filter;
 mod probe;

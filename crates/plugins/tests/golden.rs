@@ -122,7 +122,7 @@ impl World {
                     let labels: BTreeMap<Istr, Istr> =
                         serde_json::from_value(object["metadata"]["labels"].clone()).unwrap_or_default();
                     let name = object["metadata"]["name"].as_str().unwrap().into();
-                    table.cluster_mut().set_namespace(name, Some(Arc::new(LabelSet::from(&labels))));
+                    table.set_namespace(name, Some(Arc::new(LabelSet::from(&labels))));
                 }
                 _ => {}
             }
