@@ -61,6 +61,11 @@ trait Sink<K>: Send {
     fn list_begins(&mut self);
     /// A list is complete.
     fn list_ends(&mut self) -> Event;
+    /// What follows from the server not serving the kind at all, where that can be; otherwise it is trouble like any
+    /// other.
+    fn not_served(&mut self) -> Option<Event> {
+        None
+    }
 }
 
 impl Reflectors {
@@ -150,12 +155,14 @@ impl Reflectors {
         let mut stream = std::pin::pin!(stream);
         let mut batch = Vec::new();
         // Asked for each event, so not of the metric itself.
-        let mut forbidden = false;
+        let (mut forbidden, mut missing) = (false, false);
         while let Some(event) = stream.next().await {
             // A list begins before the server is asked.
-            if forbidden && event.as_ref().is_ok_and(|event| !matches!(event, watcher::Event::Init)) {
-                forbidden = false;
-                self.list_permission(name).set(0);
+            if (forbidden || missing) && event.as_ref().is_ok_and(|event| !matches!(event, watcher::Event::Init)) {
+                if forbidden {
+                    self.list_permission(name).set(0);
+                }
+                (forbidden, missing) = (false, false);
             }
             match event {
                 Ok(watcher::Event::Init) => {
@@ -183,6 +190,18 @@ impl Reflectors {
                     sink.delete(object).into_iter().for_each(|event| self.inbox.event(event));
                 }
                 Err(error) => {
+                    if status_code(&error) == 404
+                        && let Some(none) = sink.not_served()
+                    {
+                        // Asked for again from time to time: the kind may be served after an upgrade, or when it is defined.
+                        if !missing {
+                            tracing::info!(kind = name, "the server does not serve this kind; there are none");
+                            self.inbox.event(none);
+                            self.inbox.synced(list, synced.clone());
+                        }
+                        missing = true;
+                        continue;
+                    }
                     if undecodable(&error) {
                         tracing::warn!(kind = name, error = %describe(&error), "an object cannot be decoded; decoding each by itself from now on");
                         metrics.restarts.at(RestartReason::Error).inc();
@@ -259,13 +278,17 @@ fn undecodable(error: &watcher::Error) -> bool {
     matches!(kube_error(error), Some(kube::Error::SerdeError(_)))
 }
 
-fn restart_reason(error: &watcher::Error) -> RestartReason {
-    let code = match (error, kube_error(error)) {
+/// The status code of the server's answer; 0 where there was none.
+fn status_code(error: &watcher::Error) -> u16 {
+    match (error, kube_error(error)) {
         (watcher::Error::WatchError(status), _) => status.code,
         (_, Some(kube::Error::Api(status))) => status.code,
         _ => 0,
-    };
-    match code {
+    }
+}
+
+fn restart_reason(error: &watcher::Error) -> RestartReason {
+    match status_code(error) {
         403 => RestartReason::Forbidden,
         410 => RestartReason::Expired,
         _ => RestartReason::Error,
@@ -404,6 +427,11 @@ impl Sink<DynamicObject> for Objects {
     }
     fn list_ends(&mut self) -> Event {
         Event::ObjectsListed { kind: self.kind, present: std::mem::take(&mut self.listed) }
+    }
+    /// An older server lacks kinds that are new.
+    fn not_served(&mut self) -> Option<Event> {
+        self.list_begins();
+        Some(self.list_ends())
     }
 }
 

@@ -14,6 +14,19 @@ CLUSTER = {
     ("", "pods/binding"): {"create"},
     ("", "pods/status"): {"patch"},
     ("events.k8s.io", "events"): {"create", "patch"},
+    ("", "persistentvolumeclaims"): {"list", "watch"},
+    ("", "persistentvolumes"): {"list", "watch"},
+    ("", "replicationcontrollers"): {"list", "watch"},
+    ("", "services"): {"list", "watch"},
+    ("storage.k8s.io", "csidrivers"): {"list", "watch"},
+    ("storage.k8s.io", "csinodes"): {"list", "watch"},
+    ("storage.k8s.io", "csistoragecapacities"): {"list", "watch"},
+    ("storage.k8s.io", "storageclasses"): {"list", "watch"},
+    ("storage.k8s.io", "volumeattachments"): {"list", "watch"},
+    ("resource.k8s.io", "deviceclasses"): {"list", "watch"},
+    ("apps", "replicasets"): {"list", "watch"},
+    ("apps", "statefulsets"): {"list", "watch"},
+    ("policy", "poddisruptionbudgets"): {"list", "watch"},
 }
 # (group, resource, name or None): verbs, in the lease's namespace.
 LEASE = {

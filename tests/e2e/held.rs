@@ -1,9 +1,10 @@
 //! Pods that cannot be scheduled as they are: they say so, and hold up nobody.
 
+use plimsoll_apiserver::{Options, Server};
 use plimsoll_testkit::{node, pod};
 use serde_json::json;
 
-use crate::rig::Rig;
+use crate::rig::{Replica, Rig, single};
 
 const INVALID: &str = "plimsoll_invalid_pods_total{reason=\"InvalidPodSpec\"}";
 
@@ -70,18 +71,87 @@ async fn a_node_that_cannot_be_read_takes_no_pods_and_hides_no_others() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn rules_that_are_not_built_hold_a_pod_and_say_which() {
+async fn what_is_not_done_holds_a_pod_and_is_said() {
     let rig = Rig::start(vec![node("only").build()]).await;
-    rig.create(pod("claim").volume(json!({"name": "data", "persistentVolumeClaim": {"claimName": "data"}})));
-    rig.create(pod("hard").label("app", "hard").spread(json!({
-        "maxSkew": 1, "topologyKey": "kubernetes.io/hostname", "whenUnsatisfiable": "DoNotSchedule",
-        "labelSelector": {"matchLabels": {"app": "hard"}}})));
-    rig.create(pod("soft").spread(json!({
-        "maxSkew": 1, "topologyKey": "kubernetes.io/hostname", "whenUnsatisfiable": "ScheduleAnyway"})));
-    let needs =
-        |what: &str| format!("the pod cannot be scheduled: it needs {what}, which this version does not support yet");
-    assert_eq!(rig.refused("claim", "Unsupported").await, needs("VolumeBinding (spec.volumes)"));
-    rig.bound("hard").await;
-    rig.bound("soft").await;
+    rig.create(pod("devices").set("/spec/resourceClaims", json!([{"name": "gpu", "resourceClaimName": "gpu"}])));
+    rig.create(pod("resource").requests(&[("example.com/gpu", "1")]));
+    for when in ["DoNotSchedule", "ScheduleAnyway"] {
+        let name = when.to_lowercase();
+        rig.create(pod(&name).label("app", &name).spread(json!({
+            "maxSkew": 1, "topologyKey": "kubernetes.io/hostname", "whenUnsatisfiable": when,
+            "labelSelector": {"matchLabels": {"app": name}}})));
+        rig.bound(&name).await;
+    }
+    let message = rig.refused("devices", "UnsupportedByPlimsoll").await;
+    let needs = |place: &str| {
+        format!(
+            "the pod cannot be scheduled: it needs DynamicResources ({place}), which this version does not support yet"
+        )
+    };
+    assert_eq!(message, needs("spec.resourceClaims"));
+    // An extended resource like any other, until a class of devices stands behind it.
+    rig.refused("resource", "Unschedulable").await;
+    rig.create(json!({"apiVersion": "resource.k8s.io/v1", "kind": "DeviceClass", "metadata": {"name": "gpu"},
+                      "spec": {"extendedResourceName": "example.com/gpu"}}));
+    rig.create(pod("late").requests(&[("example.com/gpu", "1")]));
+    let message = rig.refused("late", "UnsupportedByPlimsoll").await;
+    assert_eq!(message, needs("resource example.com/gpu, which a DeviceClass provides"));
+    rig.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn pods_follow_their_volumes() {
+    let class = |name: &str, mode: &str| {
+        json!({"apiVersion": "storage.k8s.io/v1", "kind": "StorageClass", "metadata": {"name": name},
+               "provisioner": "kubernetes.io/no-provisioner", "volumeBindingMode": mode})
+    };
+    let claim = |name: &str, class: &str| {
+        json!({"apiVersion": "v1", "kind": "PersistentVolumeClaim", "metadata": {"name": name, "namespace": "default"},
+               "spec": {"storageClassName": class, "accessModes": ["ReadWriteOnce"],
+                        "resources": {"requests": {"storage": "1Gi"}}}})
+    };
+    let volume = |name: &str, class: &str, node: &str| {
+        let term =
+            json!([{"matchExpressions": [{"key": "kubernetes.io/hostname", "operator": "In", "values": [node]}]}]);
+        json!({"apiVersion": "v1", "kind": "PersistentVolume", "metadata": {"name": name},
+               "spec": {"storageClassName": class, "capacity": {"storage": "1Gi"}, "accessModes": ["ReadWriteOnce"],
+                        "local": {"path": "/data"}, "nodeAffinity": {"required": {"nodeSelectorTerms": term}}}})
+    };
+    let with = |name: &str, claim: &str| {
+        pod(name).volume(json!({"name": "data", "persistentVolumeClaim": {"claimName": claim}}))
+    };
+    let rig = Rig::start(vec![node("a").build(), node("b").build(), class("now", "Immediate")]).await;
+    rig.create(class("later", "WaitForFirstConsumer"));
+    rig.create(with("early", "now"));
+    assert!(rig.refused("early", "Unschedulable").await.contains("persistentvolumeclaim \"now\" not found"));
+    rig.create(claim("now", "now"));
+    rig.create(volume("on-b", "now", "b"));
+    assert_eq!(rig.bound("early").await, "b");
+
+    rig.create(claim("later", "later"));
+    rig.create(with("waiting", "later"));
+    let waits = "has claims that wait for their first consumer (spec.volumes), which this version does not bind yet";
+    let message = rig.refused("waiting", "UnsupportedByPlimsoll").await;
+    assert_eq!(message, format!("the pod cannot be scheduled: it {waits}"));
+    // Somebody binds the claim.
+    rig.create(volume("on-a", "later", "a"));
+    rig.server
+        .edit("persistentvolumeclaims", "default", "later", |claim| {
+            claim["spec"]["volumeName"] = json!("on-a");
+            claim["metadata"]["annotations"]["pv.kubernetes.io/bind-completed"] = json!("yes");
+        })
+        .unwrap();
+    assert_eq!(rig.bound("waiting").await, "a");
+    rig.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_lacks_a_kind_holds_up_nobody() {
+    let server = Server::start(Options { minor: 31, ..Options::default() }).await.unwrap();
+    server.load(vec![node("only").build()]);
+    let scheduler = Replica::start(&server.url(), single(""));
+    let rig = Rig { server, scheduler };
+    rig.create(pod("p"));
+    rig.bound("p").await;
     rig.end().await;
 }

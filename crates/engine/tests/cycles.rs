@@ -185,6 +185,68 @@ fn a_pod_that_asks_for_what_is_not_done_is_held() {
     assert_eq!(c.condition(), ("UnsupportedByPlimsoll", "the pod cannot be scheduled: it asks for luck"));
 }
 
+/// Lets pods in while there is a licence, and a cluster in which that holds.
+fn licensed() -> Cluster {
+    let admission: plimsoll_engine::engine::Admission = Arc::new(|_, _, cluster| {
+        let key = plugins::licence();
+        let licensed = cluster.objects::<plugins::Licence>().get(&key.namespace, &key.name).is_some();
+        (!licensed).then(|| "needs a licence".to_owned())
+    });
+    let settings = EngineSettings { admission, ..EngineSettings::default() };
+    Cluster::with(vec![profile("plimsoll", &plugins::deciding())], log(), settings, &[node("n1")])
+}
+
+fn licence(node: Option<&str>) -> Event {
+    Event::Object {
+        kind: KindRef::of::<plugins::Licence>(),
+        key: plugins::licence(),
+        object: node.map(|n| Arc::new(n.to_owned()) as plimsoll_engine::event::AnyObject),
+    }
+}
+
+fn times_held(c: &mut Cluster) -> usize {
+    let held = |o: &Observation| matches!(o, Observation::Held { .. });
+    c.engine.take_observations().iter().filter(|o| held(o)).count()
+}
+
+#[test]
+fn held_pods_are_looked_at_again_when_objects_change() {
+    let mut c = licensed();
+    let dying = pod("dying").with(|p| p.terminating = true);
+    c.add([&pod("p"), &dying]);
+    c.decide();
+    assert_eq!((c.bound().len(), times_held(&mut c)), (0, 2));
+    assert_eq!(c.condition(), ("UnsupportedByPlimsoll", "the pod cannot be scheduled: it needs a licence"));
+    // Nothing is said again while nothing is different.
+    let said = c.statuses.len();
+    c.tell(licence(None));
+    assert_eq!((c.statuses.len(), times_held(&mut c)), (said, 0));
+    c.tell(licence(Some("n1")));
+    c.decide();
+    assert_eq!(c.bound(), ["p->n1"]);
+    assert_eq!(standing(&c, &dying), Some(Standing::Held));
+    assert_sums(&c.engine);
+}
+
+#[test]
+fn what_cannot_be_done_any_more_is_noticed_before_a_pod_is_bound() {
+    let mut c = licensed();
+    c.tell(licence(Some("n1")));
+    c.add(&[pod("p")]);
+    let batch = c.engine.take_work(c.now, 1);
+    let proposals = worker().decide_batch(&c.engine.profiles(), &c.engine.view(), &batch);
+    c.tell(licence(None));
+    c.engine.propose(c.now, proposals);
+    c.decide();
+    assert_eq!((c.bound().len(), times_held(&mut c), c.engine.queue().in_flight()), (0, 1, (0, 0)));
+    assert_eq!((standing(&c, &pod("p")), c.place(&pod("p"))), (Some(Standing::Held), None));
+    assert_sums(&c.engine);
+    c.tell(licence(Some("n1")));
+    c.decide();
+    assert_eq!(c.bound(), ["p->n1"]);
+    assert_sums(&c.engine);
+}
+
 #[test]
 fn a_pod_that_is_being_deleted_is_not_placed() {
     let mut c = Cluster::new(&[node("n1")]);
@@ -703,11 +765,6 @@ fn what_came_while_a_binding_was_under_way_is_kept_when_it_fails() {
 
 #[test]
 fn what_a_filter_read_of_the_cluster_is_looked_at_again() {
-    let event = |node: Option<&str>| Event::Object {
-        kind: KindRef::of::<plugins::Licence>(),
-        key: plugins::licence(),
-        object: node.map(|n| Arc::new(n.to_owned()) as plimsoll_engine::event::AnyObject),
-    };
     let filter = Extensions::of(plugins::Licensed).filter().done();
     let pre_filter = Extensions::of(plugins::Pinned).pre_filter().done();
     for (plugin, later, expect) in [(filter, None, vec![]), (pre_filter, Some("n2"), vec!["p->n2"])] {
@@ -716,11 +773,11 @@ fn what_a_filter_read_of_the_cluster_is_looked_at_again() {
         let profiles = vec![profile("plimsoll", &plugins)];
         let settings = EngineSettings { tie_break: TieBreak::Name, ..EngineSettings::default() };
         let mut c = Cluster::with(profiles, log(), settings, &[node("n1"), node("n2")]);
-        c.tell(event(Some("n1")));
+        c.tell(licence(Some("n1")));
         c.add(&[pod("p")]);
         let batch = c.engine.take_work(c.now, 1);
         let proposals = worker().decide_batch(&c.engine.profiles(), &c.engine.view(), &batch);
-        c.tell(event(later));
+        c.tell(licence(later));
         c.engine.propose(c.now, proposals);
         c.decide();
         assert_eq!(c.bound(), expect);
