@@ -138,6 +138,7 @@ impl Engine {
             let Some(info) = self.pop() else { break };
             let ticket = Ticket { seq: self.next_seq, pod: Arc::clone(&info.pod), profile: info.profile, popped: now };
             self.next_seq += 1;
+            self.count_for(ticket.profile, &ticket.pod);
             tickets.push(ticket.clone());
             self.line.push_back(InLine { ticket, info, proposal: None });
         }
@@ -226,6 +227,15 @@ impl Engine {
     /// How many pods Permit plugins hold.
     pub fn waiting_on_permit(&self) -> usize {
         self.waiting.len()
+    }
+
+    /// Has what a decision on the pod will ask for kept up to date from now on, instead of counting it for this decision
+    /// alone.
+    fn count_for(&mut self, profile: usize, pod: &PodInfo) {
+        let specs = self.profiles[profile].counters(pod, self.cache.table().view());
+        if !specs.is_empty() {
+            self.cache.table_mut().register(&specs);
+        }
     }
 
     /// The next pod that is worth a decision.

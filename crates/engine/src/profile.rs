@@ -5,8 +5,11 @@ use std::sync::Arc;
 use plimsoll_framework::cluster_event::{Actions, ClusterEvent, EventResource, Registration};
 use plimsoll_framework::extensions::*;
 use plimsoll_framework::intern::Istr;
+use plimsoll_framework::pod::PodInfo;
 use plimsoll_framework::point::Point;
 use plimsoll_framework::read::Groups;
+use plimsoll_framework::table::View;
+use plimsoll_framework::topology::CounterSpec;
 
 /// A plugin at one point.
 pub struct At<T: ?Sized> {
@@ -253,6 +256,12 @@ fn listeners(plugin: &Extensions) -> Vec<Listener> {
 }
 
 impl Profile {
+    /// What its filters and scorers will have counted by topology domain when they are prepared for the pod.
+    pub fn counters(&self, pod: &PodInfo, view: &View) -> Vec<CounterSpec> {
+        let filters = self.filter.iter().flat_map(|f| f.plugin.counters(pod, view));
+        filters.chain(self.score.iter().flat_map(|s| s.plugin.counters(pod, view))).collect()
+    }
+
     /// Whether any of its plugins wants to hear of this event.
     pub fn hears(&self, event: &ClusterEvent) -> bool {
         event.resource == EventResource::Wildcard

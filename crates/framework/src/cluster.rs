@@ -106,8 +106,8 @@ impl ClusterInfo {
         self.images.get(name).copied()
     }
 
-    /// Sets or (with `None`) forgets a namespace's labels.
-    pub fn set_namespace(&mut self, name: Istr, labels: Option<Arc<LabelSet>>) {
+    /// Sets or forgets a namespace's labels. Only for the table, which has counters to see to.
+    pub(crate) fn set_namespace(&mut self, name: Istr, labels: Option<Arc<LabelSet>>) {
         let namespaces = Arc::make_mut(&mut self.namespaces);
         match labels {
             Some(labels) => namespaces.insert(name, labels),

@@ -42,7 +42,7 @@ use crate::pod::PodInfo;
 use crate::point::Point;
 use crate::read::{At, Block, Groups, RawBlock, Read, ReadCluster, ReadPod};
 use crate::table::{Row, View};
-use crate::topology::{Counters, Totals};
+use crate::topology::{CounterSpec, Counters, Totals};
 use crate::verdict::Verdict;
 
 pub use filter::*;

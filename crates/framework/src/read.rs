@@ -48,7 +48,7 @@ use crate::pod::{PodInfo, PodSpecInfo};
 use crate::ports::HostPort;
 use crate::table::{Row, View, bits};
 use crate::toleration::Taint;
-use crate::topology::{Counters, Domains, ExistingTerms, PodMatcher};
+use crate::topology::{Counters, DomainCols, Domains, ExistingTerms, PodMatcher};
 
 mod block;
 mod node;

@@ -7,9 +7,11 @@ use hashbrown::HashMap;
 use crate::chunk::{Chunk, LANES, ROWS};
 use crate::cluster::{ClusterInfo, Nominations};
 use crate::intern::Istr;
+use crate::labels::LabelSet;
 use crate::node::NodeInfo;
 use crate::pod::{PodInfo, Uid};
 use crate::read::Groups;
+use crate::topology::{CounterSpec, Counts, Index};
 
 /// A row of the table: a node for as long as it exists. Numbers are used again only for nodes that come later.
 pub type Row = u32;
@@ -25,6 +27,7 @@ pub struct View {
     pub(crate) chunks: Vec<Chunk>,
     pub(crate) cluster: Arc<ClusterInfo>,
     pub(crate) nominations: Arc<Nominations>,
+    pub(crate) topology: Arc<Counts>,
     pub(crate) epoch: u64,
 }
 
@@ -83,6 +86,13 @@ fn row_of(chunk: usize, row: usize) -> Row {
     Row::try_from(chunk * ROWS + row).unwrap_or(Row::MAX)
 }
 
+fn nodes(chunks: &[Chunk]) -> impl Iterator<Item = (Row, &NodeInfo)> {
+    let rows = chunks.iter().enumerate().flat_map(|(c, chunk)| {
+        chunk.objects.nodes.iter().enumerate().map(move |(at, node)| (row_of(c, at), node.as_deref()))
+    });
+    rows.filter_map(|(row, node)| Some((row, node?)))
+}
+
 /// The numbers of the bits that are set, in ascending order.
 pub fn bits(mut word: u64) -> impl Iterator<Item = u32> {
     std::iter::from_fn(move || {
@@ -104,6 +114,7 @@ pub struct Table {
     live: View,
     rows: HashMap<Istr, Row>,
     free: Vec<Row>,
+    index: Index,
 }
 
 impl Table {
@@ -135,6 +146,7 @@ impl Table {
         if cluster.replace_node(old.as_deref(), Some(&node)) {
             self.recount_scalars(epoch);
         }
+        self.index_node(row, old.as_deref(), Some(&node));
         self.write_object(row, Some(node), epoch);
         if old.is_none() {
             self.count_claims_of_row(row, true);
@@ -148,6 +160,7 @@ impl Table {
         let old = self.live.node(row).cloned()?;
         let epoch = self.bump();
         Arc::make_mut(&mut self.live.cluster).replace_node(Some(&old), None);
+        self.index_node(row, Some(&old), None);
         self.count_claims_of_row(row, false);
         self.write_object(row, None, epoch);
         self.release_if_empty(row, name);
@@ -182,7 +195,25 @@ impl Table {
         true
     }
 
-    /// Changes what is known of the cluster beside its nodes; every view taken later sees it.
+    /// Sets or (with `None`) forgets a namespace's labels.
+    pub fn set_namespace(&mut self, name: Istr, labels: Option<Arc<LabelSet>>) {
+        self.cluster_mut().set_namespace(name.clone(), labels);
+        self.index.change_namespace(&mut self.live.topology, &self.live.cluster, &name);
+    }
+
+    /// Has these counted from now on as things change, for the views taken from now on. No answer depends on it: what is
+    /// not registered is counted when it is asked for. What is not registered again for thousands of calls is dropped.
+    pub fn register(&mut self, specs: &[CounterSpec]) {
+        let View { chunks, cluster, topology, .. } = &mut self.live;
+        self.index.register(topology, cluster, || nodes(chunks), specs);
+    }
+
+    /// How many counters are kept up to date.
+    pub fn registered(&self) -> usize {
+        self.live.topology.len()
+    }
+
+    /// Changes what is known of the cluster beside nodes and namespaces; every view taken later sees it.
     pub fn cluster_mut(&mut self) -> &mut ClusterInfo {
         self.bump();
         Arc::make_mut(&mut self.live.cluster)
@@ -245,10 +276,18 @@ impl Table {
         let usage = Arc::make_mut(&mut self.live.chunks[chunk].usage);
         usage.apply(at, pod, sign, &self.live.cluster.resource_columns);
         usage.epochs[at] = epoch;
+        let known = self.live.chunks[chunk].objects.nodes[at].is_some();
+        self.index.move_pod(&mut self.live.topology, &self.live.cluster, (row, known), pod, sign);
         // Most pods have no claims; for them the rest of the cluster stays shared with the views.
-        if self.live.node(row).is_some() && pod.claims().next().is_some() {
+        if known && pod.claims().next().is_some() {
             Arc::make_mut(&mut self.live.cluster).count_claims(pod, sign > 0);
         }
+    }
+
+    fn index_node(&mut self, row: Row, old: Option<&NodeInfo>, new: Option<&NodeInfo>) {
+        let (chunk, at) = split(row);
+        let pods = &self.live.chunks[chunk].pods.pods[at];
+        self.index.change_node(&mut self.live.topology, row, (old, new), pods);
     }
 
     /// A node with pods on it has come or gone: claims count where a node is known.

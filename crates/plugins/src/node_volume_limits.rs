@@ -166,7 +166,7 @@ impl Filter for NodeVolumeLimits {
             Ok(Use::InTree(_, Err(text))) if reasons & FAULT != 0 => Some(text),
             _ => None,
         });
-        let first = troubles.cloned().take(1);
+        let first = troubles.take(1).cloned();
         let fixed = [(EXCEEDED, REASON), (FAULT_OF_OTHERS, REASON_OF_OTHERS)];
         fixed.into_iter().filter(|(bit, _)| reasons & bit != 0).map(|(_, text)| text.to_owned()).chain(first).collect()
     }

@@ -18,7 +18,7 @@ use plimsoll_framework::table::{Row, Table};
 use plimsoll_framework::verdict::Code;
 use serde_json::Value;
 
-pub(crate) use objects::{object_hint, objects};
+pub(crate) use objects::{World, object_hint, objects, rejected, unresolvable};
 
 pub(crate) const UNRESOLVABLE: Code = Code::UnschedulableAndUnresolvable;
 
@@ -109,7 +109,7 @@ pub(crate) fn cluster(plugin: &Extensions, objects: &[Value]) -> Table {
             }
             Some("Namespace") => {
                 let meta: api::ObjectMeta = serde_json::from_value(object["metadata"].clone()).unwrap();
-                table.cluster_mut().set_namespace(meta.name.clone(), Some(Arc::new(LabelSet::from(&meta.labels))));
+                table.set_namespace(meta.name.clone(), Some(Arc::new(LabelSet::from(&meta.labels))));
             }
             Some(kind) => {
                 let kind = plugin.kinds.iter().find(|k| k.kind == kind).unwrap();

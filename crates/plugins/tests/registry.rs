@@ -24,12 +24,18 @@ TaintToleration 3 Filter,PreScore,Score +hints
 NodeAffinity 2 PreFilter,Filter,PreScore,Score +hints
 NodePorts 0 PreFilter,Filter +hints
 NodeResourcesFit 1 PreFilter,Filter,PreScore,Score +hints
+VolumeRestrictions 0 PreFilter,Filter +hints
+NodeVolumeLimits 0 PreFilter,Filter +hints
+VolumeBinding 1 PreFilter,Filter,PreScore,Score,Reserve,PreBind +hints
+VolumeZone 0 PreFilter,Filter +hints
 PodTopologySpread 2 PreFilter,Filter,PreScore,Score +hints
 InterPodAffinity 2 PreFilter,Filter,PreScore,Score +hints
+DynamicResources 2 PreEnqueue,PreFilter,Filter,PostFilter,Score,Reserve,PreBind +hints
 DefaultPreemption 0 PreEnqueue,PostFilter +hints
 NodeResourcesBalancedAllocation 1 PreScore,Score
 ImageLocality 1 Score
 DefaultBinder 0 Bind
+NodeDeclaredFeatures 0 PreFilter,Filter +hints
 ";
     assert_eq!(table, expect);
 }

@@ -53,6 +53,7 @@ impl Engine {
             proposal.outcome
         } else {
             self.last_miss = ticket.seq;
+            self.count_for(info.profile, &pod);
             let view = self.cache.table().view();
             self.worker.decide(&self.profiles[info.profile], view, &Overlay::default(), &pod, ticket.seq)
         };
@@ -85,6 +86,9 @@ impl Engine {
         if !changed && view.nominations().pods(node).is_empty() {
             return true;
         }
+        // The pods committed since the view may have brought terms that select this one.
+        self.count_for(info.profile, &info.pod);
+        let (profile, view) = (&self.profiles[info.profile], self.cache.table().view());
         let held = match Prepared::for_pod(profile, view, &Overlay::default(), &info.pod) {
             PreFiltered::Reject(_) | PreFiltered::Fail(_) => false,
             PreFiltered::Run(prepared) => {

@@ -32,7 +32,7 @@ impl Engine {
                 let gone: Vec<Istr> = known.filter(|name| !present.contains(name)).collect();
                 gone.iter().for_each(|name| self.node_deleted(now, name));
             }
-            Event::Namespace { name, labels } => self.cache.table_mut().cluster_mut().set_namespace(name, labels),
+            Event::Namespace { name, labels } => self.cache.table_mut().set_namespace(name, labels),
             Event::Object { kind, key, object } => {
                 let old = self.cache.table_mut().cluster_mut().set_object(kind.id, key, object.clone());
                 let actions = match (&old, &object) {

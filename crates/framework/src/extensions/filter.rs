@@ -35,6 +35,8 @@ pub trait FilterDyn: Send + Sync {
     fn groups(&self) -> Groups;
     /// Whether its answers for a pod serve every pod with the same spec.
     fn spec_only(&self) -> bool;
+    /// What it will have counted by topology domain when it is prepared for the pod.
+    fn counters(&self, pod: &PodInfo, view: &View) -> Vec<CounterSpec>;
     /// Prepares it for a pod; `None` when every node will do.
     fn bind(&self, pod: &PodInfo, view: &View) -> Option<Box<dyn BoundFilter>>;
 }
@@ -62,9 +64,16 @@ impl<P: Filter> FilterDyn for FilterAdapter<P> {
     fn spec_only(&self) -> bool {
         P::Pod::SPEC_ONLY
     }
+    fn counters(&self, pod: &PodInfo, view: &View) -> Vec<CounterSpec> {
+        if !P::Node::GROUPS.reads_other_rows() {
+            return Vec::new();
+        }
+        let state = self.0.prepare(P::Pod::item(pod), P::Cluster::item(view));
+        state.map_or_else(Vec::new, |state| self.0.counters(&state))
+    }
     fn bind(&self, pod: &PodInfo, view: &View) -> Option<Box<dyn BoundFilter>> {
         let state = self.0.prepare(P::Pod::item(pod), P::Cluster::item(view))?;
-        let counters = Counters::count(view, self.0.counters(&state));
+        let counters = Counters::of(view, self.0.counters(&state));
         Some(Box::new(Bound { plugin: Arc::clone(&self.0), state, counters, mark: PhantomData::<ForFilter> }))
     }
 }

@@ -8,6 +8,8 @@ pub trait ScoreDyn: Send + Sync {
     fn groups(&self) -> Groups;
     /// Whether its raw scores for a pod serve every pod with the same spec.
     fn spec_only(&self) -> bool;
+    /// What it will have counted by topology domain when it is prepared for the pod.
+    fn counters(&self, pod: &PodInfo, view: &View) -> Vec<CounterSpec>;
     /// Prepares it for a pod.
     fn bind(&self, pod: &PodInfo, view: &View) -> BoundScoring;
 }
@@ -59,12 +61,19 @@ impl<P: Score> ScoreDyn for ScoreAdapter<P> {
     fn spec_only(&self) -> bool {
         P::Pod::SPEC_ONLY
     }
+    fn counters(&self, pod: &PodInfo, view: &View) -> Vec<CounterSpec> {
+        if !P::Node::GROUPS.reads_other_rows() {
+            return Vec::new();
+        }
+        let state = self.0.prepare(P::Pod::item(pod), P::Cluster::item(view));
+        state.map_or_else(Vec::new, |state| self.0.counters(&state))
+    }
     fn bind(&self, pod: &PodInfo, view: &View) -> BoundScoring {
         let plugin = Arc::clone(&self.0);
         match plugin.prepare(P::Pod::item(pod), P::Cluster::item(view)) {
             None => BoundScoring::Zero(Box::new(Self(plugin))),
             Some(state) => {
-                let counters = Counters::count(view, plugin.counters(&state));
+                let counters = Counters::of(view, plugin.counters(&state));
                 BoundScoring::PerNode(Box::new(Bound { plugin, state, counters, mark: PhantomData::<ForScore> }))
             }
         }
@@ -119,10 +128,17 @@ impl<P: ScoreOverFeasible> ScoreDyn for FeasibleAdapter<P> {
     fn spec_only(&self) -> bool {
         P::Pod::SPEC_ONLY
     }
+    fn counters(&self, pod: &PodInfo, view: &View) -> Vec<CounterSpec> {
+        if !P::Node::GROUPS.reads_other_rows() {
+            return Vec::new();
+        }
+        let state = self.0.prepare(P::Pod::item(pod), P::Cluster::item(view));
+        state.map_or_else(Vec::new, |state| self.0.counters(&state))
+    }
     fn bind(&self, pod: &PodInfo, view: &View) -> BoundScoring {
         let plugin = Arc::clone(&self.0);
         let Some(state) = plugin.prepare(P::Pod::item(pod), P::Cluster::item(view)) else { return BoundScoring::Skip };
-        let counters = Counters::count(view, plugin.counters(&state));
+        let counters = Counters::of(view, plugin.counters(&state));
         BoundScoring::OverFeasible(Box::new(Bound { plugin, state, counters, mark: PhantomData::<ForFeasible> }))
     }
 }

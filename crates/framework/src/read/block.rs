@@ -57,6 +57,13 @@ impl<'a, R: Read> Block<'a, R> {
     }
 }
 
+impl<'a> Block<'a, TopologyDomains> {
+    /// The counts in the domains of the block's nodes.
+    pub fn domains(&self) -> DomainCols<'a> {
+        DomainCols::new(self.raw.counters, self.raw.first)
+    }
+}
+
 /// Something that can be read by columns.
 pub trait ReadCols: Read {
     /// The columns of 64 rows.

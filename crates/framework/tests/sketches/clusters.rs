@@ -26,7 +26,7 @@ impl Cluster {
         let mut table = common::table(self.nodes.iter().map(|(node, _)| node), pods);
         for (name, labels) in &self.namespaces {
             let labels = Arc::new(labels.iter().collect());
-            table.cluster_mut().set_namespace(name.as_str().into(), Some(labels));
+            table.set_namespace(name.as_str().into(), Some(labels));
         }
         table
     }

@@ -166,6 +166,9 @@ pub enum BindingMode {
     WaitForFirstConsumer,
 }
 
+/// A part of a cluster: nodes that have one of the values for every key.
+pub type Topology = Box<[(Istr, Box<[Istr]>)]>;
+
 /// A storage class.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StorageClass {
@@ -175,8 +178,8 @@ pub struct StorageClass {
     pub provisioner: Istr,
     /// When its claims are bound; `None` where it is not said.
     pub binding_mode: Option<BindingMode>,
-    /// Where its volumes can be made, as alternatives; of each, every key must have one of the values. Empty: anywhere.
-    pub allowed_topologies: Box<[Box<[(Istr, Box<[Istr]>)]>]>,
+    /// Where its volumes can be made, as alternatives. Empty: anywhere.
+    pub allowed_topologies: Box<[Topology]>,
 }
 
 impl StorageClass {
