@@ -158,7 +158,7 @@ impl Solver<'_> {
         let place = |error: manifest::ManifestErrors| without_place(&error, &self.file, number);
         let mut pod: api::Pod = own.decode().map_err(|e| place(manifest::ManifestErrors(vec![e])))?;
         load::complete(&mut pod);
-        let profile = profiles.iter().find(|p| p.name == pod.spec.scheduler_name).or(profiles.first());
+        let profile = profiles.iter().find(|p| p.name == pod.spec.scheduler_name).or_else(|| profiles.first());
         let profile = profile.ok_or("the configuration has no profile")?;
         let all: Vec<_> = manifests.iter().collect();
         warnings.extend(references::missing(own, &pod.metadata.namespace, &all));

@@ -39,7 +39,7 @@ impl World {
                 (None, Some(node)) => self.table.nominations_mut().set(node, Arc::new(*pod)),
                 (None, None) => {}
             },
-            Decoded::Namespace(name, labels) => self.table.cluster_mut().set_namespace(name, Some(Arc::new(labels))),
+            Decoded::Namespace(name, labels) => self.table.set_namespace(name, Some(Arc::new(labels))),
             Decoded::Object(kind, key, object) => {
                 self.table.cluster_mut().set_object(kind, key, Some(object));
             }
