@@ -6,10 +6,6 @@ from chart import ci_values, install, with_image
 CLUSTER = {
     ("", "nodes"): {"list", "watch"},
     ("", "namespaces"): {"list", "watch"},
-    ("", "services"): {"list", "watch"},
-    ("", "replicationcontrollers"): {"list", "watch"},
-    ("apps", "replicasets"): {"list", "watch"},
-    ("apps", "statefulsets"): {"list", "watch"},
     ("", "pods"): {"get", "list", "watch"},
     ("", "pods/binding"): {"create"},
     ("", "pods/status"): {"patch"},
