@@ -17,6 +17,7 @@ use kube::{Api, Client};
 use plimsoll_engine::event::Event;
 use plimsoll_framework::api;
 use plimsoll_framework::intern::Istr;
+use plimsoll_framework::labels::LabelSet;
 use plimsoll_framework::node::NodeInfo;
 use plimsoll_framework::object::{KindRef, ObjectKey};
 use plimsoll_framework::pod::{PodInfo, PodParser, Uid};
@@ -89,6 +90,20 @@ impl Reflectors {
             let api = Api::<Slim<api::Node, true>>::all(self.client.clone());
             self.reflect("Node", api, config(), &mut nodes, (list, &synced), &stop).await;
         }
+    }
+
+    /// Watches namespaces, of which only the labels matter, until `stop`.
+    pub async fn namespaces(self: Arc<Self>, list: usize, synced: Check, stop: CancellationToken) {
+        let resource = ApiResource {
+            group: String::new(),
+            version: "v1".to_owned(),
+            api_version: "v1".to_owned(),
+            kind: String::new(),
+            plural: "namespaces".to_owned(),
+        };
+        let api = Api::<DynamicObject>::all_with(self.client.clone(), &resource);
+        let mut namespaces = Namespaces { listed: HashSet::new() };
+        self.reflect("namespaces", api, config(), &mut namespaces, (list, &synced), &stop).await;
     }
 
     /// Watches a further kind that some plugin declared, until `stop`.
@@ -350,6 +365,34 @@ impl<const TOLERANT: bool> Sink<Slim<api::Node, TOLERANT>> for Nodes {
     }
     fn list_ends(&mut self) -> Event {
         Event::NodesListed { present: std::mem::take(&mut self.listed) }
+    }
+}
+
+struct Namespaces {
+    listed: HashSet<Istr>,
+}
+
+impl Namespaces {
+    fn name(object: &DynamicObject) -> Istr {
+        Istr::new(object.metadata.name.as_deref().unwrap_or_default())
+    }
+}
+
+impl Sink<DynamicObject> for Namespaces {
+    fn apply(&mut self, object: DynamicObject) -> Option<Event> {
+        let name = Self::name(&object);
+        self.listed.insert(name.clone());
+        let labels: LabelSet = object.metadata.labels.iter().flatten().collect();
+        Some(Event::Namespace { name, labels: Some(Arc::new(labels)) })
+    }
+    fn delete(&mut self, object: DynamicObject) -> Option<Event> {
+        Some(Event::Namespace { name: Self::name(&object), labels: None })
+    }
+    fn list_begins(&mut self) {
+        self.listed.clear();
+    }
+    fn list_ends(&mut self) -> Event {
+        Event::NamespacesListed { present: std::mem::take(&mut self.listed) }
     }
 }
 

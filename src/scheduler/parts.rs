@@ -193,7 +193,7 @@ fn watch(
 ) -> (JoinSet<anyhow::Result<()>>, usize) {
     let mut tasks = JoinSet::new();
     let not_yet = |what: &str| CheckState::Failing(format!("{what} have not been listed yet"));
-    let lists = kinds.len() + 2;
+    let lists = kinds.len() + 3;
     let (reflector, check, end) =
         (Arc::clone(reflectors), health.check("nodes-synced", not_yet("nodes")), stop.clone());
     tasks.spawn(async move {
@@ -205,7 +205,13 @@ fn watch(
         reflector.pods(1, check, end).await;
         Ok(())
     });
-    for (number, kind) in (2..).zip(kinds) {
+    let (reflector, check, end) =
+        (Arc::clone(reflectors), health.check("namespaces-synced", not_yet("namespaces")), stop.clone());
+    tasks.spawn(async move {
+        reflector.namespaces(2, check, end).await;
+        Ok(())
+    });
+    for (number, kind) in (3..).zip(kinds) {
         let check = health.check("objects-synced", not_yet(kind.plural));
         let (reflector, end) = (Arc::clone(reflectors), stop.clone());
         tasks.spawn(async move {

@@ -5,6 +5,11 @@ from chart import ci_values, install, with_image
 # (group, resource): verbs. A permission is added here only together with the code that uses it.
 CLUSTER = {
     ("", "nodes"): {"list", "watch"},
+    ("", "namespaces"): {"list", "watch"},
+    ("", "services"): {"list", "watch"},
+    ("", "replicationcontrollers"): {"list", "watch"},
+    ("apps", "replicasets"): {"list", "watch"},
+    ("apps", "statefulsets"): {"list", "watch"},
     ("", "pods"): {"get", "list", "watch"},
     ("", "pods/binding"): {"create"},
     ("", "pods/status"): {"patch"},

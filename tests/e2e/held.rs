@@ -75,6 +75,13 @@ async fn what_is_not_done_holds_a_pod_and_is_said() {
     let rig = Rig::start(vec![node("only").build()]).await;
     rig.create(pod("devices").set("/spec/resourceClaims", json!([{"name": "gpu", "resourceClaimName": "gpu"}])));
     rig.create(pod("resource").requests(&[("example.com/gpu", "1")]));
+    for when in ["DoNotSchedule", "ScheduleAnyway"] {
+        let name = when.to_lowercase();
+        rig.create(pod(&name).label("app", &name).spread(json!({
+            "maxSkew": 1, "topologyKey": "kubernetes.io/hostname", "whenUnsatisfiable": when,
+            "labelSelector": {"matchLabels": {"app": name}}})));
+        rig.bound(&name).await;
+    }
     let message = rig.refused("devices", "UnsupportedByPlimsoll").await;
     let needs = |place: &str| {
         format!(

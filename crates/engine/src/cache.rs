@@ -223,5 +223,7 @@ fn counts_alike(old: &PodInfo, new: &PodInfo) -> bool {
     Arc::ptr_eq(&old.spec, &new.spec)
         && Arc::ptr_eq(&old.labels, &new.labels)
         && old.terminating == new.terminating
+        && old.preempted == new.preempted
+        && old.start_seconds == new.start_seconds
         && old.annotations == new.annotations
 }

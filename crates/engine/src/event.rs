@@ -49,6 +49,11 @@ pub enum Event {
         /// `None`: gone.
         labels: Option<Arc<LabelSet>>,
     },
+    /// A complete list of namespaces was read: all others are gone.
+    NamespacesListed {
+        /// The names in the list.
+        present: HashSet<Istr>,
+    },
     /// An object of a further kind that some plugin declared.
     Object {
         /// Which kind.

@@ -101,6 +101,11 @@ impl ClusterInfo {
         self.namespaces.get(name)
     }
 
+    /// The names of the namespaces that are known, in no promised order.
+    pub fn namespaces(&self) -> impl Iterator<Item = &Istr> {
+        self.namespaces.keys()
+    }
+
     /// An image by its normalised name.
     pub fn image(&self, name: &Istr) -> Option<ImageState> {
         self.images.get(name).copied()

@@ -254,6 +254,8 @@ pub trait ScoreOverFeasible: Plugin {
 pub struct PostFilterContext<'a> {
     /// The view it was decided on.
     pub view: &'a View,
+    /// PreFilter plugins that were not asked, since one before them had turned the pod away for good.
+    pub not_asked: &'a [&'static str],
     /// How the node of a row turned the pod away; `None` for a row without a node.
     pub code: &'a dyn Fn(Row) -> Option<Code>,
     /// Whether the pod would pass Filter on the node of a row, given an overlay, nominated pods included (reference

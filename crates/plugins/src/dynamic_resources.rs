@@ -98,7 +98,12 @@ impl Filter for DynamicResources {
 }
 
 impl PostFilter for DynamicResources {
-    fn post_filter(&self, _: &PodInfo, _: &PostFilterContext<'_>) -> Result<PostFilterVerdict, PluginError> {
+    fn post_filter(&self, _: &PodInfo, context: &PostFilterContext<'_>) -> Result<PostFilterVerdict, PluginError> {
+        // kube-scheduler's plugin looks for what its PreFilter left behind, which did not run after a plugin before it
+        // had turned the pod away for good (reference section 7.6). Its message ends in these words.
+        if context.not_asked.contains(&Self::NAME) {
+            return Err(PluginError { message: "not found".to_owned() });
+        }
         let rejection = Rejection::unschedulable(REASON_POST_FILTER);
         Ok(PostFilterVerdict::Reject { rejection, clears_nomination: false })
     }

@@ -14,7 +14,7 @@ use plimsoll_framework::intern::Istr;
 use plimsoll_framework::object::KindRef;
 use plimsoll_framework::plugin::{EnqueueExtensions, Filter, Plugin, PreFilter, PreFilterVerdict};
 use plimsoll_framework::pod::PodInfo;
-use plimsoll_framework::read::{ClusterOf, TopologyDomains, WholePod};
+use plimsoll_framework::read::{Block, ClusterOf, TopologyDomains, WholePod};
 use plimsoll_framework::topology::{CounterSpec, Domains};
 use plimsoll_framework::verdict::Verdict;
 
@@ -124,6 +124,14 @@ struct Rule {
     self_match: i64,
 }
 
+impl Rule {
+    /// The greatest count that a domain may have for the pod to be let in, of so many domains with this least count.
+    fn most(&self, domains: usize, least: impl FnOnce() -> Option<i64>) -> i64 {
+        let least = if domains < self.min_domains { 0 } else { least().unwrap_or(NO_DOMAIN) };
+        self.max_skew - self.self_match + least
+    }
+}
+
 impl Filter for PodTopologySpread {
     type Pod = WholePod;
     type Cluster = Owners;
@@ -149,13 +157,28 @@ impl Filter for PodTopologySpread {
     fn filter(&self, hard: &Hard, domains: Domains<'_>) -> Verdict {
         for (nth, rule) in hard.rules.iter().enumerate() {
             let Some(count) = domains.count(nth) else { return Verdict::unresolvable(MISSING_LABEL) };
-            let too_few = domains.domains(nth) < rule.min_domains;
-            let least = if too_few { 0 } else { domains.least(nth).unwrap_or(NO_DOMAIN) };
-            if count + rule.self_match - least > rule.max_skew {
+            if count > rule.most(domains.domains(nth), || domains.least(nth)) {
                 return Verdict::unschedulable(SKEW);
             }
         }
         Verdict::FITS
+    }
+
+    fn filter_block(&self, hard: &Hard, block: &Block<'_, TopologyDomains>, out: &mut [Verdict; 64]) {
+        let domains = block.domains();
+        let mut counts = [0; 64];
+        out.fill(Verdict::FITS);
+        for (nth, rule) in hard.rules.iter().enumerate() {
+            let labelled = domains.counts(nth, &mut counts);
+            let most = rule.most(domains.domains(nth), || domains.least(nth));
+            for (lane, (verdict, count)) in out.iter_mut().zip(counts).enumerate().filter(|(_, (v, _))| v.fits()) {
+                if labelled >> lane & 1 == 0 {
+                    *verdict = Verdict::unresolvable(MISSING_LABEL);
+                } else if count > most {
+                    *verdict = Verdict::unschedulable(SKEW);
+                }
+            }
+        }
     }
 
     fn reasons(&self, _: &Hard, reasons: u32) -> Vec<String> {

@@ -58,10 +58,16 @@ fn sorted(reasons: &[String]) -> Vec<&String> {
 }
 
 fn preemption(done: &PostFiltered) -> Value {
-    let mut victims: Vec<String> = done.victims.iter().map(|pod| pod.key.to_string()).collect();
+    // Those that are leaving already need not be told to.
+    let victims = done.victims.iter().filter(|pod| !pod.terminating);
+    let mut victims: Vec<String> = victims.map(|pod| pod.key.to_string()).collect();
     victims.sort();
-    let node = done.nominated_node.as_ref().map_or("", Istr::as_str);
-    json!({"code": done.code.as_str(), "nominatedNode": node, "victims": victims})
+    let mut value = json!({"code": done.code.as_str(), "victims": victims});
+    // No node at all is nominated, or nothing is said of a nomination.
+    if done.nominated_node.is_some() || done.clears_nomination {
+        value["nominatedNode"] = done.nominated_node.as_ref().map_or("", Istr::as_str).into();
+    }
+    value
 }
 
 fn node(verdict: &Result<NodeScores, NodeVerdict>) -> Value {

@@ -3,9 +3,11 @@
 mod tables;
 
 use std::fmt::Write as _;
+use std::sync::Arc;
 
 use plimsoll_engine::decide::{Explanation, NodeScores, Outcome, PostFiltered};
 use plimsoll_framework::intern::Istr;
+use plimsoll_framework::pod::PodInfo;
 
 use super::answer::best;
 use super::misses;
@@ -128,11 +130,16 @@ fn tipped(explanation: &Explanation, fits: &[Fit<'_>]) -> String {
 /// Which pods would have to leave.
 fn preemption(done: &PostFiltered) -> String {
     let Some(node) = &done.nominated_node else { return String::new() };
-    let pods: Vec<String> = done.victims.iter().map(|pod| pod.key.to_string()).collect();
+    let pods: Vec<String> = done.victims.iter().map(leaving).collect();
     match pods.as_slice() {
+        [] => format!("no pod has to leave {node}\n"),
         [one] => format!("preempting {one} on {node} would make room\n"),
         pods => format!("preempting {} on {node} would make room: {}\n", count(pods.len(), "pod"), pods.join(", ")),
     }
+}
+
+fn leaving(pod: &Arc<PodInfo>) -> String {
+    if pod.terminating { format!("{} (being deleted already)", pod.key) } else { pod.key.to_string() }
 }
 
 fn near(subject: &mut Subject) -> String {

@@ -1,18 +1,15 @@
 //! A file of problems, one a line, answered line by line on all cores.
-//!
-//! Lines are taken a handful at a time, so that memory does not grow with the file.
+
+mod lines;
 
 use std::borrow::Cow;
-use std::fs::File;
-use std::io::{self, BufRead, BufReader, Read as _, Write};
+use std::io::{self, Write};
 use std::num::NonZero;
 use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use anyhow::Context as _;
 use bytes::Bytes;
-use flate2::bufread::MultiGzDecoder;
 use hashbrown::HashMap;
 use plimsoll_engine::profile::Profile;
 use plimsoll_framework::api;
@@ -28,18 +25,14 @@ use super::{fail, warn};
 use crate::config::{Config, Defaults};
 use crate::manifest;
 use crate::registry::Registry;
+use lines::{Line, Lines};
 
-/// A longer line is no problem that anybody would ask.
-const MAX_LINE_BYTES: u64 = 64 << 20;
-/// How many lines are taken at a time, and about how many bytes at most.
-const LINES_AT_A_TIME: usize = 128;
-const BYTES_AT_A_TIME: usize = 32 << 20;
 /// Configurations are kept by their text; of more than this all are forgotten.
 const MOST_CONFIGS: usize = 1_024;
 
 /// Answers the file; gives the exit code: 2 where a line could not be answered.
 pub(super) fn main(file: &Path, registry: &Registry) -> i32 {
-    let input = match open(file) {
+    let input = match Lines::open(file) {
         Ok(input) => input,
         Err(error) => return fail(&error, 2),
     };
@@ -54,18 +47,6 @@ pub(super) fn main(file: &Path, registry: &Registry) -> i32 {
     }
 }
 
-/// The lines of a file, unpacked if it is packed.
-fn open(file: &Path) -> anyhow::Result<Box<dyn BufRead>> {
-    let reading = || format!("reading {}", file.display());
-    let mut raw: Box<dyn BufRead> = if file.as_os_str() == "-" {
-        Box::new(io::stdin().lock())
-    } else {
-        Box::new(BufReader::new(File::open(file).with_context(reading)?))
-    };
-    let packed = raw.fill_buf().with_context(reading)?.starts_with(&[0x1f, 0x8b]);
-    Ok(if packed { Box::new(BufReader::with_capacity(1 << 16, MultiGzDecoder::new(raw))) } else { raw })
-}
-
 /// A line as it is written.
 #[derive(Deserialize)]
 struct Scenario<'a> {
@@ -77,12 +58,6 @@ struct Scenario<'a> {
     objects: Vec<&'a RawValue>,
     #[serde(borrow)]
     pod: &'a RawValue,
-}
-
-/// A line with its number, or why it cannot be read.
-struct Line {
-    number: usize,
-    text: Result<Bytes, String>,
 }
 
 /// What is made of the text of a configuration.
@@ -106,8 +81,7 @@ struct Solver<'r> {
 
 impl Solver<'_> {
     /// Answers every line; whether all could be answered.
-    fn all(&self, input: Box<dyn BufRead>, mut out: impl Write) -> io::Result<bool> {
-        let mut input = Lines { input, number: 0, ended: false };
+    fn all(&self, mut input: Lines, mut out: impl Write) -> io::Result<bool> {
         let mut good = true;
         loop {
             let lines = input.take();
@@ -184,7 +158,7 @@ impl Solver<'_> {
         let place = |error: manifest::ManifestErrors| without_place(&error, &self.file, number);
         let mut pod: api::Pod = own.decode().map_err(|e| place(manifest::ManifestErrors(vec![e])))?;
         load::complete(&mut pod);
-        let profile = profiles.iter().find(|p| p.name == pod.spec.scheduler_name).or(profiles.first());
+        let profile = profiles.iter().find(|p| p.name == pod.spec.scheduler_name).or_else(|| profiles.first());
         let profile = profile.ok_or("the configuration has no profile")?;
         let all: Vec<_> = manifests.iter().collect();
         warnings.extend(references::missing(own, &pod.metadata.namespace, &all));
@@ -251,38 +225,4 @@ fn unreadable(error: &serde_json::Error) -> String {
 /// The errors without the place, which is the line's.
 fn without_place(errors: &manifest::ManifestErrors, file: &str, number: usize) -> String {
     errors.to_string().replace(&format!("{file}:{number}: "), "")
-}
-
-/// The lines of the input, taken a few at a time.
-struct Lines {
-    input: Box<dyn BufRead>,
-    /// Number of the last line read.
-    number: usize,
-    /// Whether the input has ended, or cannot be read any further.
-    ended: bool,
-}
-
-impl Lines {
-    /// The next lines that say anything; none at the end.
-    fn take(&mut self) -> Vec<Line> {
-        let (mut lines, mut bytes) = (Vec::new(), 0);
-        while !self.ended && lines.len() < LINES_AT_A_TIME && bytes < BYTES_AT_A_TIME {
-            let mut text = Vec::new();
-            let read = (&mut self.input).take(MAX_LINE_BYTES + 1).read_until(b'\n', &mut text);
-            let too_long = u64::try_from(text.len()).is_ok_and(|length| length > MAX_LINE_BYTES);
-            self.number += 1;
-            bytes += text.len();
-            let text = match read {
-                Ok(_) if too_long => Err(format!("the line is longer than {} MiB", MAX_LINE_BYTES >> 20)),
-                Ok(_) => Ok(Bytes::from(text)),
-                Err(error) => Err(format!("the file cannot be read any further: {error}")),
-            };
-            self.ended = text.as_ref().is_ok_and(Bytes::is_empty) || text.is_err();
-            if text.as_ref().is_ok_and(|text| text.trim_ascii().is_empty()) {
-                continue;
-            }
-            lines.push(Line { number: self.number, text });
-        }
-        lines
-    }
 }

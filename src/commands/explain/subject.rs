@@ -1,5 +1,7 @@
 //! The pod that is asked about, found and decided.
 
+use std::sync::Arc;
+
 use anyhow::{Context as _, bail};
 use plimsoll_engine::decide::{Explanation, TieBreak, Worker};
 use plimsoll_engine::profile::Profile;
@@ -77,6 +79,11 @@ pub(super) fn find(args: &Args, config: &Config, registry: &Registry) -> anyhow:
     let (world, warnings) = load::world(&others, &profile)?;
     warnings.iter().for_each(|text| warn(text));
     let answer = decide(config, registry, &profile, world.view(), &pod);
+    if let (Answer::Decided(_), Some(reason)) =
+        (&answer, registry.admission(config)(&pod, &profile, world.view().cluster()))
+    {
+        warn(&format!("the scheduler would let {} wait: it {reason}", pod.key));
+    }
     let now_on = Some(now_on).filter(|node| !node.is_empty());
     Ok(Subject { pod, now_on, profile, world, answer })
 }
@@ -86,7 +93,10 @@ pub(super) fn decide(config: &Config, registry: &Registry, profile: &Profile, vi
     if let Some(faults) = &pod.faults {
         return Answer::Failed(faults.to_string());
     }
-    if let Some(reason) = registry.admission(config)(pod, profile, view.cluster()) {
+    // Claims are decided about like everything else. Only what no plugin sees to makes the answer a guess.
+    let mut without_claims = pod.clone();
+    Arc::make_mut(&mut without_claims.spec).volumes = Box::default();
+    if let Some(reason) = registry.admission(config)(&without_claims, profile, view.cluster()) {
         return Answer::Failed(reason);
     }
     Answer::Decided(Worker::new(TieBreak::Name, 0).explain(profile, view, pod))

@@ -54,20 +54,25 @@ impl Worker {
                 (Some(prepared), None)
             }
             // Turned away before any node was looked at: the same holds of all of them.
-            PreFiltered::Reject(rejected) => (rejected.prepared, Some(rejected.by.code)),
+            PreFiltered::Reject(rejected) => (rejected.prepared, Some(rejected.by)),
             PreFiltered::Fail(_) => return None,
         };
+        let last = everywhere.as_ref().filter(|by| by.code == Code::UnschedulableAndUnresolvable);
+        let asked = last.and_then(|by| profile.pre_filter.iter().position(|point| point.name == by.plugin));
+        let not_asked: Vec<&'static str> =
+            asked.map_or(&[][..], |at| &profile.pre_filter[at + 1..]).iter().map(|point| point.name).collect();
         // A plugin asks about nodes one at a time, through a shared reference.
         let scratch = RefCell::new(&mut self.scratch);
-        let code = |row: Row| match everywhere {
-            Some(code) => view.node(row).map(|_| code),
+        let code = |row: Row| match &everywhere {
+            Some(by) => view.node(row).map(|_| by.code),
             None => scratch.borrow().code(view, row),
         };
         let fits = |row: Row, overlay: &Overlay| match &prepared {
             Some(prepared) => scratch.borrow_mut().fits(prepared, view, overlay, pod, row),
             None => Err(RejectedBy { plugin: "", code: Code::UnschedulableAndUnresolvable, reasons: Vec::new() }),
         };
-        let context = PostFilterContext { view, code: &code, fits: &fits, draw: self.seed ^ draw };
+        let context =
+            PostFilterContext { view, not_asked: &not_asked, code: &code, fits: &fits, draw: self.seed ^ draw };
         Some(ask(profile, pod, &context))
     }
 }

@@ -33,6 +33,11 @@ impl Engine {
                 gone.iter().for_each(|name| self.node_deleted(now, name));
             }
             Event::Namespace { name, labels } => self.cache.table_mut().set_namespace(name, labels),
+            Event::NamespacesListed { present } => {
+                let known = self.cache.table().view().cluster().namespaces();
+                let gone: Vec<Istr> = known.filter(|name| !present.contains(*name)).cloned().collect();
+                gone.into_iter().for_each(|name| self.cache.table_mut().set_namespace(name, None));
+            }
             Event::Object { kind, key, object } => {
                 let old = self.cache.table_mut().cluster_mut().set_object(kind.id, key, object.clone());
                 let actions = match (&old, &object) {

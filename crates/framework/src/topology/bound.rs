@@ -135,7 +135,7 @@ impl BoundCounter {
             let at = domain as usize;
             counted.resize(counted.len().max(at + 1), false);
             counted[at] = true;
-            let pods = view.pods(row).iter().filter(|p| !imagined && !(spec.live_only && p.terminating));
+            let pods = view.pods(row).iter().filter(|p| !(imagined || spec.live_only && p.terminating));
             let sum: i64 = pods.map(|p| spec.weight(p, &view.cluster)).sum();
             if sum > 0 {
                 sums.add(domain, sum);

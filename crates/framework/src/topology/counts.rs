@@ -1,5 +1,8 @@
 //! The counts as a view holds them: immutable there, copied one by one where the live table writes on.
 
+#[cfg(test)]
+mod tests;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 

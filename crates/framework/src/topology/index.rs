@@ -7,6 +7,8 @@
 mod groups;
 mod layout;
 mod register;
+#[cfg(test)]
+mod tests;
 
 use std::sync::Arc;
 

@@ -43,15 +43,14 @@ fn its_score_is_nothing_but_it_is_there() {
 
 #[test]
 fn nothing_is_taken_from_others() {
-    let context = PostFilterContext {
-        view: &View::default(),
-        code: &|_: Row| None,
-        fits: &|_: Row, _: &Overlay| Ok(()),
-        draw: 0,
-    };
+    let (view, code, fits) = (View::default(), |_: Row| None, |_: Row, _: &Overlay| Ok(()));
+    let context = |not_asked| PostFilterContext { view: &view, not_asked, code: &code, fits: &fits, draw: 0 };
     let rejection = Rejection::unschedulable("no new claims to deallocate");
     let expect = PostFilterVerdict::Reject { rejection, clears_nomination: false };
-    assert_eq!(DynamicResources.post_filter(&pod(json!({})), &context), Ok(expect));
+    assert_eq!(DynamicResources.post_filter(&pod(json!({})), &context(&["VolumeZone"])), Ok(expect));
+    // What its PreFilter would have left behind is missed.
+    let error = DynamicResources.post_filter(&pod(json!({})), &context(&[DynamicResources::NAME])).unwrap_err();
+    assert_eq!(error.to_string(), "not found");
 }
 
 #[test]

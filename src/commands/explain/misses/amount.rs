@@ -6,19 +6,9 @@ const FINEST_BYTES: i64 = 1 << 20;
 
 /// An amount of bytes that is at least this one, and that people can read.
 pub(super) fn rounded_up(bytes: i64) -> i64 {
-    if bytes <= FINEST_BYTES { bytes } else { bytes.div_ceil_to(FINEST_BYTES) }
-}
-
-trait DivCeil {
-    fn div_ceil_to(self, step: i64) -> i64;
-}
-
-impl DivCeil for i64 {
-    fn div_ceil_to(self, step: i64) -> i64 {
-        match self % step {
-            0 => self,
-            rest => self.saturating_add(step - rest),
-        }
+    match bytes % FINEST_BYTES {
+        rest if bytes > FINEST_BYTES && rest > 0 => bytes.saturating_add(FINEST_BYTES - rest),
+        _ => bytes,
     }
 }
 

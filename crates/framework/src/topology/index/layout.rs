@@ -1,45 +1,19 @@
 //! Which domain each node is in, and which nodes are counted on, for everything that is counted by or on.
 
+mod parts;
+
 use std::hash::Hash;
 use std::sync::Arc;
 
 use hashbrown::HashMap;
 
+use self::parts::{Dimension, Domains, Filtered};
 use super::super::counts::{Counts, DomainId, NOWHERE, domain_at};
 use super::super::slots::Slots;
 use super::super::{NodeFilter, Topology};
 use super::groups::{Cell, Move};
-use crate::intern::Istr;
 use crate::node::NodeInfo;
-use crate::table::{Row, bits};
-
-/// The domains of one topology. Its column is in [`Counts`].
-#[derive(Debug)]
-struct Domains {
-    topology: Topology,
-    /// By value of the label: the domain's number, and how many nodes are in it.
-    values: HashMap<Istr, (DomainId, u32)>,
-    free: Vec<DomainId>,
-    users: u32,
-}
-
-/// The nodes that one filter counts.
-#[derive(Debug)]
-struct Filtered {
-    filter: NodeFilter,
-    rows: Vec<u64>,
-    users: u32,
-}
-
-/// The domains of one topology on the nodes of one filter.
-#[derive(Debug)]
-struct Dimension {
-    topology: usize,
-    filter: usize,
-    /// By domain: how many counted nodes are in it.
-    nodes: Vec<u32>,
-    users: u32,
-}
+use crate::table::Row;
 
 #[derive(Debug, Default)]
 pub(super) struct Layout {
@@ -49,61 +23,6 @@ pub(super) struct Layout {
     by_topology: HashMap<Topology, usize>,
     by_filter: HashMap<NodeFilter, usize>,
     by_parts: HashMap<(usize, usize), usize>,
-}
-
-impl Domains {
-    /// Moves the node of `row` from the domain its old labels put it in to that of the new ones; gives the latter.
-    fn move_node(&mut self, row: Row, old: Option<&NodeInfo>, new: Option<&NodeInfo>) -> DomainId {
-        let Topology::Label(key) = &self.topology else { return new.map_or(NOWHERE, |_| row) };
-        let value = |node: Option<&NodeInfo>| node.and_then(|n| n.labels.get(key)).cloned();
-        let (old, new) = (value(old), value(new));
-        // In before out: a domain whose only node stays in it keeps its number.
-        let id = new.map_or(NOWHERE, |value| {
-            let next = DomainId::try_from(self.values.len() + self.free.len()).unwrap_or(NOWHERE);
-            let free = &mut self.free;
-            let entry = self.values.entry(value).or_insert_with(|| (free.pop().unwrap_or(next), 0));
-            entry.1 += 1;
-            entry.0
-        });
-        if let Some(value) = old
-            && let Some((id, nodes)) = self.values.get_mut(&value)
-        {
-            *nodes -= 1;
-            if *nodes == 0 {
-                self.free.push(*id);
-                self.values.remove(&value);
-            }
-        }
-        id
-    }
-}
-
-impl Filtered {
-    fn counts(&self, row: Row) -> bool {
-        self.rows.get(row as usize / 64).is_some_and(|word| word >> (row % 64) & 1 == 1)
-    }
-
-    fn rows(&self) -> impl Iterator<Item = Row> {
-        (0..).step_by(64).zip(&self.rows).flat_map(|(first, word)| bits(*word).map(move |lane| first + lane))
-    }
-
-    fn set(&mut self, row: Row, node: Option<&NodeInfo>) {
-        let (word, bit) = (row as usize / 64, 1 << (row % 64));
-        self.rows.resize(self.rows.len().max(word + 1), 0);
-        if node.is_some_and(|n| self.filter.counts(n)) { self.rows[word] |= bit } else { self.rows[word] &= !bit }
-    }
-}
-
-impl Dimension {
-    /// Counts a node into its domain or out of it; by how much that changes the number of domains.
-    fn count_node(&mut self, domain: DomainId, enters: bool) -> i32 {
-        let at = domain as usize;
-        self.nodes.resize(self.nodes.len().max(at + 1), 0);
-        let before = self.nodes[at];
-        debug_assert!(enters || before > 0, "more nodes left a domain than were in it");
-        self.nodes[at] = if enters { before + 1 } else { before.saturating_sub(1) };
-        i32::from(self.nodes[at] > 0) - i32::from(before > 0)
-    }
 }
 
 impl Layout {
@@ -157,7 +76,7 @@ impl Layout {
         if let Some(id) = self.by_topology.get(topology) {
             return *id;
         }
-        let mut made = Domains { topology: topology.clone(), values: HashMap::new(), free: Vec::new(), users: 0 };
+        let mut made = Domains::of(topology.clone());
         let mut column = Vec::new();
         for (row, node) in nodes() {
             write_column(&mut column, row, made.move_node(row, None, Some(node)));
@@ -177,7 +96,7 @@ impl Layout {
         if let Some(id) = self.by_filter.get(&filter) {
             return *id;
         }
-        let mut made = Filtered { filter: filter.clone(), rows: Vec::new(), users: 0 };
+        let mut made = Filtered::by(filter.clone());
         nodes().for_each(|(row, node)| made.set(row, Some(node)));
         let id = self.filters.insert(made);
         self.by_filter.insert(filter, id);
