@@ -133,7 +133,22 @@ mod tests {
         let filters: Vec<&str> = profiles[0].filter.iter().map(|f| f.name).collect();
         assert_eq!(
             filters,
-            ["NodeUnschedulable", "NodeName", "TaintToleration", "NodeAffinity", "NodePorts", "NodeResourcesFit"]
+            [
+                "NodeUnschedulable",
+                "NodeName",
+                "TaintToleration",
+                "NodeAffinity",
+                "NodePorts",
+                "NodeResourcesFit",
+                "VolumeRestrictions",
+                "NodeVolumeLimits",
+                "VolumeBinding",
+                "VolumeZone",
+                "PodTopologySpread",
+                "InterPodAffinity",
+                "DynamicResources",
+                "NodeDeclaredFeatures"
+            ]
         );
         let scores: Vec<(&str, i64)> = profiles[0].score.iter().map(|s| (s.name, s.weight)).collect();
         assert_eq!(
@@ -142,6 +157,10 @@ mod tests {
                 ("TaintToleration", 3),
                 ("NodeAffinity", 2),
                 ("NodeResourcesFit", 1),
+                ("VolumeBinding", 1),
+                ("PodTopologySpread", 2),
+                ("InterPodAffinity", 2),
+                ("DynamicResources", 2),
                 ("NodeResourcesBalancedAllocation", 1),
                 ("ImageLocality", 1)
             ]
