@@ -22,7 +22,8 @@ async fn a_pod_that_fits_nowhere_says_why_and_takes_a_node_that_comes() {
     rig.create(pod("large").requests(&[("cpu", "5"), ("memory", "17Gi")]));
     let message = rig.refused("large", "Unschedulable").await;
     let expected = "0/3 nodes are available: 1 Insufficient cpu, 1 Insufficient memory, 1 node(s) had untolerated taint(s), \
-                    1 node(s) were unschedulable.";
+                    1 node(s) were unschedulable. \
+                    no new claims to deallocate, preemption: 0/3 nodes are available: 3 Preemption is not helpful for scheduling.";
     assert_eq!(message, expected);
     rig.create(node("fits").capacity(&[("cpu", "8"), ("memory", "32Gi"), ("pods", "9")]));
     assert_eq!(rig.bound("large").await, "fits");
@@ -47,7 +48,11 @@ async fn room_that_is_given_back_is_used_again() {
     rig.create(pod("one").requests(CPU_3));
     rig.bound("one").await;
     rig.create(pod("two").requests(CPU_3));
-    assert_eq!(rig.refused("two", "Unschedulable").await, "0/1 nodes are available: 1 Insufficient cpu.");
+    assert_eq!(
+        rig.refused("two", "Unschedulable").await,
+        "0/1 nodes are available: 1 Insufficient cpu. \
+         no new claims to deallocate, preemption: 0/1 nodes are available: 1 No preemption victims found for incoming pod."
+    );
     rig.server.delete("pods", "default", "one").unwrap();
     assert_eq!(rig.bound("two").await, "only");
     rig.check_books();
@@ -123,7 +128,8 @@ async fn rules_about_nodes_are_kept() {
     assert_eq!(rig.bound("affine").await, "plain");
     let message = rig.refused("lost", "Unschedulable").await;
     let expected = "0/3 nodes are available: 1 node(s) had untolerated taint(s), \
-                    2 node(s) didn't match Pod's node affinity/selector.";
+                    2 node(s) didn't match Pod's node affinity/selector. \
+                    no new claims to deallocate, preemption: 0/3 nodes are available: 3 Preemption is not helpful for scheduling.";
     assert_eq!(message, expected);
     // The taint goes: the pod is woken by that alone.
     rig.server.edit("nodes", "", "tainted", |node| node["spec"]["taints"] = json!([])).unwrap();
@@ -140,7 +146,11 @@ async fn a_host_port_is_given_once_per_node() {
     assert_ne!(rig.bound("one").await, rig.bound("two").await);
     rig.create(pod("three").host_port(8080));
     let message = rig.refused("three", "Unschedulable").await;
-    assert_eq!(message, "0/2 nodes are available: 2 node(s) didn't have free ports for the requested pod ports.");
+    assert_eq!(
+        message,
+        "0/2 nodes are available: 2 node(s) didn't have free ports for the requested pod ports. \
+         no new claims to deallocate, preemption: 0/2 nodes are available: 2 No preemption victims found for incoming pod."
+    );
     rig.server.delete("pods", "default", "two").unwrap();
     rig.bound("three").await;
     rig.end().await;

@@ -30,7 +30,11 @@ async fn a_failure_is_told_as_kube_scheduler_tells_it() {
     let rig = Rig::start(vec![node("only").build()]).await;
     rig.create(pod("web").requests(&[("cpu", "5")]));
     let message = rig.refused("web", "Unschedulable").await;
-    assert_eq!(message, "0/1 nodes are available: 1 Insufficient cpu.");
+    assert_eq!(
+        message,
+        "0/1 nodes are available: 1 Insufficient cpu. \
+         no new claims to deallocate, preemption: 0/1 nodes are available: 1 Preemption is not helpful for scheduling."
+    );
     let condition = condition(&rig.pod("web")).unwrap();
     assert_eq!(condition["observedGeneration"], 1);
     assert!(text(&condition, "/lastTransitionTime").ends_with('Z'), "{condition}");

@@ -34,7 +34,11 @@ async fn suffers(rule: Rule, times: u64) -> Rig {
 /// The only node is full; what one pod leaves, exactly one other gets.
 async fn full_then_free(rig: &Rig) {
     rig.create(pod("further").requests(CPU_1));
-    assert_eq!(rig.refused("further", "Unschedulable").await, "0/1 nodes are available: 1 Insufficient cpu.");
+    assert_eq!(
+        rig.refused("further", "Unschedulable").await,
+        "0/1 nodes are available: 1 Insufficient cpu. \
+         no new claims to deallocate, preemption: 0/1 nodes are available: 1 No preemption victims found for incoming pod."
+    );
     rig.server.delete("pods", "default", "p0").unwrap();
     rig.bound("further").await;
     rig.check_books();
@@ -115,7 +119,11 @@ async fn watches_that_are_cut_or_too_old_lose_nothing() {
     assert!(restarts("expired") + restarts("error") > 0.0, "the watch has noticed something");
     // The 40 CPUs are full. A pod that goes while nobody watches leaves its room all the same.
     rig.create(pod("further").requests(CPU_1));
-    assert_eq!(rig.refused("further", "Unschedulable").await, "0/10 nodes are available: 10 Insufficient cpu.");
+    assert_eq!(
+        rig.refused("further", "Unschedulable").await,
+        "0/10 nodes are available: 10 Insufficient cpu. \
+         no new claims to deallocate, preemption: 0/10 nodes are available: 10 No preemption victims found for incoming pod."
+    );
     rig.server.cut_watches("pods", true).unwrap();
     rig.server.delete("pods", "default", "p7").unwrap();
     rig.server.compact("pods").unwrap();
@@ -188,7 +196,8 @@ async fn a_node_that_goes_and_comes_back_keeps_its_pods_in_the_books() {
     // The API server binds to nodes that are gone.
     assert_eq!(rig.bound("first").await, "node-0");
     rig.create(node("node-0"));
-    rig.says("second", "0/1 nodes are available: 1 Insufficient cpu.").await;
+    rig.says("second", "0/1 nodes are available: 1 Insufficient cpu. \
+         no new claims to deallocate, preemption: 0/1 nodes are available: 1 No preemption victims found for incoming pod.").await;
     rig.server.delete("pods", "default", "first").unwrap();
     assert_eq!(rig.bound("second").await, "node-0");
     rig.check_books();
@@ -211,7 +220,8 @@ async fn pods_that_others_bind_take_up_room() {
     rig.server.bind("default", "taken", "node-1").unwrap();
     rig.server.edit("nodes", "", "node-1", |node| node["spec"]["unschedulable"] = false.into()).unwrap();
     rig.create(pod("last").requests(CPU_3));
-    rig.says("last", "0/2 nodes are available: 2 Insufficient cpu.").await;
+    rig.says("last", "0/2 nodes are available: 2 Insufficient cpu. \
+         no new claims to deallocate, preemption: 0/2 nodes are available: 2 No preemption victims found for incoming pod.").await;
     rig.server.delete("pods", "default", "taken").unwrap();
     assert_eq!(rig.bound("last").await, "node-1");
     rig.end().await;
@@ -234,7 +244,8 @@ async fn a_pod_that_another_binds_first_is_the_others() {
     rig.create(pod("a").requests(CPU_3));
     assert_eq!(rig.bound("a").await, "node-0");
     rig.create(pod("b").requests(CPU_3));
-    rig.says("b", "0/2 nodes are available: 2 Insufficient cpu.").await;
+    rig.says("b", "0/2 nodes are available: 2 Insufficient cpu. \
+         no new claims to deallocate, preemption: 0/2 nodes are available: 2 No preemption victims found for incoming pod.").await;
     assert_eq!(rig.binding_calls()["wanted"], 1);
     rig.end().await;
 }

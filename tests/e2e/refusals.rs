@@ -72,7 +72,11 @@ async fn what_is_only_told_holds_up_no_binding() {
     rig.server.faults().clear();
     // The condition that could not be written is written with the next attempt.
     rig.server.delete("pods", "default", "p0").unwrap();
-    assert_eq!(rig.refused("large", "Unschedulable").await, "0/1 nodes are available: 1 Insufficient cpu.");
+    assert_eq!(
+        rig.refused("large", "Unschedulable").await,
+        "0/1 nodes are available: 1 Insufficient cpu. \
+         no new claims to deallocate, preemption: 0/1 nodes are available: 1 Preemption is not helpful for scheduling."
+    );
     rig.check_books();
     rig.end().await;
 }
@@ -88,7 +92,11 @@ async fn a_binding_without_an_answer_is_given_up_in_time_and_asked_after() {
     assert_eq!(rig.bound("web").await, "only");
     assert_eq!(rig.scheduler.metric("plimsoll_binding_results_total{result=\"timeout\"}"), 1.0);
     rig.create(pod("further").requests(&[("cpu", "3")]));
-    assert_eq!(rig.refused("further", "Unschedulable").await, "0/1 nodes are available: 1 Insufficient cpu.");
+    assert_eq!(
+        rig.refused("further", "Unschedulable").await,
+        "0/1 nodes are available: 1 Insufficient cpu. \
+         no new claims to deallocate, preemption: 0/1 nodes are available: 1 No preemption victims found for incoming pod."
+    );
     rig.server.delete("pods", "default", "web").unwrap();
     rig.bound("further").await;
     rig.check_books();
