@@ -15,6 +15,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use hashbrown::HashMap;
 use plimsoll_framework::intern::Istr;
+use plimsoll_framework::object::ObjectKey;
 use serde::de::DeserializeOwned;
 use thiserror::Error;
 
@@ -75,6 +76,15 @@ impl Manifest {
     /// Whether it is of this kind.
     pub fn is(&self, api_version: &str, kind: &str) -> bool {
         self.kind.as_str() == kind && self.api_version.as_str() == api_version
+    }
+
+    /// Where plugins find the object. One that says nothing of its namespace is in `default`, unless its kind has none.
+    pub fn key(&self) -> ObjectKey {
+        const WITHOUT: [&str; 6] =
+            ["PersistentVolume", "StorageClass", "CSINode", "CSIDriver", "VolumeAttachment", "DeviceClass"];
+        let missing = self.namespace.is_empty() && !WITHOUT.contains(&self.kind.as_str());
+        let namespace = if missing { Istr::new("default") } else { self.namespace.clone() };
+        ObjectKey { namespace, name: self.name.clone() }
     }
 
     /// An error about this object.

@@ -1,7 +1,7 @@
 //! What the program counts step by step, against an oracle that counts everything anew: random clusters live through
 //! random events, and random pods are decided on views taken at different times.
 
-#![expect(clippy::unwrap_used, reason = "in a test, a failed step is a failed test")]
+#![expect(clippy::unwrap_used, clippy::panic, reason = "in a test, a failed step is a failed test")]
 
 mod naive;
 

@@ -62,11 +62,16 @@ pub fn main(args: &Args, registry: &Registry) -> i32 {
         Ok(config) => config,
         Err(error) => return fail(&error, 2),
     };
-    let input = match input::read(args, &config) {
+    let profiles = match registry.profiles(&config) {
+        Ok(profiles) => profiles,
+        Err(error) => return fail(&error, 2),
+    };
+    let kinds: Vec<_> = profiles.iter().flat_map(|profile| profile.kinds.iter().copied()).collect();
+    let input = match input::read(args, &config, &kinds) {
         Ok(input) => input,
         Err(error) => return fail(&error.into(), 2),
     };
-    let record = match play::play(input, &config, registry, args.seed) {
+    let record = match play::play(input, profiles, &config, registry, args.seed) {
         Ok(record) => record,
         Err(error) => return fail(&error, 1),
     };

@@ -196,8 +196,9 @@ impl Story {
     }
 
     fn some_key(&mut self) -> (Istr, Istr) {
-        let namespace = Istr::new(*self.dice.pick(&NAMESPACES));
-        (namespace, Istr::new(*self.dice.pick(&["one", "two"])))
+        let namespace: &str = self.dice.pick::<&str>(&NAMESPACES);
+        let name: &str = self.dice.pick::<&str>(&["one", "two"]);
+        (Istr::new(namespace), Istr::new(name))
     }
 
     fn object<K: ObjectKind>(&mut self, key: &(Istr, Istr), json: &Value) {

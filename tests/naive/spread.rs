@@ -153,7 +153,7 @@ pub(crate) fn filter(cluster: &Cluster, deltas: &[Delta], pod: &PodInfo, node: &
     for c in &hard {
         let Some(domain) = value(node, &c.key) else { return Some(MISSING_LABEL) };
         let sums = sums(cluster, deltas, pod, c, |node| has_all(node, &hard));
-        let mut least = sums.values().copied().min().unwrap_or(i32::MAX.into());
+        let mut least = sums.values().copied().min().unwrap_or_else(|| i32::MAX.into());
         if sums.len() < c.min_domains {
             least = 0;
         }

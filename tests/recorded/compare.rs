@@ -150,12 +150,12 @@ impl Told {
 
 /// What an explanation says.
 pub(crate) fn told_by(explanation: &Explanation) -> Told {
-    let mut told = Told::default();
-    told.pre_filter = explanation.pre_filter.as_ref().map(|by| Rejection {
+    let rejection = explanation.pre_filter.as_ref().map(|by| Rejection {
         code: by.code.to_string(),
         plugin: by.plugin.to_owned(),
         reasons: by.reasons.iter().cloned().collect(),
     });
+    let mut told = Told { pre_filter: rejection, ..Told::default() };
     told.pre_filter_nodes = explanation.narrowed.as_ref().map(|names| names.iter().map(ToString::to_string).collect());
     for (name, verdict) in &explanation.nodes {
         let node = match verdict {

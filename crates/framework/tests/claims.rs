@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a failed step is a failed test")]
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::sync::Arc;
 
 use plimsoll_framework::intern::Istr;
@@ -46,16 +47,16 @@ fn pod(number: usize, namespace: &str, claims: &[usize]) -> Arc<PodInfo> {
 
 /// A claim counts for every volume that names it, on nodes that are known.
 fn check(table: &Table, placed: &BTreeMap<usize, (usize, usize, Vec<usize>)>) {
-    for namespace in 0..NAMESPACES.len() {
-        for claim in 0..CLAIMS.len() {
+    for (namespace, in_namespace) in NAMESPACES.iter().enumerate() {
+        for (claim, of_claim) in CLAIMS.iter().enumerate() {
             let known = |node: usize| {
                 let row = table.row(&NODES[node].into());
                 row.is_some_and(|row| table.view().node(row).is_some())
             };
             let on_nodes = placed.values().filter(|(node, ns, _)| *ns == namespace && known(*node));
             let expect = on_nodes.flat_map(|(_, _, claims)| claims).filter(|c| **c == claim).count();
-            let got = table.view().cluster().claim_uses(&NAMESPACES[namespace].into(), &CLAIMS[claim].into());
-            assert_eq!(got, expect, "{}/{}", NAMESPACES[namespace], CLAIMS[claim]);
+            let got = table.view().cluster().claim_uses(&(*in_namespace).into(), &(*of_claim).into());
+            assert_eq!(got, expect, "{in_namespace}/{of_claim}");
         }
     }
 }
@@ -74,9 +75,9 @@ proptest! {
                 }
                 Step::RemoveNode(node) => drop(table.remove_node(&NODES[node].into())),
                 Step::AddPod(number, node, namespace, claims) => {
-                    if !placed.contains_key(&number) {
+                    if let Entry::Vacant(place) = placed.entry(number) {
                         table.add_pod(&NODES[node].into(), pod(number, NAMESPACES[namespace], &claims));
-                        placed.insert(number, (node, namespace, claims));
+                        place.insert((node, namespace, claims));
                     }
                 }
                 Step::RemovePod(number) => {

@@ -125,8 +125,7 @@ impl<'p> Decoder<'p> {
         };
         let json: Value = manifest.decode()?;
         let object = (kind.decode)(&json).map_err(|error| manifest.error(&format!("cannot be read: {error}")))?;
-        let key = ObjectKey { namespace: manifest.namespace.clone(), name: manifest.name.clone() };
-        Ok(Decoded::Object(kind.id, key, object))
+        Ok(Decoded::Object(kind.id, manifest.key(), object))
     }
 }
 

@@ -1,11 +1,15 @@
 //! What is simulated: nodes and pods, from files and made of what is in files.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use plimsoll_apiserver::{Offline, Settled};
+use plimsoll_engine::event::Event;
 use plimsoll_framework::api;
 use plimsoll_framework::intern::Istr;
+use plimsoll_framework::labels::LabelSet;
 use plimsoll_framework::node::NodeInfo;
+use plimsoll_framework::object::KindRef;
 use plimsoll_framework::pod::{PodInfo, PodParser};
 use serde::Deserialize;
 use serde_json::Value;
@@ -19,6 +23,8 @@ pub(super) struct Input {
     pub(super) nodes: Vec<NodeInfo>,
     /// Unfinished pods, those that wait for a node in the order in which they came.
     pub(super) pods: Vec<PodInfo>,
+    /// Namespaces, and objects of the kinds that plugins read.
+    pub(super) others: Vec<Event>,
     /// How many pods have run to their end.
     pub(super) finished: usize,
     /// Objects that nothing is made of, by kind.
@@ -47,20 +53,22 @@ const WORKLOADS: [&str; 7] =
     ["Deployment", "ReplicaSet", "ReplicationController", "StatefulSet", "DaemonSet", "Job", "CronJob"];
 
 /// Reads the files. All that is wrong with them is told at once.
-pub(super) fn read(args: &Args, config: &Config) -> Result<Input, ManifestErrors> {
+pub(super) fn read(args: &Args, config: &Config, kinds: &[KindRef]) -> Result<Input, ManifestErrors> {
     let manifests = manifest::read(&args.filename, args.recursive)?;
     let mut loader = Loader {
         offline: Offline::new(args.seed),
         // A DaemonSet makes its pods for the nodes that there are, so its controller has to see them.
         nodes_are_watched: manifests.iter().any(|m| m.kind.as_str() == "DaemonSet" && !m.from_cluster),
+        kinds,
         nodes: Vec::new(),
         pods: Vec::new(),
+        others: Vec::new(),
         unused: BTreeMap::new(),
         errors: Vec::new(),
     };
     let (first, rest): (Vec<_>, Vec<_>) = manifests.iter().partition(|m| READ_BY_ADMISSION.contains(&m.kind.as_str()));
     first.into_iter().chain(rest).for_each(|manifest| loader.take(manifest));
-    let Loader { offline, mut nodes, mut pods, unused, mut errors, .. } = loader;
+    let Loader { offline, mut nodes, mut pods, others, unused, mut errors, .. } = loader;
     let settled = offline.settle();
     errors.extend(complaints(&settled));
     // Of what was made of workloads nobody has read more than the names yet.
@@ -73,21 +81,24 @@ pub(super) fn read(args: &Args, config: &Config) -> Result<Input, ManifestErrors
         (Err(failure), _) | (_, Err(failure)) => errors.push(ManifestError::whole(failure.message)),
     }
     ManifestErrors::none(errors)?;
-    Ok(parse(&nodes, pods, unused, &args.scheduler_name, config))
+    Ok(Input { others, ..parse(&nodes, pods, unused, &args.scheduler_name, config) })
 }
 
-struct Loader {
+struct Loader<'k> {
     offline: Offline,
+    kinds: &'k [KindRef],
     nodes_are_watched: bool,
     nodes: Vec<api::Node>,
     pods: Vec<api::Pod>,
+    others: Vec<Event>,
     unused: BTreeMap<String, usize>,
     errors: Vec<ManifestError>,
 }
 
-impl Loader {
+impl Loader<'_> {
     fn take(&mut self, manifest: &Manifest) {
         let (kind, core) = (manifest.kind.as_str(), manifest.api_version.as_str() == "v1");
+        let read = self.told(manifest);
         let result = match kind {
             // What a cluster has admitted is complete. Its controllers have made the pods that they make.
             "Node" if core && manifest.from_cluster && !self.nodes_are_watched => {
@@ -99,12 +110,39 @@ impl Loader {
             "Pod" if core => manifest.decode::<api::Pod>().and_then(|_| self.create(manifest)),
             _ if READ_BY_ADMISSION.contains(&kind) => self.create(manifest),
             _ if WORKLOADS.contains(&kind) && !manifest.from_cluster => self.create(manifest),
+            _ if read => Ok(()),
             _ => {
                 *self.unused.entry(kind.to_owned()).or_default() += 1;
                 Ok(())
             }
         };
         self.errors.extend(result.err());
+    }
+
+    /// Whether plugins read the object; then it is kept for them.
+    fn told(&mut self, manifest: &Manifest) -> bool {
+        if manifest.is("v1", "Namespace") {
+            match manifest.decode::<api::Namespace>() {
+                Ok(namespace) => {
+                    let labels = Some(Arc::new(LabelSet::from(&namespace.metadata.labels)));
+                    self.others.push(Event::Namespace { name: manifest.name.clone(), labels });
+                }
+                Err(error) => self.errors.push(error),
+            }
+            return true;
+        }
+        let is_of = |k: &&KindRef| k.kind == manifest.kind.as_str() && k.group == manifest.group();
+        let Some(kind) = self.kinds.iter().find(is_of).copied() else { return false };
+        let object = manifest
+            .decode::<Value>()
+            .and_then(|json| (kind.decode)(&json).map_err(|error| manifest.error(&format!("cannot be read: {error}"))));
+        match object {
+            Ok(object) => {
+                self.others.push(Event::Object { kind, key: manifest.key(), object: Some(object) });
+            }
+            Err(error) => self.errors.push(error),
+        }
+        true
     }
 
     fn create(&self, manifest: &Manifest) -> Result<(), ManifestError> {
@@ -161,7 +199,7 @@ fn parse(
     });
     let pods = pods.collect();
     let nodes = nodes.iter().map(|node| NodeInfo::parse(node, &[]).0).collect();
-    Input { nodes, pods, finished, unused }
+    Input { nodes, pods, others: Vec::new(), finished, unused }
 }
 
 /// Gives a pod that is to be placed to a profile: its own, or the first. One that is not has none.

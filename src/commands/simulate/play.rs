@@ -9,6 +9,7 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use plimsoll_engine::effect::{BindRequest, Effect, StatusUpdate};
 use plimsoll_engine::engine::{Engine, EngineSettings};
 use plimsoll_engine::event::{BindResult, Event};
+use plimsoll_engine::profile::Profile;
 use plimsoll_engine::queue::Place;
 use plimsoll_framework::intern::Istr;
 use plimsoll_framework::pod::{PodInfo, Uid};
@@ -33,8 +34,13 @@ struct Fate {
 }
 
 /// Places all pods.
-pub(super) fn play(input: Input, config: &Config, registry: &Registry, seed: u64) -> anyhow::Result<Record> {
-    let profiles = registry.profiles(config)?;
+pub(super) fn play(
+    input: Input,
+    profiles: Vec<Profile>,
+    config: &Config,
+    registry: &Registry,
+    seed: u64,
+) -> anyhow::Result<Record> {
     let names: Vec<Istr> = profiles.iter().map(|profile| profile.name.clone()).collect();
     let settings = EngineSettings {
         tie_break: config.plimsoll.tie_break.into(),
@@ -49,6 +55,7 @@ pub(super) fn play(input: Input, config: &Config, registry: &Registry, seed: u64
         bindings: 0,
         progress: ProgressBar::hidden(),
     };
+    input.others.into_iter().for_each(|event| stage.tell(event));
     let mut nodes = BTreeMap::new();
     for node in input.nodes {
         let allocatable = Amounts::new(node.allocatable_pods, &node.allocatable);

@@ -111,10 +111,8 @@ pub(crate) fn assert_sums(engine: &Engine) {
         expected.entry(name.to_string()).or_default();
     }
     assert_eq!(view.rows().count(), view.node_count(), "number of nodes");
-    let rows: Vec<Row> = expected
-        .keys()
-        .map(|name| table.row(&name.as_str().into()).unwrap_or_else(|| panic!("node {name} has a row")))
-        .collect();
+    let rows: Vec<Row> =
+        expected.keys().map(|name| table.row(&name.as_str().into()).expect("every node has a row")).collect();
     for ((name, expect), is) in expected.iter().zip(shown(view, &rows)) {
         assert_eq!(is, *expect, "usage of {name}");
     }

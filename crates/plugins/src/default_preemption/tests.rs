@@ -80,7 +80,7 @@ fn cluster(nodes: &[&str], pods: &[Running], budgets: &[(&str, Option<&str>, i64
         table.add_pod(&running.node.into(), Arc::new(testing::pod(running.json())));
     }
     for (name, app, allowed, disrupted) in budgets {
-        let selector = app.map(|app| json!({"matchLabels": {"app": app}})).unwrap_or(json!({}));
+        let selector = app.map(|app| json!({"matchLabels": {"app": app}})).unwrap_or_else(|| json!({}));
         let gone: serde_json::Map<String, Value> =
             disrupted.iter().map(|name| ((*name).to_owned(), "2026-01-01T00:00:00Z".into())).collect();
         let budget =
