@@ -205,6 +205,33 @@ fn a_configuration_decides_how_they_are_placed() {
 }
 
 #[test]
+fn pods_follow_claims_and_namespaces_of_the_input() {
+    let term = json!([{"matchExpressions": [{"key": "kubernetes.io/hostname", "operator": "In", "values": ["b"]}]}]);
+    let on = |name: &str| node(name).label("kubernetes.io/hostname", name).build();
+    let repelling = json!({"podAntiAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": [{
+        "topologyKey": "kubernetes.io/hostname", "labelSelector": {},
+        "namespaceSelector": {"matchLabels": {"team": "red"}}}]}});
+    let items = [
+        json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "default", "labels": {"team": "red"}}}),
+        on("a"),
+        on("b"),
+        json!({"apiVersion": "v1", "kind": "PersistentVolume", "metadata": {"name": "v"}, "spec": {
+            "capacity": {"storage": "1Gi"}, "accessModes": ["ReadWriteOnce"],
+            "nodeAffinity": {"required": {"nodeSelectorTerms": term}}}}),
+        json!({"apiVersion": "v1", "kind": "PersistentVolumeClaim", "metadata": {"name": "c",
+            "annotations": {"pv.kubernetes.io/bind-completed": "yes"}}, "spec": {"volumeName": "v"}}),
+        known("keeps-data").volume(json!({"name": "d", "persistentVolumeClaim": {"claimName": "c"}})).build(),
+        known("lost").volume(json!({"name": "d", "persistentVolumeClaim": {"claimName": "gone"}})).build(),
+        known("repels").set("/spec/affinity", repelling).build(),
+    ];
+    let result = result(&items, &[]);
+    let node_of = |name: &str| fates(&result).into_iter().find(|(n, _)| n == name).unwrap().1;
+    assert_eq!(node_of("keeps-data").as_deref(), Some("b"));
+    assert_eq!(node_of("repels").as_deref(), Some("a"), "the other node has a pod of team red");
+    assert_eq!(node_of("lost"), None);
+}
+
+#[test]
 fn wrong_input_is_named_with_its_place() {
     let pod = "apiVersion: v1\nkind: Pod\nmetadata: {name: a}\n";
     let job =
