@@ -17,6 +17,7 @@ pub mod foreign_flags;
 pub mod run;
 #[cfg(feature = "tools")]
 pub mod simulate;
+mod table;
 #[cfg(feature = "tools")]
 mod usage;
 

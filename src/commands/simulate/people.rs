@@ -2,10 +2,11 @@
 
 use std::collections::BTreeSet;
 
-use comfy_table::{Attribute, Cell, Color, ContentArrangement, Table};
+use comfy_table::{Attribute, Cell, Color, Table};
 
 use super::amount::{bytes, cpu, percent};
 use super::record::{Amounts, Node, Pod, Record};
+use crate::commands::table::{plain, text};
 
 /// More rows than this are summed up, unless all are asked for.
 const FEW: usize = 40;
@@ -24,29 +25,6 @@ pub(super) fn tables(record: &Record, wide: bool, colours: bool) -> String {
         out += "\n";
     }
     out + &last_line(record)
-}
-
-/// The rows without the blanks that fill them up.
-fn text(table: &Table) -> String {
-    table.lines().map(|line| line.trim_end().to_owned() + "\n").collect()
-}
-
-fn plain(headings: &[&str], colours: bool) -> Table {
-    let mut table = Table::new();
-    table.load_preset(comfy_table::presets::NOTHING);
-    if colours {
-        table.enforce_styling();
-        table.set_content_arrangement(ContentArrangement::Dynamic);
-    } else {
-        table.force_no_tty();
-        table.set_content_arrangement(ContentArrangement::Disabled);
-    }
-    table.set_header(headings);
-    // As kubectl does: columns apart by blanks behind them, the first at the margin.
-    for column in table.column_iter_mut() {
-        column.set_padding((0, 2));
-    }
-    table
 }
 
 fn why(pod: &Pod) -> String {

@@ -2,11 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use comfy_table::{Attribute, Cell, CellAlignment, Color, ContentArrangement, Table};
+use comfy_table::{Attribute, Cell, CellAlignment, Color, Table};
 use plimsoll_engine::decide::{Explanation, NodeVerdict};
 use plimsoll_framework::intern::Istr;
 
 use super::{BEST_SHOWN, FEW_NODES, Fit, Style, count, names};
+use crate::commands::table::{plain, text};
 
 /// What stands for the plugin where PreFilter had left a node out.
 const PRE_FILTER: &str = "(PreFilter)";
@@ -33,28 +34,6 @@ pub(super) fn all(explanation: &Explanation, fits: &[Fit<'_>], now_on: Option<&I
     out
 }
 
-/// The rows without the blanks that fill them up.
-fn text(table: &Table) -> String {
-    table.lines().map(|line| line.trim_end().to_owned() + "\n").collect()
-}
-
-fn plain(headings: Vec<&str>, style: Style) -> Table {
-    let mut table = Table::new();
-    table.load_preset(comfy_table::presets::NOTHING);
-    if style.colours {
-        table.enforce_styling();
-        table.set_content_arrangement(ContentArrangement::Dynamic);
-    } else {
-        table.force_no_tty();
-        table.set_content_arrangement(ContentArrangement::Disabled);
-    }
-    table.set_header(headings);
-    for column in table.column_iter_mut() {
-        column.set_padding((0, 2));
-    }
-    table
-}
-
 fn node(name: &Istr, now_on: Option<&Istr>) -> String {
     if now_on == Some(name) { format!("{name} (now here)") } else { name.to_string() }
 }
@@ -71,7 +50,7 @@ fn scores(fits: &[Fit<'_>], now_on: Option<&Istr>, style: Style) -> Table {
     let plugins = told(fits, style);
     let mut headings = vec!["NODE", "VERDICT", "TOTAL"];
     headings.extend(&plugins);
-    let mut table = plain(headings, style);
+    let mut table = plain(&headings, style.colours);
     let best = fits.first().map(|(_, scores)| scores.total);
     for (name, scores) in fits {
         let cell = Cell::new(node(name, now_on));
@@ -108,7 +87,7 @@ fn plugin(verdict: &NodeVerdict, style: Style) -> Cell {
 }
 
 fn reasons(rejected: &[(&Istr, &NodeVerdict)], now_on: Option<&Istr>, style: Style) -> Table {
-    let mut table = plain(vec!["NODE", "VERDICT", "WHY NOT"], style);
+    let mut table = plain(&["NODE", "VERDICT", "WHY NOT"], style.colours);
     for (name, verdict) in rejected {
         let why = verdict.reasons.join(", ");
         table.add_row(vec![Cell::new(node(name, now_on)), plugin(verdict, style), Cell::new(why)]);
@@ -125,7 +104,7 @@ fn summed(rejected: &[(&Istr, &NodeVerdict)], now_on: Option<&Istr>, style: Styl
     }
     let mut kinds: Vec<_> = kinds.into_iter().collect();
     kinds.sort_by_key(|(_, (_, nodes))| std::cmp::Reverse(nodes.len()));
-    let mut table = plain(vec!["NODES", "VERDICT", "WHY NOT", "WHICH"], style);
+    let mut table = plain(&["NODES", "VERDICT", "WHY NOT", "WHICH"], style.colours);
     for ((_, why), (verdict, nodes)) in kinds {
         let here = now_on.filter(|now| nodes.contains(now)).map(|now| format!("{} among them; ", node(now, now_on)));
         let which = here.unwrap_or_default() + &names(&nodes);
