@@ -9,7 +9,7 @@ use plimsoll_framework::intern::Istr;
 use plimsoll_framework::object::{KindRef, Objects};
 use plimsoll_framework::plugin::{Filter, Plugin, PreFilter, PreFilterVerdict};
 use plimsoll_framework::pod::{PodInfo, PodSpecInfo};
-use plimsoll_framework::read::{Name, NodePods, ObjectsOf, Pods, Spec, WholePod};
+use plimsoll_framework::read::{ClusterOf, Name, NodePods, ObjectsOf, Pods, Spec, WholePod};
 use plimsoll_framework::verdict::Verdict;
 
 use crate::claims::is_claim;
@@ -99,13 +99,7 @@ impl Filter for NodeVolumeLimits {
     fn prepare(
         &self,
         pod: &PodInfo,
-        (claims, persistent, classes, nodes, attachments): (
-            Objects<PersistentVolumeClaimKind>,
-            Objects<PersistentVolumeKind>,
-            Objects<StorageClassKind>,
-            Objects<CsiNodeKind>,
-            Objects<VolumeAttachmentKind>,
-        ),
+        (claims, persistent, classes, nodes, attachments): ClusterOf<'_, Cluster>,
     ) -> Option<Wanted> {
         if is_nothing(&pod.spec) {
             return None;

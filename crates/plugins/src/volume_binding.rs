@@ -13,7 +13,7 @@ use plimsoll_framework::plugin::{
     Filter, Plugin, PreBind, PreFilter, PreFilterVerdict, PreScore, Refusal, Reserve, Score, Write,
 };
 use plimsoll_framework::pod::{PodInfo, PodSpecInfo};
-use plimsoll_framework::read::{Labels, Name, ObjectsOf, Spec, WholePod};
+use plimsoll_framework::read::{ClusterOf, Labels, Name, ObjectsOf, Spec, WholePod};
 use plimsoll_framework::verdict::{PluginError, Rejection, Verdict};
 
 use crate::kinds::storage::{
@@ -84,14 +84,7 @@ impl Filter for VolumeBinding {
     fn prepare(
         &self,
         pod: &PodInfo,
-        (claims, volumes, classes, nodes, drivers, capacities): (
-            Objects<PersistentVolumeClaimKind>,
-            Objects<PersistentVolumeKind>,
-            Objects<StorageClassKind>,
-            Objects<CsiNodeKind>,
-            Objects<CsiDriverKind>,
-            Objects<CsiStorageCapacityKind>,
-        ),
+        (claims, volumes, classes, nodes, drivers, capacities): ClusterOf<'_, Cluster>,
     ) -> Option<Wanted> {
         let claims = claims::of_pod(pod, &claims).ok().filter(|claims| !claims.is_empty())?;
         let claims = Claims::sort(claims, &classes).ok()?;
