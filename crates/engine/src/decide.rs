@@ -232,17 +232,18 @@ impl Worker {
         let overlay = Overlay::default();
         let outcome = self.decide(profile, view, &overlay, pod, 0);
         let mut told = Explanation { outcome, pre_filter: None, narrowed: None, preemption: None, nodes: Vec::new() };
-        match Prepared::for_pod(profile, view, &overlay, pod) {
+        let asked = Prepared::for_pod(profile, view, &overlay, pod);
+        match &asked {
             PreFiltered::Run(prepared) => {
                 told.narrowed = prepared.only();
-                self.scratch.filter(&prepared, view, &overlay, pod);
-                told.nodes = self.verdicts(profile, &prepared, view, pod);
+                self.scratch.filter(prepared, view, &overlay, pod);
+                told.nodes = self.verdicts(profile, prepared, view, pod);
             }
-            PreFiltered::Reject(rejected) => told.pre_filter = Some(rejected.by),
+            PreFiltered::Reject(rejected) => told.pre_filter = Some(rejected.by.clone()),
             PreFiltered::Fail(_) => {}
         }
         if let Outcome::Unfit(diagnosis) = &mut told.outcome {
-            told.preemption = self.post_filter(profile, view, pod, 0);
+            told.preemption = self.post_filter_after(&asked, profile, view, pod, 0);
             if let Some(done) = &told.preemption {
                 diagnosis.post_filter_message.clone_from(&done.message);
             }

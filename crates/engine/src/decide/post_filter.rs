@@ -44,30 +44,46 @@ impl Worker {
         pod: &PodInfo,
         draw: u64,
     ) -> Option<PostFiltered> {
-        if view.node_count() == 0 || profile.post_filter.is_empty() {
+        if !has_a_say(profile, view) {
             return None;
         }
         let none = Overlay::default();
-        let (prepared, everywhere) = match Prepared::for_pod(profile, view, &none, pod) {
-            PreFiltered::Run(prepared) => {
-                self.scratch.filter(&prepared, view, &none, pod);
-                (Some(prepared), None)
-            }
+        let asked = Prepared::for_pod(profile, view, &none, pod);
+        if let PreFiltered::Run(prepared) = &asked {
+            self.scratch.filter(prepared, view, &none, pod);
+        }
+        self.post_filter_after(&asked, profile, view, pod, draw)
+    }
+
+    /// The same after PreFilter and, where it let the pod pass, after every node was asked.
+    pub(super) fn post_filter_after(
+        &mut self,
+        asked: &PreFiltered<'_>,
+        profile: &Profile,
+        view: &View,
+        pod: &PodInfo,
+        draw: u64,
+    ) -> Option<PostFiltered> {
+        if !has_a_say(profile, view) {
+            return None;
+        }
+        let (prepared, everywhere) = match asked {
+            PreFiltered::Run(prepared) => (Some(prepared), None),
             // Turned away before any node was looked at: the same holds of all of them.
-            PreFiltered::Reject(rejected) => (rejected.prepared, Some(rejected.by)),
+            PreFiltered::Reject(rejected) => (rejected.prepared.as_ref(), Some(&rejected.by)),
             PreFiltered::Fail(_) => return None,
         };
-        let last = everywhere.as_ref().filter(|by| by.code == Code::UnschedulableAndUnresolvable);
+        let last = everywhere.filter(|by| by.code == Code::UnschedulableAndUnresolvable);
         let asked = last.and_then(|by| profile.pre_filter.iter().position(|point| point.name == by.plugin));
         let not_asked: Vec<&'static str> =
             asked.map_or(&[][..], |at| &profile.pre_filter[at + 1..]).iter().map(|point| point.name).collect();
         // A plugin asks about nodes one at a time, through a shared reference.
         let scratch = RefCell::new(&mut self.scratch);
-        let code = |row: Row| match &everywhere {
+        let code = |row: Row| match everywhere {
             Some(by) => view.node(row).map(|_| by.code),
             None => scratch.borrow().code(view, row),
         };
-        let fits = |row: Row, overlay: &Overlay| match &prepared {
+        let fits = |row: Row, overlay: &Overlay| match prepared {
             Some(prepared) => scratch.borrow_mut().fits(prepared, view, overlay, pod, row),
             None => Err(RejectedBy { plugin: "", code: Code::UnschedulableAndUnresolvable, reasons: Vec::new() }),
         };
@@ -75,6 +91,11 @@ impl Worker {
             PostFilterContext { view, not_asked: &not_asked, code: &code, fits: &fits, draw: self.seed ^ draw };
         Some(ask(profile, pod, &context))
     }
+}
+
+/// Whether somebody is to be asked, about at least one node.
+fn has_a_say(profile: &Profile, view: &View) -> bool {
+    view.node_count() > 0 && !profile.post_filter.is_empty()
 }
 
 fn ask(profile: &Profile, pod: &PodInfo, context: &PostFilterContext<'_>) -> PostFiltered {
