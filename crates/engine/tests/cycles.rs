@@ -318,6 +318,18 @@ fn a_pod_that_somebody_else_put_elsewhere_moves() {
 }
 
 #[test]
+fn the_place_of_a_pod_that_somebody_else_put_elsewhere_is_free() {
+    let mut c = Cluster::new(&[node("n1")]);
+    let (p, q) = (pod("p").cpu(600).priority(1), pod("q").cpu(600));
+    c.add(&[p.clone(), q.clone()]);
+    c.decide();
+    assert_eq!((c.bound(), c.place(&q)), (vec!["p->n1".to_owned()], Some(Place::Unschedulable)));
+    c.tell(p.on("n2").version(2).seen());
+    c.decide();
+    assert_eq!(c.bound(), ["p->n1", "q->n1"], "whoever waited for it hears of it");
+}
+
+#[test]
 fn deleted_while_its_binding_is_under_way() {
     let mut c = Cluster::new(&[node("n1")]);
     let (p, q) = (pod("p").cpu(600).priority(1), pod("q").cpu(600));

@@ -85,10 +85,12 @@ impl Engine {
         let uid = pod.key.uid.clone();
         let old = known.as_ref().map(|k| Arc::clone(&k.pod));
         let was_assigned = known.as_ref().is_some_and(|k| k.standing == Standing::Assigned);
-        match known.map(|k| k.standing) {
-            Some(Standing::Assumed(Assumed { node, .. })) if pod.node_name.as_ref() != Some(&node) => {
+        let mut left = None;
+        match known.as_ref().map(|k| &k.standing) {
+            Some(Standing::Assumed(Assumed { node, .. })) if pod.node_name.as_ref() != Some(node) => {
                 tracing::warn!(pod = %pod.key, assumed = %node, actual = ?pod.node_name, "pod is on another node than the one chosen here");
                 self.leave_permit(now, &uid);
+                left = known;
             }
             Some(Standing::Assumed(_)) => self.bound_by_another(now, &uid),
             Some(Standing::Pending) => {
@@ -98,6 +100,9 @@ impl Engine {
         }
         self.nominate(now, None, &pod);
         self.cache.set(Arc::clone(&pod), Standing::Assigned);
+        if let Some(left) = left {
+            self.place_left(now, &left);
+        }
         match old.filter(|_| was_assigned) {
             Some(old) => {
                 for event in changes::of_pod(&old, &pod) {
