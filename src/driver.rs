@@ -43,6 +43,8 @@ enum Message {
     Events(Vec<Event>),
     /// Everything sent before this has been taken in: the list of this number is complete.
     Synced(usize, Check),
+    /// The list of this number is read anew; until it is complete, nothing is decided.
+    Unlisted(usize),
     Proposed {
         worker: usize,
         proposals: Vec<Proposal>,
@@ -78,6 +80,11 @@ impl Inbox {
     /// A list is complete: its check passes once everything sent so far has been taken in.
     pub fn synced(&self, list: usize, check: Check) {
         self.send(Message::Synced(list, check));
+    }
+
+    /// A list is read anew, and does not count before it is complete.
+    pub fn unlisted(&self, list: usize) {
+        self.send(Message::Unlisted(list));
     }
 
     /// Whether pods may be popped.
@@ -254,6 +261,9 @@ impl Driver {
             Message::Synced(list, check) => {
                 self.unlisted.remove(&list);
                 check.pass();
+            }
+            Message::Unlisted(list) => {
+                self.unlisted.insert(list);
             }
             Message::Proposed { worker, proposals, took } => {
                 self.observer.decided(proposals.len(), took);

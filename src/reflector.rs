@@ -5,6 +5,7 @@
 //! drops what went away unseen.
 
 mod backoff;
+mod relist;
 mod slim;
 
 use std::sync::Arc;
@@ -28,6 +29,8 @@ use crate::client::describe;
 use crate::driver::Inbox;
 use crate::metrics::{Metrics, RestartReason, WatchEventType, WatchMetrics};
 use backoff::Pace;
+pub use relist::Orders;
+pub(crate) use relist::{Relist, relist};
 use slim::Slim;
 
 /// Pods that have run to their end take up nothing: they are not even sent.
@@ -70,25 +73,29 @@ trait Sink<K>: Send {
 
 impl Reflectors {
     /// Watches pods until `stop`. `synced` passes once the first list, which the driver knows as number `list`, is in.
-    pub async fn pods(self: Arc<Self>, list: usize, synced: Check, stop: CancellationToken) {
+    pub async fn pods(self: Arc<Self>, list: usize, synced: Check, stop: CancellationToken, mut orders: Orders) {
         let config = config().fields(UNFINISHED_PODS);
         let mut pods = Pods { parser: PodParser::new(self.annotation_keys.clone()), listed: Vec::new() };
         // Objects are decoded straight into structs. A server that sends one that does not decode would keep the list
         // from ever being read, so from then on each object is cut out first and decoded by itself, which takes longer.
         let api = Api::<Slim<api::Pod, false>>::all(self.client.clone());
-        if self.reflect("Pod", api, config.clone(), &mut pods, (list, &synced), &stop).await == Ended::Undecodable {
+        if self.reflect("Pod", api, config.clone(), &mut pods, (list, &synced), (&stop, &mut orders)).await
+            == Ended::Undecodable
+        {
             let api = Api::<Slim<api::Pod, true>>::all(self.client.clone());
-            self.reflect("Pod", api, config, &mut pods, (list, &synced), &stop).await;
+            self.reflect("Pod", api, config, &mut pods, (list, &synced), (&stop, &mut orders)).await;
         }
     }
 
     /// Watches nodes until `stop`. `synced` passes once the first list is in.
-    pub async fn nodes(self: Arc<Self>, list: usize, synced: Check, stop: CancellationToken) {
+    pub async fn nodes(self: Arc<Self>, list: usize, synced: Check, stop: CancellationToken, mut orders: Orders) {
         let mut nodes = Nodes { annotation_keys: self.annotation_keys.clone(), listed: HashSet::new() };
         let api = Api::<Slim<api::Node, false>>::all(self.client.clone());
-        if self.reflect("Node", api, config(), &mut nodes, (list, &synced), &stop).await == Ended::Undecodable {
+        if self.reflect("Node", api, config(), &mut nodes, (list, &synced), (&stop, &mut orders)).await
+            == Ended::Undecodable
+        {
             let api = Api::<Slim<api::Node, true>>::all(self.client.clone());
-            self.reflect("Node", api, config(), &mut nodes, (list, &synced), &stop).await;
+            self.reflect("Node", api, config(), &mut nodes, (list, &synced), (&stop, &mut orders)).await;
         }
     }
 
@@ -103,7 +110,7 @@ impl Reflectors {
         };
         let api = Api::<DynamicObject>::all_with(self.client.clone(), &resource);
         let mut namespaces = Namespaces { listed: HashSet::new() };
-        self.reflect("namespaces", api, config(), &mut namespaces, (list, &synced), &stop).await;
+        self.reflect("namespaces", api, config(), &mut namespaces, (list, &synced), (&stop, &mut Orders::none())).await;
     }
 
     /// Watches a further kind that some plugin declared, until `stop`.
@@ -119,27 +126,38 @@ impl Reflectors {
         };
         let api = Api::<DynamicObject>::all_with(self.client.clone(), &resource);
         let mut objects = Objects { kind, listed: HashSet::new() };
-        self.reflect(kind.plural, api, config(), &mut objects, (list, &synced), &stop).await;
+        self.reflect(kind.plural, api, config(), &mut objects, (list, &synced), (&stop, &mut Orders::none())).await;
     }
 
     async fn reflect<K>(
         &self,
         name: &str,
         api: Api<K>,
-        config: watcher::Config,
+        mut config: watcher::Config,
         sink: &mut impl Sink<K>,
         synced: (usize, &Check),
-        stop: &CancellationToken,
+        (stop, orders): (&CancellationToken, &mut Orders),
     ) -> Ended
     where
         K: kube::Resource + Clone + serde::de::DeserializeOwned + std::fmt::Debug + Send + 'static,
     {
         let metrics = self.metrics.plimsoll.watch(name);
-        let stream = watcher(api, config).backoff(Pace::new(self.seed ^ list_seed(synced.0)));
-        tokio::select! {
-            biased;
-            () = stop.cancelled() => Ended::Stopped,
-            ended = self.follow(name, stream, sink, synced, &metrics) => ended,
+        loop {
+            let pace = Pace::new(self.seed ^ list_seed(synced.0));
+            let stream = watcher(api.clone(), config.clone()).backoff(pace);
+            tokio::select! {
+                biased;
+                () = stop.cancelled() => return Ended::Stopped,
+                begun = orders.next() => {
+                    tracing::info!(kind = name, "listing anew");
+                    self.inbox.unlisted(synced.0);
+                    // What the server's cache holds may be older than what made somebody ask.
+                    config.list_semantic = watcher::ListSemantic::MostRecent;
+                    // Whoever ordered it may have stopped waiting.
+                    let _ = begun.send(());
+                }
+                ended = self.follow(name, stream, sink, synced, &metrics) => return ended,
+            }
         }
     }
 

@@ -8,13 +8,16 @@ use tokio_util::sync::CancellationToken;
 use super::Scheduler;
 use crate::driver::{Clock, Inbox};
 use crate::lease::{AlwaysLeading, Elector, Fence, Leadership, LeaseSettings};
+use crate::reflector::Relist;
 
-/// Begins the election, or leads at once where there is none. The driver is told who leads.
+/// Begins the election, or leads at once where there is none. The driver is told who leads. Whoever takes over from another
+/// has the lists read anew first, on which it is going to decide.
 pub(super) fn elect(
     scheduler: &Scheduler,
     lease: LeaseSettings,
     clock: Clock,
     inbox: &Inbox,
+    relists: [Relist; 2],
 ) -> anyhow::Result<(Fence, JoinSet<anyhow::Result<()>>, CancellationToken)> {
     let stop = CancellationToken::new();
     let mut tasks = JoinSet::new();
@@ -29,10 +32,11 @@ pub(super) fn elect(
     let (fence, mut state) = (elector.fence(), elector.subscribe());
     let (inbox, ending) = (inbox.clone(), stop.clone());
     tokio::spawn(async move {
-        let mut said = None;
+        let (mut said, mut another_led) = (None, false);
         loop {
             let now = state.borrow_and_update().clone();
             let leading = matches!(now, Leadership::Leading { .. });
+            another_led |= matches!(&now, Leadership::Standby { holder: Some(_) });
             if said.as_ref().map(std::mem::discriminant) != Some(std::mem::discriminant(&now)) {
                 match &now {
                     // It gives the lease away because it ends; that is no standing by.
@@ -43,6 +47,11 @@ pub(super) fn elect(
                     }
                     Leadership::Leading { transitions, .. } => tracing::info!(lease = %name, transitions, "leading"),
                     Leadership::Lost => tracing::error!(lease = %name, "lost the lease"),
+                }
+                if leading && another_led {
+                    for relist in &relists {
+                        relist.begin().await;
+                    }
                 }
                 inbox.leading(leading);
                 said = Some(now);

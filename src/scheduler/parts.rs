@@ -18,7 +18,7 @@ use super::election::elect;
 use crate::admin::{Admin, CheckState, Health};
 use crate::config::Config;
 use crate::driver::{Driver, Inbox, inbox};
-use crate::reflector::Reflectors;
+use crate::reflector::{Reflectors, Relist, relist};
 use crate::write::{Writer, WriterSettings};
 
 /// How long bindings under way are waited for at the end, beyond the time a single one may take.
@@ -75,13 +75,13 @@ impl Parts {
             annotation_keys: annotation_keys.clone(),
             seed: scheduler.seed(),
         });
-        let (tasks, lists) = watch(&reflectors, kinds, &health, &stop_watching);
+        let (tasks, lists, relists) = watch(&reflectors, kinds, &health, &stop_watching);
         let heartbeat = health.heartbeat("owner");
         let driver =
             Driver::new(engine, workers, lists, (&inbox, incoming), outbox, clock, Arc::clone(&metrics), heartbeat);
         let driver = own(driver, scheduler.simulated.is_some())?;
 
-        let (fence, election, stop_election) = elect(&scheduler, lease, clock, &inbox)?;
+        let (fence, election, stop_election) = elect(&scheduler, lease, clock, &inbox, relists)?;
         let writer = Writer::new(
             WriterSettings {
                 clients: scheduler.clients.clone(),
@@ -184,25 +184,27 @@ fn own(driver: Driver, as_task: bool) -> anyhow::Result<oneshot::Receiver<()>> {
     Ok(ended)
 }
 
-/// Begins the watches. Gives their tasks, and how many lists have to be read before anything can be decided.
+/// Begins the watches. Gives their tasks, how many lists have to be read before anything can be decided, and what has
+/// those read anew that say what is taken.
 fn watch(
     reflectors: &Arc<Reflectors>,
     kinds: Vec<KindRef>,
     health: &Health,
     stop: &CancellationToken,
-) -> (JoinSet<anyhow::Result<()>>, usize) {
+) -> (JoinSet<anyhow::Result<()>>, usize, [Relist; 2]) {
     let mut tasks = JoinSet::new();
     let not_yet = |what: &str| CheckState::Failing(format!("{what} have not been listed yet"));
     let lists = kinds.len() + 3;
+    let ((relist_nodes, orders_of_nodes), (relist_pods, orders_of_pods)) = (relist(), relist());
     let (reflector, check, end) =
         (Arc::clone(reflectors), health.check("nodes-synced", not_yet("nodes")), stop.clone());
     tasks.spawn(async move {
-        reflector.nodes(0, check, end).await;
+        reflector.nodes(0, check, end, orders_of_nodes).await;
         Ok(())
     });
     let (reflector, check, end) = (Arc::clone(reflectors), health.check("pods-synced", not_yet("pods")), stop.clone());
     tasks.spawn(async move {
-        reflector.pods(1, check, end).await;
+        reflector.pods(1, check, end, orders_of_pods).await;
         Ok(())
     });
     let (reflector, check, end) =
@@ -219,7 +221,7 @@ fn watch(
             Ok(())
         });
     }
-    (tasks, lists)
+    (tasks, lists, [relist_nodes, relist_pods])
 }
 
 fn failed(what: &str, ended: Result<anyhow::Result<()>, tokio::task::JoinError>) -> anyhow::Error {

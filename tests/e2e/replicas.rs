@@ -1,6 +1,8 @@
 //! Several replicas, of which one binds.
 
-use plimsoll_apiserver::Server;
+use std::time::Duration;
+
+use plimsoll_apiserver::{Fault, Rule, Server, WatchFault};
 use plimsoll_testkit::{node, pod};
 use serde_json::Value;
 use tokio::runtime::Runtime;
@@ -136,4 +138,36 @@ fn a_leader_whose_lease_is_taken_ends() {
     let error = first.runtime.block_on(first.replica.end()).unwrap_err();
     assert!(error.to_string().contains("lost the lease kube-system/plimsoll"), "{error:#}");
     assert_eq!(text(&stage.lease(), "/spec/holderIdentity"), "thief");
+}
+
+#[test]
+fn whoever_takes_over_reads_anew_what_its_watches_kept_from_it() {
+    let stage = Stage::start();
+    let cordon = |on: bool| {
+        stage.server.edit("nodes", "", "only", |node| node["spec"]["unschedulable"] = on.into()).unwrap();
+    };
+    cordon(true);
+    let first = Process::start(&stage.server.url(), LONG);
+    stage.until("the first to lead", || first.leads());
+    let second = Process::start(&stage.server.url(), LONG);
+    let waits = pod("waits").requests(&[("cpu", "40")]).build();
+    stage.server.create(waits).unwrap();
+    let seen =
+        |replica: &Process| replica.replica.metric("plimsoll_watch_events_total{kind=\"Pod\",type=\"applied\"}") > 0.0;
+    stage.until("both to have seen the pod", || seen(&first) && seen(&second));
+    // From now on no watch of pods says anything, and somebody else takes the room.
+    let silent = Rule::new(Fault::Watch(WatchFault::Stall(Duration::ZERO))).verb("watch").resource("pods");
+    let silent = stage.server.faults().add(silent);
+    stage.server.cut_watches("pods", false).unwrap();
+    stage.until("both to watch anew", || stage.server.faults().hits(silent) >= 2);
+    stage.server.create(pod("foreign").scheduler_name("default-scheduler").requests(&[("cpu", "40")])).unwrap();
+    stage.server.bind("default", "foreign", "only").unwrap();
+    first.stop().unwrap();
+    stage.until("the second to lead", || second.leads());
+    cordon(false);
+    let message =
+        || text(&stage.server.get("pods", "default", "waits").unwrap(), "/status/conditions/0/message").to_owned();
+    stage.until("the pod to find no room", || message().contains("1 Insufficient cpu"));
+    assert_eq!(text(&stage.server.get("pods", "default", "waits").unwrap(), "/spec/nodeName"), "");
+    second.stop().unwrap();
 }
