@@ -86,6 +86,8 @@ impl Observer {
                 let result = if held { RecheckResult::Passed } else { RecheckResult::Failed };
                 self.metrics.plimsoll.commit_rechecks.at(result).inc();
             }
+            Observation::FutileWakeUp { event } => self.metrics.plimsoll.futile_wakeups(&event.to_string()).inc(),
+            Observation::RuledOut => self.metrics.plimsoll.wakeups_ruled_out.inc(),
             Observation::StaleScore => self.metrics.plimsoll.stale_scores.inc(),
             Observation::Held { reason } => self.metrics.plimsoll.invalid_pods(reason.as_str()).inc(),
             Observation::PermitWait { result, duration } => {

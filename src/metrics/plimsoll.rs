@@ -11,10 +11,13 @@ pub struct PlimsollMetrics {
     pub commit_rechecks: Counters<RecheckResult>,
     /// Decisions whose scores were one view old when they were committed.
     pub stale_scores: IntCounter,
+    /// Times an event that a hint would have woken pods for was ruled out: it was certain that they fit nowhere.
+    pub wakeups_ruled_out: IntCounter,
     /// Bindings sent, by what came of them.
     pub binding_results: Counters<BindingResult>,
     /// Events that were not sent because too many were waiting.
     pub events_dropped: IntCounter,
+    futile_wakeups: IntCounterVec,
     invalid_pods: IntCounterVec,
     watch_events: IntCounterVec,
     watch_restarts: IntCounterVec,
@@ -42,6 +45,15 @@ impl PlimsollMetrics {
             commit_rechecks: Family::new(&rechecks, &[]),
             stale_scores: make
                 .counter("stale_scores_total", "Decisions whose scores were one view old when they were committed.")?,
+            wakeups_ruled_out: make.counter(
+                "wakeups_ruled_out_total",
+                "Times an event that a hint would have woken pods for was ruled out, once for all pods that are alike.",
+            )?,
+            futile_wakeups: make.counters(
+                "futile_wakeups_total",
+                &["event"],
+                "Pods that an event had woken and that were turned away again.",
+            )?,
             binding_results: Family::new(&bindings, &[]),
             events_dropped: make
                 .counter("events_dropped_total", "Events that were not sent because too many were waiting.")?,
@@ -70,6 +82,11 @@ impl PlimsollMetrics {
             events: Family::new(&self.watch_events, &[kind]),
             restarts: Family::new(&self.watch_restarts, &[kind]),
         }
+    }
+
+    /// Pods that `event` had woken and that were turned away again; resolve once and keep.
+    pub fn futile_wakeups(&self, event: &str) -> IntCounter {
+        self.futile_wakeups.with_label_values(&[event])
     }
 
     /// Pods that could not be read for `reason`, which comes from a fixed list and never from the pod.

@@ -28,6 +28,8 @@ fn touched() -> Metrics {
     let p = &metrics.plimsoll;
     p.commit_rechecks.at(RecheckResult::Passed).inc();
     p.stale_scores.inc();
+    p.wakeups_ruled_out.inc();
+    p.futile_wakeups("NodeAdd").inc();
     p.binding_results.at(BindingResult::AlreadyBound).inc();
     p.events_dropped.inc();
     p.invalid_pods("quantity").inc();
@@ -89,9 +91,11 @@ fn names_types_labels_and_buckets_are_as_promised() {
         "plimsoll_build_info gauge {arch,kubernetes,os,version}",
         "plimsoll_commit_rechecks_total counter {result}",
         "plimsoll_events_dropped_total counter {}",
+        "plimsoll_futile_wakeups_total counter {event}",
         "plimsoll_invalid_pods_total counter {reason}",
         "plimsoll_missing_permissions gauge {resource,verb}",
         "plimsoll_stale_scores_total counter {}",
+        "plimsoll_wakeups_ruled_out_total counter {}",
         "plimsoll_watch_events_total counter {kind,type}",
         "plimsoll_watch_restarts_total counter {kind,reason}",
         "rest_client_request_duration_seconds histogram {host,verb} 12[0.005..60]",

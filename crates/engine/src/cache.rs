@@ -10,7 +10,7 @@
 //! An assumed pod counts on its node like any other. It never leaves because time has passed: only a watch event, the
 //! certain failure of its binding, or a read of that very pod takes it away.
 
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
 use hashbrown::HashMap;
@@ -110,6 +110,8 @@ pub struct Cache {
     /// The version at which each node was last heard of: a heartbeat leaves the table, and the version in it, alone.
     node_versions: HashMap<Istr, u64>,
     assumed: usize,
+    /// How many of the pods that count on nodes have each priority.
+    priorities: BTreeMap<i32, usize>,
 }
 
 impl Cache {
@@ -144,6 +146,11 @@ impl Cache {
         (on_nodes, self.assumed)
     }
 
+    /// The lowest priority of a pod that counts on a node.
+    pub fn lowest_priority(&self) -> Option<i32> {
+        self.priorities.keys().next().copied()
+    }
+
     /// Puts a pod where it stands now, moving what it takes up accordingly. Gives what was known before.
     pub fn set(&mut self, pod: Arc<PodInfo>, standing: Standing) -> Option<Known> {
         let known = Known { pod: Arc::clone(&pod), standing };
@@ -159,7 +166,7 @@ impl Cache {
                 self.table.add_pod(node, pod);
             }
         }
-        self.count_assumed(old.as_ref(), Some(&known));
+        self.count(old.as_ref(), Some(&known));
         if known.standing == Standing::Held {
             self.held.insert(uid.clone());
         } else {
@@ -176,7 +183,7 @@ impl Cache {
         if let Some(node) = old.node() {
             self.table.remove_pod(node, uid);
         }
-        self.count_assumed(Some(&old), None);
+        self.count(Some(&old), None);
         Some(old)
     }
 
@@ -212,9 +219,25 @@ impl Cache {
         }
     }
 
-    fn count_assumed(&mut self, old: Option<&Known>, new: Option<&Known>) {
+    fn count(&mut self, old: Option<&Known>, new: Option<&Known>) {
         let is = |k: Option<&Known>| usize::from(k.is_some_and(|k| matches!(k.standing, Standing::Assumed(_))));
         self.assumed = self.assumed + is(new) - is(old);
+        let priority = |k: Option<&Known>| k.filter(|k| k.node().is_some()).map(|k| k.pod.priority());
+        let (was, is) = (priority(old), priority(new));
+        if was == is {
+            return;
+        }
+        if let Some(is) = is {
+            *self.priorities.entry(is).or_default() += 1;
+        }
+        if let Some(was) = was
+            && let Some(count) = self.priorities.get_mut(&was)
+        {
+            *count -= 1;
+            if *count == 0 {
+                self.priorities.remove(&was);
+            }
+        }
     }
 }
 

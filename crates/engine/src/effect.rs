@@ -117,6 +117,13 @@ pub enum Observation {
         /// Why.
         event: QueueReason,
     },
+    /// A pod that an event had woken was turned away again.
+    FutileWakeUp {
+        /// What had woken it.
+        event: plimsoll_framework::cluster_event::ClusterEvent,
+    },
+    /// Pods slept on through an event that a plugin would have woken them for: it was certain that they fit nowhere.
+    RuledOut,
     /// An attempt ended.
     Attempt {
         /// How.

@@ -4,6 +4,7 @@ mod binding;
 mod commit;
 mod failure;
 mod ingest;
+mod wake;
 
 use std::collections::VecDeque;
 use std::sync::Arc;

@@ -262,6 +262,18 @@ impl Profile {
         filters.chain(self.score.iter().flat_map(|s| s.plugin.counters(pod, view))).collect()
     }
 
+    /// Whether everything that this plugin says of a node follows from the node and the pod: then nothing that happens
+    /// to another node changes it.
+    pub fn looks_at_one_node(&self, plugin: &str) -> bool {
+        let far = |groups: Groups| groups.reads_other_rows() || groups.reads_cluster();
+        let mut filters = self.filter.iter().filter(|f| f.name == plugin);
+        let elsewhere = self.pre_filter.iter().any(|f| f.name == plugin && far(f.plugin.groups()))
+            || self.pre_enqueue.iter().any(|p| p.name == plugin)
+            || self.reserve.iter().any(|p| p.name == plugin)
+            || self.permit.iter().any(|p| p.name == plugin);
+        filters.next().is_some_and(|f| !far(f.plugin.groups())) && !elsewhere
+    }
+
     /// Whether any of its plugins wants to hear of this event.
     pub fn hears(&self, event: &ClusterEvent) -> bool {
         event.resource == EventResource::Wildcard

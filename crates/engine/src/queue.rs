@@ -6,8 +6,8 @@ mod heap;
 mod in_flight;
 mod moving;
 mod slots;
+mod waiting;
 
-use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -19,6 +19,7 @@ use plimsoll_framework::time::Time;
 pub use entry::{Backoff, PluginSet, QueuedPodInfo};
 use heap::Heap;
 use in_flight::{InFlight, Recorded};
+use waiting::Waiting;
 
 use crate::effect::{Observation, QueueReason};
 use crate::event::OwnedChange;
@@ -93,6 +94,29 @@ pub struct Rejectors {
     pub pending: PluginSet,
 }
 
+/// What an event can do for a pod that some plugin would have woken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Chance {
+    /// It may fit now.
+    Some,
+    /// It is certain that it fits nowhere. Where the event concerns one node, this plugin is the one that now turns the
+    /// pod away there, if any does.
+    None(Option<&'static str>),
+}
+
+/// Who knows the cluster, and so can rule out that an event helps.
+pub trait Judge {
+    /// What the change can do for the pod, as things are now. Asked once for all pods that are alike.
+    fn chance(&mut self, info: &QueuedPodInfo, change: &OwnedChange) -> Chance;
+}
+
+/// Rules nothing out.
+impl Judge for () {
+    fn chance(&mut self, _: &QueuedPodInfo, _: &OwnedChange) -> Chance {
+        Chance::Some
+    }
+}
+
 struct Slot {
     info: QueuedPodInfo,
     place: Place,
@@ -109,8 +133,8 @@ pub struct Queue {
     backoff: Heap,
     error_backoff: Heap,
     in_flight: InFlight,
-    /// The slots of pods that wait for something to happen, in a fixed order so that every run goes the same way.
-    waiting: BTreeSet<u32>,
+    /// The slots of pods that wait for something to happen.
+    waiting: Waiting,
     /// When the pods that waited too long are next looked for.
     next_flush: Option<Time>,
     observations: Vec<Observation>,
@@ -129,7 +153,7 @@ impl Queue {
             backoff: Heap::default(),
             error_backoff: Heap::default(),
             in_flight: InFlight::default(),
-            waiting: BTreeSet::new(),
+            waiting: Waiting::default(),
             next_flush: None,
             observations: Vec::new(),
         }
@@ -212,8 +236,15 @@ impl Queue {
         self.in_flight.done(uid);
     }
 
-    /// Puts a pod back after an attempt that failed. Events that came while it was in flight count.
-    pub fn add_unschedulable(&mut self, now: Time, mut info: QueuedPodInfo, rejectors: Rejectors) {
+    /// Puts a pod back after an attempt that failed. Events that came while it was in flight count, unless `judge` rules
+    /// them out.
+    pub fn add_unschedulable(
+        &mut self,
+        now: Time,
+        mut info: QueuedPodInfo,
+        rejectors: Rejectors,
+        judge: &mut dyn Judge,
+    ) {
         let uid = info.pod.key.uid.clone();
         info.unschedulable_plugins = rejectors.unschedulable;
         info.pending_plugins = rejectors.pending;
@@ -222,26 +253,17 @@ impl Queue {
         } else {
             info.unschedulable_count += 1;
             info.consecutive_errors = 0;
+            if let Some(event) = info.woken_by.take() {
+                self.observations.push(Observation::FutileWakeUp { event });
+            }
         }
         info.timestamp = now;
         info.flushed = false;
         let missed = self.in_flight.since(&uid);
         self.in_flight.done(&uid);
-        let deserved = if info.failed_by_error() { Requeue::AfterBackoff } else { self.replay(&info, &missed) };
+        let deserved =
+            if info.failed_by_error() { Requeue::AfterBackoff } else { self.replay(&mut info, &missed, judge) };
         self.requeue(now, info, deserved, QueueReason::Own("ScheduleAttemptFailure"));
-    }
-
-    /// Something happened: whoever it might help is moved on. `only` limits whom.
-    pub fn move_all(&mut self, now: Time, event: &ClusterEvent, change: OwnedChange, only: impl Fn(&PodInfo) -> bool) {
-        if !self.profiles.iter().any(|p| p.hears(event)) {
-            return;
-        }
-        for slot in self.waiting() {
-            if self.info(slot).is_some_and(|info| only(&info.pod)) {
-                self.reconsider(now, slot, event, &change);
-            }
-        }
-        self.in_flight.record(event.clone(), change);
     }
 
     /// Does what is due: ends backoffs that are over, and tries pods again that waited too long.

@@ -359,7 +359,7 @@ impl Test {
         let info = QueuedPodInfo { pod: model.pod.shared(), ..self.popped.remove(&uid).unwrap() };
         let rejectors =
             Rejectors { unschedulable: chosen(mask).collect::<PluginSet>(), pending: chosen(pending).collect() };
-        self.queue.add_unschedulable(self.now, info, rejectors);
+        self.queue.add_unschedulable(self.now, info, rejectors, &mut ());
         (model.rejectors, model.pending) = (chosen(mask).collect(), chosen(pending).collect());
         if mask == 0 {
             model.errors += 1
@@ -382,7 +382,7 @@ impl Test {
             _ => Happens::PodThere,
         };
         let limit = if b.is_multiple_of(2) { i32::MAX } else { i32::try_from(b / 2 % 3).unwrap() };
-        self.queue.move_all(self.now, &what.event(), what.change(), |p| p.priority() <= limit);
+        self.queue.move_all(self.now, &what.event(), what.change(), |p| p.priority() <= limit, &mut ());
         if what == Happens::PodThere {
             return;
         }

@@ -170,6 +170,7 @@ plain_points! {
     /// [`PostFilter`], callable without knowing the plugin.
     PostFilterDyn of PostFilter as post_filter {
         fn post_filter(&self, pod: &PodInfo, context: &PostFilterContext<'_>) -> Result<PostFilterVerdict, PluginError>;
+        fn only_preempts(&self) -> bool;
     }
     /// [`Reserve`], callable without knowing the plugin.
     ReserveDyn of Reserve as reserve {

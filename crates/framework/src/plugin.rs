@@ -288,6 +288,12 @@ pub enum PostFilterVerdict {
 pub trait PostFilter: Plugin {
     /// Looks for a way. `Unschedulable` lets the next plugin try; any other code ends the search.
     fn post_filter(&self, pod: &PodInfo, context: &PostFilterContext<'_>) -> Result<PostFilterVerdict, PluginError>;
+
+    /// Whether all it can do is to have pods of lower priority leave a node for the pod, as the nodes are: then it need
+    /// not be asked again for as long as that would not make room.
+    fn only_preempts(&self) -> bool {
+        false
+    }
 }
 
 /// Why Reserve or Permit said no.

@@ -93,6 +93,10 @@ impl PostFilter for DefaultPreemption {
         let rejection = Rejection::unschedulable(format!("preemption: {}", search.message()));
         Ok(PostFilterVerdict::Reject { rejection, clears_nomination: true })
     }
+
+    fn only_preempts(&self) -> bool {
+        true
+    }
 }
 
 /// Why the pod may not even look for victims (reference section 11.2).

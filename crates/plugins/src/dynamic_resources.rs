@@ -107,6 +107,11 @@ impl PostFilter for DynamicResources {
         let rejection = Rejection::unschedulable(REASON_POST_FILTER);
         Ok(PostFilterVerdict::Reject { rejection, clears_nomination: false })
     }
+
+    /// It has no claims to deallocate, so it changes nothing at all.
+    fn only_preempts(&self) -> bool {
+        true
+    }
 }
 
 /// The same on every node, but a score all the same.

@@ -147,7 +147,7 @@ impl<'p> Prepared<'p> {
     }
 
     /// The Filter plugins that have something to say.
-    pub(super) fn filters(&self) -> impl Iterator<Item = &'static str> + '_ {
+    pub(crate) fn filters(&self) -> impl Iterator<Item = &'static str> + '_ {
         self.filters.iter().map(|(name, _)| *name)
     }
 
@@ -399,7 +399,7 @@ impl Scratch {
     }
 
     /// Whether one node would do, given an overlay and the pods nominated for it; if not, who says so and why.
-    pub(super) fn fits(
+    pub(crate) fn fits(
         &mut self,
         prepared: &Prepared<'_>,
         view: &View,

@@ -49,7 +49,7 @@ impl Engine {
             return self.queue.done(&uid);
         };
         let left = nominated.as_ref().and_then(|node| self.set_nomination(node.clone(), &pod));
-        self.queue.add_unschedulable(now, QueuedPodInfo { pod: Arc::clone(&pod), ..info }, rejectors);
+        self.put_back(now, QueuedPodInfo { pod: Arc::clone(&pod), ..info }, rejectors);
         if let Some(left) = left {
             self.nomination_left(now, &left, &pod);
         }

@@ -46,7 +46,7 @@ impl Engine {
                     (Some(_), Some(_)) => Actions::UPDATE,
                 };
                 let event = ClusterEvent::new(EventResource::Other(kind.event_name()), actions);
-                self.queue.move_all(now, &event, OwnedChange::Other(old, object), |_| true);
+                self.wake(now, &event, OwnedChange::Other(old, object), |_| true);
                 self.look_again_at_held(now);
             }
             Event::ObjectsListed { kind, present } => {
@@ -107,10 +107,10 @@ impl Engine {
             Some(old) => {
                 for event in changes::of_pod(&old, &pod) {
                     let change = OwnedChange::Pod(Some(Arc::clone(&old)), Some(Arc::clone(&pod)));
-                    self.queue.move_all(now, &event, change, |_| true);
+                    self.wake(now, &event, change, |_| true);
                 }
             }
-            None => self.queue.move_all(now, &ASSIGNED_ADD, OwnedChange::Pod(None, Some(pod)), |_| true),
+            None => self.wake(now, &ASSIGNED_ADD, OwnedChange::Pod(None, Some(pod)), |_| true),
         }
     }
 
@@ -174,7 +174,7 @@ impl Engine {
         }
         self.leave_permit(now, &pod.key.uid);
         self.cache.set(pod, Standing::Held);
-        self.queue.move_all(now, &ASSIGNED_DELETE, OwnedChange::Pod(Some(known.placed()), None), |_| true);
+        self.wake(now, &ASSIGNED_DELETE, OwnedChange::Pod(Some(known.placed()), None), |_| true);
     }
 
     fn pod_deleted(&mut self, now: Time, uid: &Uid, resource_version: u64) {
@@ -189,7 +189,7 @@ impl Engine {
         let Some(known) = self.cache.remove(uid) else { return };
         self.nominate(now, None, &known.pod);
         if known.node().is_some() {
-            self.queue.move_all(now, &ASSIGNED_DELETE, OwnedChange::Pod(Some(known.placed()), None), |_| true);
+            self.wake(now, &ASSIGNED_DELETE, OwnedChange::Pod(Some(known.placed()), None), |_| true);
         }
     }
 
@@ -274,7 +274,7 @@ impl Engine {
         let change = OwnedChange::Pod(Some(Arc::new(left)), None);
         // Not the pod itself: its own nomination was never in its way.
         let respected = |p: &PodInfo| p.priority() <= pod.priority() && p.key.uid != pod.key.uid;
-        self.queue.move_all(now, &ASSIGNED_DELETE, change, respected);
+        self.wake(now, &ASSIGNED_DELETE, change, respected);
     }
 
     /// Notes for which node a pod is nominated, if any. Gives the node it was nominated for and is no more.
@@ -295,7 +295,7 @@ impl Engine {
     /// A pod was taken off the node it was assumed on, which is room for others.
     pub(super) fn place_left(&mut self, now: Time, left: &Known) {
         let change = OwnedChange::Pod(Some(left.placed()), None);
-        self.queue.move_all(now, &ASSIGNED_DELETE, change, |p| p.key.uid != left.pod.key.uid);
+        self.wake(now, &ASSIGNED_DELETE, change, |p| p.key.uid != left.pod.key.uid);
     }
 
     // --- nodes ---
@@ -310,12 +310,12 @@ impl Engine {
         match old {
             None => {
                 let event = ClusterEvent::new(EventResource::Node, Actions::ADD);
-                self.queue.move_all(now, &event, OwnedChange::Node(None, Some(node)), |_| true);
+                self.wake(now, &event, OwnedChange::Node(None, Some(node)), |_| true);
             }
             Some(old) => {
                 for event in changes::of_node(&old, &node) {
                     let change = OwnedChange::Node(Some(Arc::clone(&old)), Some(Arc::clone(&node)));
-                    self.queue.move_all(now, &event, change, |_| true);
+                    self.wake(now, &event, change, |_| true);
                 }
             }
         }
@@ -324,7 +324,7 @@ impl Engine {
     fn node_deleted(&mut self, now: Time, name: &Istr) {
         if let Some(old) = self.cache.remove_node(name) {
             let event = ClusterEvent::new(EventResource::Node, Actions::DELETE);
-            self.queue.move_all(now, &event, OwnedChange::Node(Some(old), None), |_| true);
+            self.wake(now, &event, OwnedChange::Node(Some(old), None), |_| true);
         }
     }
 }

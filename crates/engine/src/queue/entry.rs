@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use plimsoll_framework::cluster_event::ClusterEvent;
 use plimsoll_framework::plugin::Queued;
 use plimsoll_framework::pod::PodInfo;
 use plimsoll_framework::time::Time;
@@ -66,6 +67,8 @@ pub struct QueuedPodInfo {
     pub gating_plugin: Option<&'static str>,
     /// Whether it is in the queue because it had waited too long, not because something happened.
     pub flushed: bool,
+    /// What woke it for the attempt at hand.
+    pub woken_by: Option<ClusterEvent>,
 }
 
 impl QueuedPodInfo {
@@ -82,6 +85,7 @@ impl QueuedPodInfo {
             pending_plugins: PluginSet::default(),
             gating_plugin: None,
             flushed: false,
+            woken_by: None,
         }
     }
 

@@ -46,30 +46,98 @@ impl Queue {
         }
     }
 
+    /// Something happened: whoever it might help is moved on. `only` limits whom; `judge` rules out what cannot be.
+    pub fn move_all(
+        &mut self,
+        now: Time,
+        event: &ClusterEvent,
+        change: OwnedChange,
+        only: impl Fn(&PodInfo) -> bool,
+        judge: &mut dyn Judge,
+    ) {
+        if !self.profiles.iter().any(|p| p.hears(event)) {
+            return;
+        }
+        for group in self.waiting.groups() {
+            let Some(info) = self.waiting.one_of(group).and_then(|slot| self.info(slot)) else { continue };
+            let deserved = self.deserved(info, event, &change);
+            if deserved == Requeue::Skip {
+                continue;
+            }
+            // Who is gated has not been turned away by any node.
+            let chance = if info.gating_plugin.is_some() { Chance::Some } else { judge.chance(info, &change) };
+            let members = self.waiting.members(group).into_iter();
+            for slot in members.filter(|slot| self.info(*slot).is_some_and(|info| only(&info.pod))).collect::<Vec<_>>()
+            {
+                match chance {
+                    Chance::Some => self.wake(now, slot, event, deserved),
+                    Chance::None(by) => self.turned_away_by(slot, by),
+                }
+            }
+        }
+        self.in_flight.record(event.clone(), change);
+    }
+
     /// Looks at one waiting pod again in the light of an event; whether it moved.
     pub(super) fn reconsider(&mut self, now: Time, slot: u32, event: &ClusterEvent, change: &OwnedChange) -> bool {
-        let Some(Slot { info, place }) = self.slots[slot as usize].as_ref() else { return false };
+        let deserved = self.info(slot).map_or(Requeue::Skip, |info| self.deserved(info, event, change));
+        if deserved != Requeue::Skip {
+            self.wake(now, slot, event, deserved);
+        }
+        deserved != Requeue::Skip
+    }
+
+    /// What an event is to a waiting pod; who is gated hears only of what the gate registered for.
+    fn deserved(&self, info: &QueuedPodInfo, event: &ClusterEvent, change: &OwnedChange) -> Requeue {
         if let Some(gate) = info.gating_plugin {
             let listens = |l: &crate::profile::Listener| {
                 l.plugin == gate && event.heard_by(&l.registration.resource, l.registration.actions)
             };
             if !self.profiles[info.profile].listeners.iter().any(listens) {
-                return false;
+                return Requeue::Skip;
             }
         }
-        let deserved = self.worth_requeuing(info, event, change);
-        if deserved == Requeue::Skip {
-            return false;
-        }
-        let place = *place;
-        let info = self.take(slot, place);
-        tracing::debug!(pod = %info.pod.key, %event, "the pod is tried again");
-        self.requeue(now, info, deserved, QueueReason::Event(event.clone()));
-        true
+        self.worth_requeuing(info, event, change)
     }
 
-    pub(super) fn replay(&self, info: &QueuedPodInfo, missed: &[Arc<Recorded>]) -> Requeue {
-        missed.iter().map(|r| self.worth_requeuing(info, &r.event, &r.change)).max().unwrap_or(Requeue::Skip)
+    fn wake(&mut self, now: Time, slot: u32, event: &ClusterEvent, deserved: Requeue) {
+        let Some(place) = self.place_of(slot) else { return };
+        let mut info = self.take(slot, place);
+        tracing::debug!(pod = %info.pod.key, %event, "the pod is tried again");
+        info.woken_by = Some(event.clone());
+        self.requeue(now, info, deserved, QueueReason::Event(event.clone()));
+    }
+
+    /// A waiting pod is turned away by one plugin more: what that one listens to may help it, too.
+    fn turned_away_by(&mut self, slot: u32, plugin: Option<&'static str>) {
+        let (Some(plugin), Some(place)) = (plugin, self.place_of(slot)) else { return };
+        if self.info(slot).is_some_and(|info| info.unschedulable_plugins.contains(plugin)) {
+            return;
+        }
+        self.unlink(slot, place);
+        if let Some(s) = self.slots.get_mut(slot as usize).and_then(Option::as_mut) {
+            s.info.unschedulable_plugins.insert(plugin);
+        }
+        self.link(slot, place);
+    }
+
+    /// What a pod that comes back deserves for what it missed.
+    pub(super) fn replay(&self, info: &mut QueuedPodInfo, missed: &[Arc<Recorded>], judge: &mut dyn Judge) -> Requeue {
+        let mut best = Requeue::Skip;
+        for recorded in missed {
+            let deserved = self.worth_requeuing(info, &recorded.event, &recorded.change);
+            if deserved <= best {
+                continue;
+            }
+            match judge.chance(info, &recorded.change) {
+                Chance::Some => {
+                    best = deserved;
+                    info.woken_by = Some(recorded.event.clone());
+                }
+                Chance::None(by) => by.into_iter().for_each(|by| info.unschedulable_plugins.insert(by)),
+            }
+        }
+        best
     }
 
     /// Reference section 10.6.
@@ -106,7 +174,7 @@ impl Queue {
     /// Pods nothing happened to for too long: perhaps an event was missed, perhaps the world outside changed.
     pub(super) fn flush_leftovers(&mut self, now: Time) {
         let event = ClusterEvent::wildcard("UnschedulableTimeout");
-        for slot in self.waiting() {
+        for slot in self.waiting.slots() {
             let Some(info) = self.info(slot) else { continue };
             if now.since(info.timestamp) > self.settings.max_in_unschedulable && info.gating_plugin.is_none() {
                 if let Some(s) = self.slots[slot as usize].as_mut() {

@@ -3,10 +3,6 @@
 use super::*;
 
 impl Queue {
-    pub(super) fn waiting(&self) -> Vec<u32> {
-        self.waiting.iter().copied().collect()
-    }
-
     pub(super) fn info(&self, slot: u32) -> Option<&QueuedPodInfo> {
         self.slots.get(slot as usize)?.as_ref().map(|s| &s.info)
     }
@@ -51,13 +47,15 @@ impl Queue {
 
     pub(super) fn link(&mut self, slot: u32, place: Place) {
         if matches!(place, Place::Unschedulable | Place::Gated) {
-            self.waiting.insert(slot);
+            if let Some(info) = self.slots.get(slot as usize).and_then(Option::as_ref).map(|s| &s.info) {
+                self.waiting.insert(slot, info);
+            }
         }
         self.with_heap(place, |heap, less| heap.push(slot, less));
     }
 
     pub(super) fn unlink(&mut self, slot: u32, place: Place) {
-        self.waiting.remove(&slot);
+        self.waiting.remove(slot);
         self.with_heap(place, |heap, less| {
             heap.remove(slot, less);
         });

@@ -383,6 +383,10 @@ impl PostFilter for Nominator {
             },
         })
     }
+    /// It sends nobody away at all, and says the same at every attempt.
+    fn only_preempts(&self) -> bool {
+        true
+    }
 }
 
 /// A kind of object that names a node.

@@ -1,0 +1,130 @@
+//! Who is woken by what happened in the cluster.
+//!
+//! A queueing hint sees the event and the pod, not the cluster: a hundred pods that go a second make it wake ten thousand
+//! that ask for more than any node has. Here the cluster is known. Where an event concerns one node, and every plugin
+//! that turns the pod away looks at one node at a time, all other nodes turn it away still; so it is enough to ask that
+//! one node, once for all pods that are alike.
+
+use plimsoll_framework::intern::Istr;
+use plimsoll_framework::overlay::Overlay;
+use plimsoll_framework::plugin::RejectedBy;
+use plimsoll_framework::pod::PodInfo;
+use plimsoll_framework::table::{Row, View};
+use plimsoll_framework::time::Time;
+use plimsoll_framework::verdict::Code;
+
+use super::Engine;
+use crate::cache::Cache;
+use crate::decide::{PreFiltered, Prepared, Scratch};
+use crate::effect::Observation;
+use crate::event::OwnedChange;
+use crate::profile::Profile;
+use crate::queue::{Chance, Judge, QueuedPodInfo, Rejectors};
+use plimsoll_framework::cluster_event::ClusterEvent;
+
+impl Engine {
+    /// Something happened: whoever it might help is tried again. `only` limits whom.
+    pub(super) fn wake(
+        &mut self,
+        now: Time,
+        event: &ClusterEvent,
+        change: OwnedChange,
+        only: impl Fn(&PodInfo) -> bool,
+    ) {
+        let Self { queue, cache, profiles, worker, observations, .. } = self;
+        let mut judge = AtNode { cache, profiles, scratch: &mut worker.scratch, observations };
+        queue.move_all(now, event, change, only, &mut judge);
+    }
+
+    /// Puts a pod back after an attempt that failed.
+    pub(super) fn put_back(&mut self, now: Time, info: QueuedPodInfo, rejectors: Rejectors) {
+        let Self { queue, cache, profiles, worker, observations, .. } = self;
+        let mut judge = AtNode { cache, profiles, scratch: &mut worker.scratch, observations };
+        queue.add_unschedulable(now, info, rejectors, &mut judge);
+    }
+}
+
+/// Asks the one node that an event is about.
+struct AtNode<'e> {
+    cache: &'e Cache,
+    profiles: &'e [Profile],
+    scratch: &'e mut Scratch,
+    observations: &'e mut Vec<Observation>,
+}
+
+impl Judge for AtNode<'_> {
+    fn chance(&mut self, info: &QueuedPodInfo, change: &OwnedChange) -> Chance {
+        let chance = self.judged(info, change).unwrap_or(Chance::Some);
+        if chance != Chance::Some {
+            self.observations.push(Observation::RuledOut);
+        }
+        chance
+    }
+}
+
+impl AtNode<'_> {
+    /// `None` where one node does not tell.
+    fn judged(&mut self, info: &QueuedPodInfo, change: &OwnedChange) -> Option<Chance> {
+        let (profile, pod) = (self.profiles.get(info.profile)?, &*info.pod);
+        let by_node_alone = info.unschedulable_plugins.iter().all(|plugin| profile.looks_at_one_node(plugin));
+        let name = node_of(change).filter(|_| by_node_alone && info.pending_plugins.is_empty())?;
+        let (table, none) = (self.cache.table(), Overlay::default());
+        let view = table.view();
+        let Some(row) = table.row(name).filter(|row| view.node(*row).is_some()) else {
+            // Nobody can be on a node that is not there.
+            return Some(Chance::None(None));
+        };
+        let PreFiltered::Run(prepared) = Prepared::for_pod(profile, view, &none, pod) else { return None };
+        let preempts = self.may_preempt(profile, pod)?;
+        // Imagining pods away elsewhere may come to another end, too, if a filter counts over all nodes.
+        if preempts && !prepared.filters().all(|filter| profile.looks_at_one_node(filter)) {
+            return None;
+        }
+        if !prepared.leaves(name) && pod.nominated_node_name.as_ref() != Some(name) {
+            // What PreFilter leaves follows from the pod alone, or some plugin beyond the node would have said so.
+            return Some(Chance::None(None));
+        }
+        let Err(by) = self.scratch.fits(&prepared, view, &none, pod, row) else { return Some(Chance::Some) };
+        let opens = preempts && by.code == Code::Unschedulable && self.would_fit_alone(&prepared, view, pod, row);
+        Some(if opens { Chance::Some } else { Chance::None(named(&by)) })
+    }
+
+    /// Whether pods may have to go for this one; `None` where it is not known what PostFilter would do.
+    fn may_preempt(&self, profile: &Profile, pod: &PodInfo) -> Option<bool> {
+        if profile.post_filter.iter().any(|point| !point.plugin.only_preempts()) {
+            return None;
+        }
+        let lower = self.cache.lowest_priority().is_some_and(|lowest| lowest < pod.priority());
+        Some(lower && !pod.spec.never_preempts && !profile.post_filter.is_empty())
+    }
+
+    /// Whether the pod would fit if all pods of lower priority left the node.
+    fn would_fit_alone(&mut self, prepared: &Prepared<'_>, view: &View, pod: &PodInfo, row: Row) -> bool {
+        let mut without = Overlay::default();
+        for lower in view.pods(row).iter().filter(|p| p.priority() < pod.priority()) {
+            without.remove(view, row, std::sync::Arc::clone(lower));
+        }
+        !without.is_empty() && self.scratch.fits(prepared, view, &without, pod, row).is_ok()
+    }
+}
+
+fn named(by: &RejectedBy) -> Option<&'static str> {
+    (!by.plugin.is_empty()).then_some(by.plugin)
+}
+
+/// The one node that a change is about, if it is about one.
+fn node_of(change: &OwnedChange) -> Option<&Istr> {
+    match change {
+        OwnedChange::Node(old, new) => new.as_ref().or(old.as_ref()).map(|node| &node.name),
+        OwnedChange::Pod(old, new) => {
+            let place = |pod: &PodInfo| pod.node_name.clone().or_else(|| pod.nominated_node_name.clone());
+            match (old, new) {
+                // A pod that came to a node was on none before.
+                (None, Some(pod)) | (Some(pod), None) => pod.node_name.as_ref().or(pod.nominated_node_name.as_ref()),
+                (Some(old), Some(new)) if place(old) == place(new) => new.node_name.as_ref(),
+                _ => None,
+            }
+        }
+        OwnedChange::Other(..) | OwnedChange::None => None,
+    }
+}
