@@ -9,6 +9,8 @@ pub mod apiserver;
 pub mod bench_apiserver;
 #[cfg(feature = "tools")]
 pub mod bench_e2e;
+#[cfg(feature = "tools")]
+pub mod bench_storm;
 pub mod check_config;
 #[cfg(feature = "tools")]
 pub mod demo;
@@ -60,6 +62,9 @@ enum Command {
     /// Measure the scheduler end to end, against the stand-in API server in a process of its own.
     #[cfg(feature = "tools")]
     BenchE2e(bench_e2e::Args),
+    /// Measure what pods that fit nowhere and pods that go do to those that can be placed.
+    #[cfg(feature = "tools")]
+    BenchStorm(bench_storm::Args),
     /// Measure the stand-in API server under load, in a process of its own.
     #[cfg(feature = "tools")]
     BenchApiserver(bench_apiserver::Args),
@@ -99,6 +104,8 @@ pub fn main_with(registry: &Registry) -> ExitCode {
         Some(Command::Apiserver(args)) => apiserver::main(&args),
         #[cfg(feature = "tools")]
         Some(Command::BenchE2e(args)) => bench_e2e::main(&args),
+        #[cfg(feature = "tools")]
+        Some(Command::BenchStorm(args)) => bench_storm::main(&args),
         #[cfg(feature = "tools")]
         Some(Command::BenchApiserver(args)) => bench_apiserver::main(&args),
         Some(Command::Completion { shell }) => {

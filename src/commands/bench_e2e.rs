@@ -127,18 +127,18 @@ async fn run(args: &Args) -> anyhow::Result<()> {
     report(args, &throughput, &latency)
 }
 
-fn say(line: &str) -> anyhow::Result<()> {
+pub(super) fn say(line: &str) -> anyhow::Result<()> {
     writeln!(std::io::stderr(), "{line}").context("writing to standard error")
 }
 
 /// The scheduler, as a child process that ends with this.
-struct Scheduler {
+pub(super) struct Scheduler {
     child: Child,
     folder: PathBuf,
 }
 
 impl Scheduler {
-    fn start(server: &Server, workers: Option<u16>) -> anyhow::Result<Self> {
+    pub(super) fn start(server: &Server, workers: Option<u16>) -> anyhow::Result<Self> {
         let port = server.address().map_or(0, |address| address.port());
         let folder = std::env::temp_dir().join(format!("plimsoll-bench-{}-{port}", std::process::id()));
         std::fs::create_dir_all(&folder).with_context(|| format!("making {}", folder.display()))?;
@@ -166,6 +166,16 @@ impl Scheduler {
             .context("starting the scheduler")?;
         Ok(Self { child, folder })
     }
+
+    /// The number of its process.
+    pub(super) fn id(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// How it ended, if it did.
+    pub(super) fn ended(&mut self) -> anyhow::Result<Option<std::process::ExitStatus>> {
+        self.child.try_wait().context("waiting for the scheduler")
+    }
 }
 
 impl Drop for Scheduler {
@@ -177,7 +187,7 @@ impl Drop for Scheduler {
     }
 }
 
-async fn stand_in(nodes: usize, pods: usize, recorded_calls: usize) -> anyhow::Result<Server> {
+pub(super) async fn stand_in(nodes: usize, pods: usize, recorded_calls: usize) -> anyhow::Result<Server> {
     let options = Options {
         controllers: false,
         kubelets: false,
@@ -206,14 +216,14 @@ async fn throughput_run(args: &Args) -> anyhow::Result<Throughput> {
         if count >= args.pods {
             break;
         }
-        if let Some(status) = scheduler.child.try_wait().context("waiting for the scheduler")? {
+        if let Some(status) = scheduler.ended()? {
             bail!("the scheduler ended: {status}");
         }
         ensure!(begun.elapsed() < Duration::from_secs(300), "only {count} of {} pods were bound in 300 s", args.pods);
     }
     let (from, already) = first.context("no binding was seen")?;
     let seconds = from.elapsed().as_secs_f64().max(0.001);
-    let Usage { cpu, peak_rss_mib } = usage::of(scheduler.child.id())?;
+    let Usage { cpu, peak_rss_mib } = usage::of(scheduler.id())?;
     check_placements(&server, args.pods)?;
     server.shutdown().await;
     Ok(Throughput {
@@ -269,7 +279,7 @@ async fn latency_run(args: &Args) -> anyhow::Result<Latency> {
     let begun = Instant::now();
     while binding_count(&server) < total {
         tokio::time::sleep(Duration::from_millis(20)).await;
-        if let Some(status) = scheduler.child.try_wait().context("waiting for the scheduler")? {
+        if let Some(status) = scheduler.ended()? {
             bail!("the scheduler ended: {status}");
         }
         ensure!(begun.elapsed() < Duration::from_secs(60), "not all pods of the latency run were bound");

@@ -242,7 +242,7 @@ impl Cache {
 }
 
 /// Whether two versions of a pod are the same to everybody who looks at the pods of a node.
-fn counts_alike(old: &PodInfo, new: &PodInfo) -> bool {
+pub(crate) fn counts_alike(old: &PodInfo, new: &PodInfo) -> bool {
     Arc::ptr_eq(&old.spec, &new.spec)
         && Arc::ptr_eq(&old.labels, &new.labels)
         && old.terminating == new.terminating

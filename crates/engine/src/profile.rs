@@ -267,11 +267,29 @@ impl Profile {
     pub fn looks_at_one_node(&self, plugin: &str) -> bool {
         let far = |groups: Groups| groups.reads_other_rows() || groups.reads_cluster();
         let mut filters = self.filter.iter().filter(|f| f.name == plugin);
-        let elsewhere = self.pre_filter.iter().any(|f| f.name == plugin && far(f.plugin.groups()))
-            || self.pre_enqueue.iter().any(|p| p.name == plugin)
+        filters.next().is_some_and(|f| !far(f.plugin.groups()))
+            && self.pre_filter.iter().all(|f| f.name != plugin || !far(f.plugin.groups()))
+            && !self.turns_away_otherwise(plugin)
+    }
+
+    /// Whether this plugin turns pods away for their spec alone, so that it says the same of all that have it in common.
+    pub fn looks_at_spec(&self, plugin: &str) -> bool {
+        let mut filters = self.filter.iter().filter(|f| f.name == plugin);
+        filters.next().is_some_and(|f| f.plugin.spec_only())
+            && self.pre_filter.iter().all(|f| f.name != plugin || f.plugin.spec_only())
+            && !self.turns_away_otherwise(plugin)
+    }
+
+    /// Whether PostFilter may be of use to a pod where no pod has a priority below the usual 0.
+    pub fn may_clear_nodes_for(&self, pod: &PodInfo) -> bool {
+        !self.post_filter.is_empty() && !pod.spec.never_preempts && pod.priority() > 0
+    }
+
+    /// Whether a plugin can turn pods away at a point other than PreFilter and Filter.
+    fn turns_away_otherwise(&self, plugin: &str) -> bool {
+        self.pre_enqueue.iter().any(|p| p.name == plugin)
             || self.reserve.iter().any(|p| p.name == plugin)
-            || self.permit.iter().any(|p| p.name == plugin);
-        filters.next().is_some_and(|f| !far(f.plugin.groups())) && !elsewhere
+            || self.permit.iter().any(|p| p.name == plugin)
     }
 
     /// Whether any of its plugins wants to hear of this event.

@@ -41,7 +41,9 @@ pub trait EnqueueExtensions: Plugin {
     /// The changes that might make a rejected pod fit.
     fn registrations(&self) -> Vec<Registration>;
 
-    /// Whether this change is worth another attempt of `pod`. Asked only for registrations that say so.
+    /// Whether this change is worth another attempt of `pod`. Asked only for registrations that say so, and once for all
+    /// pods that are alike: of the pod it may read what the plugin's PreFilter and Filter read of it, the spec alone or
+    /// also labels, namespace, owner and annotations, but its name and UID only to see whether the change is its own.
     fn hint(&self, pod: &PodInfo, event: &ClusterEvent, change: &Change<'_>) -> QueueingHint {
         let _ = (pod, event, change);
         QueueingHint::Queue

@@ -10,7 +10,7 @@ use plimsoll_framework::pod::{PodInfo, PodKey, Uid};
 use plimsoll_framework::time::Time;
 
 use super::Engine;
-use crate::cache::{Assumed, Known, Standing};
+use crate::cache::{Assumed, Known, Standing, counts_alike};
 use crate::changes;
 use crate::effect::{Effect, Observation, Reason};
 use crate::event::{Event, OwnedChange};
@@ -83,14 +83,10 @@ impl Engine {
     /// A pod is on a node, whoever put it there.
     fn pod_assigned(&mut self, now: Time, known: Option<Known>, pod: Arc<PodInfo>) {
         let uid = pod.key.uid.clone();
-        let old = known.as_ref().map(|k| Arc::clone(&k.pod));
-        let was_assigned = known.as_ref().is_some_and(|k| k.standing == Standing::Assigned);
-        let mut left = None;
         match known.as_ref().map(|k| &k.standing) {
             Some(Standing::Assumed(Assumed { node, .. })) if pod.node_name.as_ref() != Some(node) => {
                 tracing::warn!(pod = %pod.key, assumed = %node, actual = ?pod.node_name, "pod is on another node than the one chosen here");
                 self.leave_permit(now, &uid);
-                left = known;
             }
             Some(Standing::Assumed(_)) => self.bound_by_another(now, &uid),
             Some(Standing::Pending) => {
@@ -100,17 +96,23 @@ impl Engine {
         }
         self.nominate(now, None, &pod);
         self.cache.set(Arc::clone(&pod), Standing::Assigned);
-        if let Some(left) = left {
-            self.place_left(now, &left);
-        }
-        match old.filter(|_| was_assigned) {
-            Some(old) => {
-                for event in changes::of_pod(&old, &pod) {
-                    let change = OwnedChange::Pod(Some(Arc::clone(&old)), Some(Arc::clone(&pod)));
-                    self.wake(now, &event, change, |_| true);
-                }
+        if let Some(known) = known.as_ref().filter(|k| k.node().is_some()) {
+            if known.node() != pod.node_name.as_ref() {
+                self.place_left(now, known);
+            } else if known.standing == Standing::Assigned {
+                return self.place_changed(now, &known.pod, &pod);
+            } else if !counts_alike(&known.pod, &pod) {
+                self.place_changed(now, &known.placed(), &pod);
             }
-            None => self.wake(now, &ASSIGNED_ADD, OwnedChange::Pod(None, Some(pod)), |_| true),
+        }
+        self.wake(now, &ASSIGNED_ADD, OwnedChange::Pod(None, Some(pod)), |_| true);
+    }
+
+    /// A pod has changed on the node that it counts on.
+    fn place_changed(&mut self, now: Time, old: &Arc<PodInfo>, new: &Arc<PodInfo>) {
+        for event in changes::of_pod(old, new) {
+            let change = OwnedChange::Pod(Some(Arc::clone(old)), Some(Arc::clone(new)));
+            self.wake(now, &event, change, |_| true);
         }
     }
 
@@ -165,12 +167,13 @@ impl Engine {
         }
     }
 
-    /// A pod whose binding is under way has changed. Only its end matters: what it was to take up is given back, and
-    /// the binding, if it still comes about, is seen by the watch.
+    /// A pod whose binding is under way has changed. If it ends, what it was to take up is given back, and the binding, if
+    /// it still comes about, is seen by the watch.
     fn assumed_updated(&mut self, now: Time, known: &Known, pod: Arc<PodInfo>) {
         if !pod.terminating {
+            let is = Known { pod: Arc::clone(&pod), standing: known.standing.clone() };
             self.cache.set(pod, known.standing.clone());
-            return;
+            return self.place_changed(now, &known.placed(), &is.placed());
         }
         self.leave_permit(now, &pod.key.uid);
         self.cache.set(pod, Standing::Held);

@@ -3,8 +3,12 @@
 //! A queueing hint sees the event and the pod, not the cluster: a hundred pods that go a second make it wake ten thousand
 //! that ask for more than any node has. Here the cluster is known. Where an event concerns one node, and every plugin
 //! that turns the pod away looks at one node at a time, all other nodes turn it away still; so it is enough to ask that
-//! one node, once for all pods that are alike.
+//! one node, once for all pods that are alike. Those may differ in what is not in their spec: only the word of a plugin
+//! that looks at nothing else holds for all of them.
 
+use std::sync::Arc;
+
+use plimsoll_framework::cluster_event::ClusterEvent;
 use plimsoll_framework::intern::Istr;
 use plimsoll_framework::overlay::Overlay;
 use plimsoll_framework::plugin::RejectedBy;
@@ -20,7 +24,6 @@ use crate::effect::Observation;
 use crate::event::OwnedChange;
 use crate::profile::Profile;
 use crate::queue::{Chance, Judge, QueuedPodInfo, Rejectors};
-use plimsoll_framework::cluster_event::ClusterEvent;
 
 impl Engine {
     /// Something happened: whoever it might help is tried again. `only` limits whom.
@@ -76,17 +79,26 @@ impl AtNode<'_> {
         };
         let PreFiltered::Run(prepared) = Prepared::for_pod(profile, view, &none, pod) else { return None };
         let preempts = self.may_preempt(profile, pod)?;
-        // Imagining pods away elsewhere may come to another end, too, if a filter counts over all nodes.
-        if preempts && !prepared.filters().all(|filter| profile.looks_at_one_node(filter)) {
+        // Imagining pods away elsewhere may come to another end, too, if a filter counts over all nodes; and those that
+        // are alike in their spec alone may differ in that.
+        let one_by_one = prepared.filters().all(|filter| profile.looks_at_one_node(filter));
+        if preempts && !(one_by_one && profile.may_clear_nodes_for(pod)) {
             return None;
         }
+        // What PreFilter leaves follows from the spec, or a plugin that looks beyond it would be among those that turn
+        // the pod away.
         if !prepared.leaves(name) && pod.nominated_node_name.as_ref() != Some(name) {
-            // What PreFilter leaves follows from the pod alone, or some plugin beyond the node would have said so.
             return Some(Chance::None(None));
         }
-        let Err(by) = self.scratch.fits(&prepared, view, &none, pod, row) else { return Some(Chance::Some) };
-        let opens = preempts && by.code == Code::Unschedulable && self.would_fit_alone(&prepared, view, pod, row);
-        Some(if opens { Chance::Some } else { Chance::None(named(&by)) })
+        let for_all = |by: &RejectedBy| profile.looks_at_spec(by.plugin);
+        let Some(by) = self.scratch.fits(&prepared, view, &none, pod, row).err().filter(for_all) else {
+            return Some(Chance::Some);
+        };
+        if preempts && by.code == Code::Unschedulable {
+            let stays = self.turned_away_alone(&prepared, view, pod, row).is_some_and(|by| for_all(&by));
+            return Some(if stays { Chance::None(Some(by.plugin)) } else { Chance::Some });
+        }
+        Some(Chance::None(Some(by.plugin)))
     }
 
     /// Whether pods may have to go for this one; `None` where it is not known what PostFilter would do.
@@ -98,18 +110,20 @@ impl AtNode<'_> {
         Some(lower && !pod.spec.never_preempts && !profile.post_filter.is_empty())
     }
 
-    /// Whether the pod would fit if all pods of lower priority left the node.
-    fn would_fit_alone(&mut self, prepared: &Prepared<'_>, view: &View, pod: &PodInfo, row: Row) -> bool {
+    /// Who would turn the pod away if all pods of lower priority left the node; `None` if nobody would.
+    fn turned_away_alone(
+        &mut self,
+        prepared: &Prepared<'_>,
+        view: &View,
+        pod: &PodInfo,
+        row: Row,
+    ) -> Option<RejectedBy> {
         let mut without = Overlay::default();
         for lower in view.pods(row).iter().filter(|p| p.priority() < pod.priority()) {
-            without.remove(view, row, std::sync::Arc::clone(lower));
+            without.remove(view, row, Arc::clone(lower));
         }
-        !without.is_empty() && self.scratch.fits(prepared, view, &without, pod, row).is_ok()
+        self.scratch.fits(prepared, view, &without, pod, row).err()
     }
-}
-
-fn named(by: &RejectedBy) -> Option<&'static str> {
-    (!by.plugin.is_empty()).then_some(by.plugin)
 }
 
 /// The one node that a change is about, if it is about one.

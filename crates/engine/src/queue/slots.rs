@@ -48,7 +48,7 @@ impl Queue {
     pub(super) fn link(&mut self, slot: u32, place: Place) {
         if matches!(place, Place::Unschedulable | Place::Gated) {
             if let Some(info) = self.slots.get(slot as usize).and_then(Option::as_ref).map(|s| &s.info) {
-                self.waiting.insert(slot, info);
+                self.waiting.insert(slot, info, &self.profiles[info.profile]);
             }
         }
         self.with_heap(place, |heap, less| heap.push(slot, less));

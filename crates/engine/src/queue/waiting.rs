@@ -13,6 +13,7 @@ use plimsoll_framework::labels::LabelSet;
 use plimsoll_framework::pod::{Owner, PodInfo, PodSpecInfo, Uid, VolumeUse};
 
 use super::{PluginSet, QueuedPodInfo};
+use crate::profile::Profile;
 
 /// What the hints of a waiting pod's plugins may read, and which plugins those are. Pods for which all of it is the same
 /// are woken by the same events.
@@ -20,33 +21,41 @@ use super::{PluginSet, QueuedPodInfo};
 struct Alike {
     profile: usize,
     spec: Arc<PodSpecInfo>,
-    labels: Arc<LabelSet>,
-    namespace: Istr,
-    owner: Option<Arc<Owner>>,
-    annotations: Box<[(Istr, Box<str>)]>,
     nominated_node: Option<Istr>,
     unschedulable: PluginSet,
     pending: PluginSet,
     gate: Option<&'static str>,
+    /// What is not in the spec; `None` where all those plugins look at the spec alone.
+    beyond: Option<Beyond>,
+}
+
+/// What pods of the same spec differ in.
+#[derive(Clone, Debug)]
+struct Beyond {
+    labels: Arc<LabelSet>,
+    namespace: Istr,
+    owner: Option<Arc<Owner>>,
+    annotations: Box<[(Istr, Box<str>)]>,
     /// Where the name matters: the claims of ephemeral volumes are called by it.
     only: Option<Uid>,
 }
 
 impl Alike {
-    fn of(info: &QueuedPodInfo) -> Self {
+    fn of(info: &QueuedPodInfo, profile: &Profile) -> Self {
         let pod = &*info.pod;
+        let mut plugins = info.unschedulable_plugins.iter().chain(info.pending_plugins.iter());
+        // Whom others could make room for is turned away by more than those plugins: by what PostFilter found, too.
+        let by_spec = info.gating_plugin.is_none()
+            && !profile.may_clear_nodes_for(pod)
+            && plugins.all(|plugin| profile.looks_at_spec(plugin));
         Self {
             profile: info.profile,
             spec: Arc::clone(&pod.spec),
-            labels: Arc::clone(&pod.labels),
-            namespace: pod.key.namespace.clone(),
-            owner: pod.owner.clone(),
-            annotations: pod.annotations.clone(),
             nominated_node: pod.nominated_node_name.clone(),
             unschedulable: info.unschedulable_plugins.clone(),
             pending: info.pending_plugins.clone(),
             gate: info.gating_plugin,
-            only: names_claims(pod).then(|| pod.key.uid.clone()),
+            beyond: (!by_spec).then(|| Beyond::of(pod)),
         }
     }
 
@@ -55,29 +64,46 @@ impl Alike {
     }
 }
 
-fn names_claims(pod: &PodInfo) -> bool {
-    pod.spec.volumes.iter().any(|v| matches!(v, VolumeUse::Ephemeral(_)))
+impl Beyond {
+    fn of(pod: &PodInfo) -> Self {
+        let names_claims = pod.spec.volumes.iter().any(|v| matches!(v, VolumeUse::Ephemeral(_)));
+        Self {
+            labels: Arc::clone(&pod.labels),
+            namespace: pod.key.namespace.clone(),
+            owner: pod.owner.clone(),
+            annotations: pod.annotations.clone(),
+            only: names_claims.then(|| pod.key.uid.clone()),
+        }
+    }
 }
 
+// Specs and label sets are shared by pods that are alike: the same pointer is the same content. Two of the same content
+// that are not shared are two groups, which is no more than work done twice.
+
 impl PartialEq for Alike {
-    /// Specs and label sets are shared by pods that are alike: the same pointer is the same content. Two of the same
-    /// content that are not shared are two groups, which is no more than work done twice.
     fn eq(&self, other: &Self) -> bool {
         Arc::ptr_eq(&self.spec, &other.spec)
-            && Arc::ptr_eq(&self.labels, &other.labels)
             && self.plugins() == other.plugins()
-            && self.namespace == other.namespace
-            && self.owner == other.owner
-            && self.annotations == other.annotations
             && self.nominated_node == other.nominated_node
-            && self.only == other.only
+            && self.beyond == other.beyond
     }
 }
 impl Eq for Alike {}
 
 impl Hash for Alike {
     fn hash<H: Hasher>(&self, state: &mut H) {
-        (Arc::as_ptr(&self.spec), Arc::as_ptr(&self.labels), &self.namespace, &self.only).hash(state);
+        let beyond = self.beyond.as_ref().map(|b| (Arc::as_ptr(&b.labels), &b.namespace, &b.only));
+        (Arc::as_ptr(&self.spec), beyond).hash(state);
+    }
+}
+
+impl PartialEq for Beyond {
+    fn eq(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.labels, &other.labels)
+            && self.namespace == other.namespace
+            && self.owner == other.owner
+            && self.annotations == other.annotations
+            && self.only == other.only
     }
 }
 
@@ -100,9 +126,9 @@ pub(super) struct Waiting {
 
 impl Waiting {
     /// The pod in this slot waits.
-    pub(super) fn insert(&mut self, slot: u32, info: &QueuedPodInfo) {
+    pub(super) fn insert(&mut self, slot: u32, info: &QueuedPodInfo, profile: &Profile) {
         self.remove(slot);
-        let alike = Alike::of(info);
+        let alike = Alike::of(info, profile);
         let next = self.next;
         let id = *self.by_alike.entry(alike.clone()).or_insert(next);
         self.next += u64::from(id == next);

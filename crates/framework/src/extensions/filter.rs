@@ -6,12 +6,17 @@ use super::*;
 pub trait PreFilterDyn: Send + Sync {
     /// What it reads of the cluster as a whole.
     fn groups(&self) -> Groups;
+    /// Whether its answer for a pod serves every pod with the same spec.
+    fn spec_only(&self) -> bool;
     /// Looks at the pod.
     fn pre_filter(&self, pod: &PodInfo, view: &View) -> PreFilterVerdict;
 }
 impl<P: PreFilter> PreFilterDyn for P {
     fn groups(&self) -> Groups {
         P::Cluster::GROUPS
+    }
+    fn spec_only(&self) -> bool {
+        P::Pod::SPEC_ONLY
     }
     fn pre_filter(&self, pod: &PodInfo, view: &View) -> PreFilterVerdict {
         PreFilter::pre_filter(self, P::Pod::item(pod), P::Cluster::item(view))
