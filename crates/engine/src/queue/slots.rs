@@ -46,10 +46,10 @@ impl Queue {
     }
 
     pub(super) fn link(&mut self, slot: u32, place: Place) {
-        if matches!(place, Place::Unschedulable | Place::Gated) {
-            if let Some(info) = self.slots.get(slot as usize).and_then(Option::as_ref).map(|s| &s.info) {
-                self.waiting.insert(slot, info, &self.profiles[info.profile]);
-            }
+        if matches!(place, Place::Unschedulable | Place::Gated)
+            && let Some(Slot { info, .. }) = self.slots.get(slot as usize).and_then(Option::as_ref)
+        {
+            self.waiting.insert(slot, info, &self.profiles[info.profile]);
         }
         self.with_heap(place, |heap, less| heap.push(slot, less));
     }
