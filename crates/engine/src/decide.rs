@@ -13,7 +13,7 @@ use std::sync::Arc;
 
 use plimsoll_framework::intern::Istr;
 use plimsoll_framework::overlay::Overlay;
-use plimsoll_framework::plugin::RejectedBy;
+use plimsoll_framework::plugin::{EvictionPolicy, RejectedBy};
 use plimsoll_framework::pod::PodInfo;
 use plimsoll_framework::point::Point;
 use plimsoll_framework::table::{Row, View};
@@ -104,6 +104,7 @@ pub struct Worker {
     pub(crate) scratch: Scratch,
     batch: Overlay,
     probe: Option<Box<dyn Probe>>,
+    policy: EvictionPolicy,
     tie_break: TieBreak,
     seed: u64,
 }
@@ -129,6 +130,13 @@ impl Worker {
     /// A worker that breaks ties like this.
     pub fn new(tie_break: TieBreak, seed: u64) -> Self {
         Self { tie_break, seed, ..Self::default() }
+    }
+
+    /// Has PostFilter plugins make only those pods go that the policy allows.
+    #[must_use]
+    pub fn with_policy(mut self, policy: EvictionPolicy) -> Self {
+        self.policy = policy;
+        self
     }
 
     /// Tells `probe` of every decision from now on.

@@ -17,6 +17,8 @@ pub enum Effect {
     Status(Box<StatusUpdate>),
     /// Record a Kubernetes event about a pod.
     Record(Box<PodEvent>),
+    /// Make a pod go for the sake of another; answered by [`crate::event::Event::Evicted`].
+    Evict(Box<EvictRequest>),
     /// Read one pod and say what is there: [`crate::event::Event::Pod`] or [`crate::event::Event::PodAbsent`].
     ReadPod(PodKey),
 }
@@ -38,6 +40,17 @@ pub struct BindRequest {
     pub attempts: u32,
     /// When this attempt began.
     pub popped: Time,
+}
+
+/// A pod that is to go for the sake of another.
+#[derive(Debug)]
+pub struct EvictRequest {
+    /// The pod that goes.
+    pub victim: Arc<PodInfo>,
+    /// The pod it goes for.
+    pub preemptor: Arc<PodInfo>,
+    /// Whether the API server is to refuse where a PodDisruptionBudget stands against it.
+    pub strict: bool,
 }
 
 /// A change of a pod's status.
@@ -94,6 +107,8 @@ pub struct PodEvent {
     pub action: &'static str,
     /// The text, as long as it is.
     pub note: String,
+    /// Another pod it is about.
+    pub related: Option<PodKey>,
 }
 
 /// How an attempt to schedule a pod ended.
@@ -141,6 +156,20 @@ pub enum Observation {
         sli: Duration,
         /// Whether it was tried again only because it had waited long.
         flushed: bool,
+    },
+    /// PostFilter was asked to make room for a pod.
+    PreemptionAttempt,
+    /// A node is to be cleared for a pod.
+    Preemption {
+        /// How many pods have to go, those included that are going already.
+        victims: usize,
+    },
+    /// Pods were not made to go, because those that went before them for the same pod went in vain.
+    PreemptionHeldOff,
+    /// The answer to a request that a pod go.
+    Eviction {
+        /// `going`, `gone`, `refused` or `failed`.
+        result: &'static str,
     },
     /// A decision was re-checked at commit.
     Recheck {

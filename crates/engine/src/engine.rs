@@ -1,9 +1,11 @@
 //! The engine: events in, decisions, effects out. A plain state machine with one owner.
 
 mod binding;
+mod brake;
 mod commit;
 mod failure;
 mod ingest;
+mod preempt;
 mod wake;
 
 use std::collections::VecDeque;
@@ -14,11 +16,13 @@ use hashbrown::HashMap;
 use plimsoll_framework::cluster::ClusterInfo;
 use plimsoll_framework::intern::Istr;
 use plimsoll_framework::overlay::Overlay;
+use plimsoll_framework::plugin::EvictionPolicy;
 use plimsoll_framework::pod::{PodInfo, Uid};
 use plimsoll_framework::table::View;
 use plimsoll_framework::time::Time;
 
 use binding::{Binding, Waiting};
+use preempt::Preemptions;
 
 use crate::cache::Cache;
 use crate::decide::{Probe, Proposal, Ticket, TieBreak, Worker};
@@ -45,6 +49,8 @@ pub struct EngineSettings {
     pub seed: u64,
     /// Which pods are not for this scheduler to place yet.
     pub admission: Admission,
+    /// Which pods may be made to go for the sake of others.
+    pub evictions: EvictionPolicy,
 }
 
 impl Default for EngineSettings {
@@ -55,6 +61,7 @@ impl Default for EngineSettings {
             tie_break: TieBreak::default(),
             seed: 0,
             admission: Arc::new(|_, _, _| None),
+            evictions: EvictionPolicy::default(),
         }
     }
 }
@@ -84,6 +91,7 @@ pub struct Engine {
     last_miss: u64,
     waiting: Vec<Waiting>,
     binding: HashMap<Uid, Binding>,
+    preemptions: Preemptions,
     effects: VecDeque<Effect>,
     observations: Vec<Observation>,
     worker: Worker,
@@ -96,7 +104,7 @@ impl Engine {
         Self {
             by_name: profiles.iter().enumerate().map(|(i, p)| (p.name.clone(), i)).collect(),
             queue: Queue::new(Arc::clone(&profiles), settings.queue),
-            worker: Worker::new(settings.tie_break, settings.seed),
+            worker: Worker::new(settings.tie_break, settings.seed).with_policy(settings.evictions.clone()),
             profiles,
             settings,
             cache: Cache::default(),
@@ -105,6 +113,7 @@ impl Engine {
             last_miss: 0,
             waiting: Vec::new(),
             binding: HashMap::new(),
+            preemptions: Preemptions::default(),
             effects: VecDeque::new(),
             observations: Vec::new(),
         }
@@ -163,7 +172,7 @@ impl Engine {
 
     /// A worker that decides as this engine does by itself.
     pub fn new_worker(&self) -> Worker {
-        Worker::new(self.settings.tie_break, self.settings.seed)
+        Worker::new(self.settings.tie_break, self.settings.seed).with_policy(self.settings.evictions.clone())
     }
 
     /// Takes in the answers to one batch of tickets, in their order, and commits what has its turn.
@@ -218,6 +227,11 @@ impl Engine {
     /// How many bindings are under way.
     pub fn bindings_under_way(&self) -> usize {
         self.binding.len()
+    }
+
+    /// How many pods wait for others to be evicted for them.
+    pub fn preemptions_under_way(&self) -> usize {
+        self.preemptions.len()
     }
 
     /// How many pods are popped and not committed.

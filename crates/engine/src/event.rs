@@ -77,6 +77,15 @@ pub enum Event {
         /// How.
         result: BindResult,
     },
+    /// The API server was asked to make a pod go, by [`crate::effect::Effect::Evict`].
+    Evicted {
+        /// Which.
+        victim: Uid,
+        /// For which pod.
+        preemptor: Uid,
+        /// What became of it.
+        result: EvictResult,
+    },
     /// The API server was asked for one pod, by [`crate::effect::Effect::ReadPod`]: it does not exist, or not with
     /// this UID. (If it exists, it comes as [`Event::Pod`].)
     PodAbsent {
@@ -100,6 +109,25 @@ pub enum BindResult {
     },
     /// The pod does not exist any more, or is on another node by somebody else's hand.
     Gone,
+}
+
+/// How a request that a pod go ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum EvictResult {
+    /// It goes; the watch tells when it is gone.
+    Going,
+    /// It is not there any more.
+    Gone,
+    /// A PodDisruptionBudget stands against it.
+    Refused {
+        /// What the API server said.
+        message: String,
+    },
+    /// It stays, as far as is known.
+    Failed {
+        /// What went wrong.
+        message: String,
+    },
 }
 
 /// A change, with the objects kept alive: what an event was about, for those who are shown it later.

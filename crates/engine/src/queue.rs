@@ -3,6 +3,7 @@
 
 mod entry;
 mod heap;
+mod hold;
 mod in_flight;
 mod moving;
 mod slots;
@@ -11,7 +12,7 @@ mod waiting;
 use std::sync::Arc;
 use std::time::Duration;
 
-use hashbrown::HashMap;
+use hashbrown::{HashMap, HashSet};
 use plimsoll_framework::cluster_event::{Actions, ClusterEvent, EventResource, QueueingHint};
 use plimsoll_framework::pod::{PodInfo, Uid};
 use plimsoll_framework::time::Time;
@@ -135,6 +136,8 @@ pub struct Queue {
     in_flight: InFlight,
     /// The slots of pods that wait for something to happen.
     waiting: Waiting,
+    /// Pods for which room is being made.
+    held: HashSet<Uid>,
     /// When the pods that waited too long are next looked for.
     next_flush: Option<Time>,
     observations: Vec<Observation>,
@@ -154,6 +157,7 @@ impl Queue {
             error_backoff: Heap::default(),
             in_flight: InFlight::default(),
             waiting: Waiting::default(),
+            held: HashSet::new(),
             next_flush: None,
             observations: Vec::new(),
         }
@@ -260,9 +264,13 @@ impl Queue {
         info.timestamp = now;
         info.flushed = false;
         let missed = self.in_flight.since(&uid);
+        let forced = self.in_flight.is_forced(&uid);
         self.in_flight.done(&uid);
-        let deserved =
-            if info.failed_by_error() { Requeue::AfterBackoff } else { self.replay(&mut info, &missed, judge) };
+        let deserved = if forced || info.failed_by_error() {
+            Requeue::AfterBackoff
+        } else {
+            self.replay(&mut info, &missed, judge)
+        };
         self.requeue(now, info, deserved, QueueReason::Own("ScheduleAttemptFailure"));
     }
 

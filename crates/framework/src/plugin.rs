@@ -252,6 +252,23 @@ pub trait ScoreOverFeasible: Plugin {
     fn normalize(&self, raw: i64, over: Extent) -> i64;
 }
 
+/// Which pods may be made to go for the sake of others, beyond what their priority says. The default is kube-scheduler's:
+/// any, beyond budgets too where nothing else helps.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct EvictionPolicy {
+    /// Pods of these schedulers only; `None`: of any.
+    pub schedulers: Option<Arc<[Istr]>>,
+    /// Never beyond a PodDisruptionBudget.
+    pub strict_budgets: bool,
+}
+
+impl EvictionPolicy {
+    /// Whether the pod may be made to go at all.
+    pub fn allows(&self, pod: &PodInfo) -> bool {
+        self.schedulers.as_ref().is_none_or(|names| names.contains(&pod.scheduler_name))
+    }
+}
+
 /// What PostFilter looks at: a pod that fits nowhere, and why.
 pub struct PostFilterContext<'a> {
     /// The view it was decided on.
@@ -265,6 +282,8 @@ pub struct PostFilterContext<'a> {
     pub fits: &'a dyn Fn(Row, &Overlay) -> Result<(), RejectedBy>,
     /// A number that tells this attempt apart, for choices that are to be spread.
     pub draw: u64,
+    /// Which pods may be made to go.
+    pub policy: &'a EvictionPolicy,
 }
 
 /// What PostFilter did about a pod that fits nowhere.

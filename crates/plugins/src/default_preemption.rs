@@ -26,6 +26,8 @@ use crate::kinds::policy::{PodDisruptionBudget, PodDisruptionBudgets};
 use choice::Candidate;
 
 const NO_VICTIMS: &str = "No preemption victims found for incoming pod";
+/// Where budgets are strict; kube-scheduler has no such mode, and no words for it.
+const PROTECTED: &str = "Pods that would have to go are protected by a PodDisruptionBudget";
 const NOT_HELPFUL: &str = "Preemption is not helpful for scheduling";
 
 /// The plugin.
@@ -61,7 +63,7 @@ impl EnqueueExtensions for DefaultPreemption {
 }
 
 impl PreEnqueue for DefaultPreemption {
-    /// Holds no pod back: victims are only named so far, and nobody waits for their end.
+    /// Holds no pod back: whose victims are on their way out, the engine knows and holds in this plugin's name.
     fn pre_enqueue(&self, _: &PodInfo) -> Result<(), Rejection> {
         Ok(())
     }
@@ -162,8 +164,8 @@ impl Search<'_> {
     /// Clears one node in the mind (reference section 11.4).
     fn clear(&mut self, row: Row) -> Result<Candidate, Why> {
         let view = self.context.view;
-        let mut lower: Vec<Arc<PodInfo>> =
-            view.pods(row).iter().filter(|p| p.priority() < self.pod.priority()).cloned().collect();
+        let may_go = |p: &&Arc<PodInfo>| p.priority() < self.pod.priority() && self.context.policy.allows(p);
+        let mut lower: Vec<Arc<PodInfo>> = view.pods(row).iter().filter(may_go).cloned().collect();
         if lower.is_empty() {
             return Err(Why::Reasons(vec![NO_VICTIMS.to_owned()]));
         }
@@ -189,6 +191,9 @@ impl Search<'_> {
         if victims.is_empty() {
             let name = view.node(row).map(|n| n.name.clone()).unwrap_or_default();
             return Err(Why::Error(format!("expected at least one victim pod on node {name:?}")));
+        }
+        if violations > 0 && self.context.policy.strict_budgets {
+            return Err(Why::Reasons(vec![PROTECTED.to_owned()]));
         }
         choice::by_importance(&mut victims);
         Ok(Candidate { row, victims, violations })

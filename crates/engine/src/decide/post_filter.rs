@@ -87,8 +87,14 @@ impl Worker {
             Some(prepared) => scratch.borrow_mut().fits(prepared, view, overlay, pod, row),
             None => Err(RejectedBy { plugin: "", code: Code::UnschedulableAndUnresolvable, reasons: Vec::new() }),
         };
-        let context =
-            PostFilterContext { view, not_asked: &not_asked, code: &code, fits: &fits, draw: self.seed ^ draw };
+        let context = PostFilterContext {
+            view,
+            not_asked: &not_asked,
+            code: &code,
+            fits: &fits,
+            draw: self.seed ^ draw,
+            policy: &self.policy,
+        };
         Some(ask(profile, pod, &context))
     }
 }

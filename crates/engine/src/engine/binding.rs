@@ -115,6 +115,19 @@ impl Engine {
         self.waiting.iter().position(|w| w.binding.info.pod.key.uid == *uid)
     }
 
+    /// Whether Permit plugins hold the pod.
+    pub(super) fn waits_on_permit(&self, uid: &Uid) -> bool {
+        self.waiting_index(uid).is_some()
+    }
+
+    /// A pod that waits for Permit loses its node.
+    pub(super) fn end_waiting(&mut self, now: Time, uid: &Uid, failure: Failure) {
+        if let Some(at) = self.waiting_index(uid) {
+            let waiting = self.stop_waiting(now, at, "Error");
+            self.give_back(now, waiting.binding, failure);
+        }
+    }
+
     /// A pod that waits for Permit is gone, or will be.
     pub(super) fn leave_permit(&mut self, now: Time, uid: &Uid) {
         if let Some(at) = self.waiting_index(uid) {
@@ -197,6 +210,7 @@ impl Engine {
     fn bound(&mut self, now: Time, binding: &Binding) {
         let (pod, info) = (&binding.info.pod, &binding.info);
         self.cache.mark_bound(&pod.key.uid);
+        self.preemptions.brake.placed(pod);
         for point in &self.profiles[info.profile].post_bind {
             point.plugin.post_bind(pod, &binding.node);
         }

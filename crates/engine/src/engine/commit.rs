@@ -105,6 +105,7 @@ impl Engine {
     fn assume(&mut self, now: Time, popped: Time, info: QueuedPodInfo, node: Istr, score: Option<i64>) {
         let pod = Arc::clone(&info.pod);
         let left = self.set_nomination(None, &pod).filter(|left| *left != node);
+        self.needs_no_room(&pod.key.uid);
         self.cache.set(Arc::clone(&pod), Standing::Assumed(Assumed { node: node.clone(), bound: false }));
         if let Some(left) = left {
             self.nomination_left(now, &left, &pod);

@@ -32,9 +32,10 @@ impl Engine {
             let rejectors = diagnosis.rejectors();
             (AttemptResult::Unschedulable, Reason::Unschedulable, diagnosis.message(), rejectors, nominated)
         };
+        let mut told = None;
         let (result, reason, message, rejectors, nominated) = match failure {
             Failure::Unfit(mut diagnosis) => {
-                let nominated = self.post_filter(&info, &mut diagnosis);
+                let nominated = self.post_filter(now, &info, &mut diagnosis, &mut told);
                 rejected(diagnosis, nominated)
             }
             Failure::Refused(diagnosis) => rejected(diagnosis, Some(None)),
@@ -49,36 +50,50 @@ impl Engine {
             return self.queue.done(&uid);
         };
         let left = nominated.as_ref().and_then(|node| self.set_nomination(node.clone(), &pod));
+        if told.as_ref().is_some_and(|told| !told.is_empty()) {
+            self.queue.hold(&uid);
+        }
         self.put_back(now, QueuedPodInfo { pod: Arc::clone(&pod), ..info }, rejectors);
         if let Some(left) = left {
             self.nomination_left(now, &left, &pod);
         }
-        self.report(&pod, reason, message, nominated);
+        self.report(&pod, reason, message, nominated.clone());
+        if let (Some(node), Some(told)) = (nominated.flatten(), told) {
+            self.preempt(now, &pod, node, told);
+        }
     }
 
-    /// Asks PostFilter. Gives the new nomination: `None` leaves it as it is, `Some(None)` clears it.
-    fn post_filter(&mut self, info: &QueuedPodInfo, diagnosis: &mut Diagnosis) -> Option<Option<Istr>> {
-        let profile = &self.profiles[info.profile];
-        let view = self.cache.table().view();
+    /// Asks PostFilter. Gives the new nomination: `None` leaves it as it is, `Some(None)` clears it; and says in
+    /// `told` who has to be told to go, unless all victims are going already.
+    fn post_filter(
+        &mut self,
+        now: Time,
+        info: &QueuedPodInfo,
+        diagnosis: &mut Diagnosis,
+        told: &mut Option<Vec<Arc<PodInfo>>>,
+    ) -> Option<Option<Istr>> {
         if diagnosis.node_count == 0 {
             return Some(None);
         }
+        if let Some(wait) = self.held_off(now, &info.pod) {
+            diagnosis.post_filter_message = format!(
+                "preemption: held off for {} s, since pods went for this one, or its like, in vain.",
+                wait.as_secs().max(1)
+            );
+            return None;
+        }
+        let (profile, view) = (&self.profiles[info.profile], self.cache.table().view());
         let Some(done) = self.worker.post_filter(profile, view, &info.pod, u64::from(info.attempts)) else {
             return Some(None);
         };
+        self.observations.push(Observation::PreemptionAttempt);
         diagnosis.post_filter_message = done.message;
-        // Nothing is evicted yet, so a node is kept for the pod only where its victims are leaving already.
-        let staying = done.victims.iter().filter(|victim| !victim.terminating).count();
-        match done.nominated_node {
-            Some(node) if staying > 0 => {
-                diagnosis.post_filter_message = format!(
-                    "preemption: {node} would do without {staying} pod(s) of lower priority; evicting is not supported yet."
-                );
-                Some(None)
-            }
-            Some(node) => Some(Some(node)),
-            None => done.clears_nomination.then_some(None),
+        let Some(node) = done.nominated_node else { return done.clears_nomination.then_some(None) };
+        if done.victims.iter().any(|victim| !victim.terminating) {
+            *told = Some(self.to_be_told(&done.victims));
+            self.observations.push(Observation::Preemption { victims: done.victims.len() });
         }
+        Some(Some(node))
     }
 
     /// Writes the condition and records the event, each only if it says something new.
@@ -118,7 +133,7 @@ impl Engine {
         action: &'static str,
         note: String,
     ) {
-        let event = PodEvent { pod: Arc::clone(pod), warning, reason, action, note };
+        let event = PodEvent { pod: Arc::clone(pod), warning, reason, action, note, related: None };
         self.effects.push_back(Effect::Record(Box::new(event)));
     }
 }

@@ -57,6 +57,7 @@ impl Engine {
                 gone.into_iter().for_each(|key| self.ingest(now, Event::Object { kind, key, object: None }));
             }
             Event::BindFinished { uid, result } => self.bind_finished(now, &uid, result),
+            Event::Evicted { victim, preemptor, result } => self.evicted(now, &victim, &preemptor, result),
             Event::PodAbsent { key } => self.pod_absent(now, &key),
         }
     }
@@ -95,7 +96,11 @@ impl Engine {
             _ => {}
         }
         self.nominate(now, None, &pod);
+        self.needs_no_room(&uid);
         self.cache.set(Arc::clone(&pod), Standing::Assigned);
+        if pod.terminating {
+            self.leaves(now, &pod, false);
+        }
         if let Some(known) = known.as_ref().filter(|k| k.node().is_some()) {
             if known.node() != pod.node_name.as_ref() {
                 self.place_left(now, known);
@@ -176,6 +181,7 @@ impl Engine {
             return self.place_changed(now, &known.placed(), &is.placed());
         }
         self.leave_permit(now, &pod.key.uid);
+        self.leaves(now, &pod, false);
         self.cache.set(pod, Standing::Held);
         self.wake(now, &ASSIGNED_DELETE, OwnedChange::Pod(Some(known.placed()), None), |_| true);
     }
@@ -190,6 +196,8 @@ impl Engine {
         self.leave_permit(now, uid);
         self.queue.delete(uid);
         let Some(known) = self.cache.remove(uid) else { return };
+        self.needs_no_room(uid);
+        self.leaves(now, &known.pod, true);
         self.nominate(now, None, &known.pod);
         if known.node().is_some() {
             self.wake(now, &ASSIGNED_DELETE, OwnedChange::Pod(Some(known.placed()), None), |_| true);

@@ -6,7 +6,7 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
-use hashbrown::HashMap;
+use hashbrown::{HashMap, HashSet};
 use plimsoll_framework::cluster_event::ClusterEvent;
 use plimsoll_framework::pod::Uid;
 
@@ -26,6 +26,7 @@ pub(super) struct InFlight {
     /// The same, by time: the first entry says which events can be dropped.
     order: BTreeMap<u64, Uid>,
     events: VecDeque<(u64, Arc<Recorded>)>,
+    forced: HashSet<Uid>,
 }
 
 impl InFlight {
@@ -61,6 +62,16 @@ impl InFlight {
         }
     }
 
+    /// Has a pod tried again when it comes back, whatever happened.
+    pub(super) fn force(&mut self, uid: &Uid) {
+        self.forced.insert(uid.clone());
+    }
+
+    /// Whether a pod that comes back is to be tried again whatever happened.
+    pub(super) fn is_forced(&mut self, uid: &Uid) -> bool {
+        self.forced.remove(uid)
+    }
+
     /// What happened since the pod left.
     pub(super) fn since(&self, uid: &Uid) -> Vec<Arc<Recorded>> {
         let Some(popped) = self.popped.get(uid) else { return Vec::new() };
@@ -69,6 +80,7 @@ impl InFlight {
 
     /// The pod is decided, or gone.
     pub(super) fn done(&mut self, uid: &Uid) {
+        self.forced.remove(uid);
         if let Some(at) = self.popped.remove(uid) {
             self.order.remove(&at);
             let needed = self.order.keys().next().copied().unwrap_or(u64::MAX);

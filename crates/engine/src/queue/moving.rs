@@ -17,7 +17,8 @@ impl Queue {
         // The one that gated it last is the likeliest to gate it again.
         let last = plugins.iter().filter(|p| Some(p.name) == info.gating_plugin);
         let others = plugins.iter().filter(|p| Some(p.name) != info.gating_plugin);
-        let gate = last.chain(others).find(|p| p.plugin.pre_enqueue(&info.pod).is_err()).map(|p| p.name);
+        let shut = || last.chain(others).find(|p| p.plugin.pre_enqueue(&info.pod).is_err()).map(|p| p.name);
+        let gate = if self.is_held(&info.pod.key.uid) { Some(hold::HOLDER) } else { shut() };
         info.gating_plugin = gate;
         if let Some(name) = gate {
             info.unschedulable_plugins.insert(name);

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use plimsoll_engine::effect::{BindRequest, Effect, StatusUpdate};
 use plimsoll_engine::engine::{Engine, EngineSettings};
-use plimsoll_engine::event::{BindResult, Event};
+use plimsoll_engine::event::{BindResult, Event, EvictResult};
 use plimsoll_engine::profile::Profile;
 use plimsoll_engine::queue::Place;
 use plimsoll_framework::time::Time;
@@ -24,6 +24,8 @@ pub(crate) struct Cluster {
     pub(crate) statuses: Vec<StatusUpdate>,
     /// Events about pods, as `pod reason: note`.
     pub(crate) notes: Vec<String>,
+    /// Pods that were asked to go and are not answered for, by name, with the one they go for.
+    pub(crate) evictions: Vec<(String, String)>,
     /// Reads of pods that were asked for, by name.
     pub(crate) reads: Vec<String>,
 }
@@ -38,8 +40,8 @@ impl Cluster {
 
     pub(crate) fn with(profiles: Vec<Profile>, log: Log, settings: EngineSettings, nodes: &[Node]) -> Self {
         let engine = Engine::new(profiles, settings);
-        let (binds, statuses, notes, reads) = Default::default();
-        let mut cluster = Self { engine, now: at(0), log, binds, statuses, notes, reads };
+        let (binds, statuses, notes, evictions, reads) = Default::default();
+        let mut cluster = Self { engine, now: at(0), log, binds, statuses, notes, evictions, reads };
         for node in nodes {
             cluster.tell(node.seen());
         }
@@ -83,6 +85,19 @@ impl Cluster {
         self.tell(Event::BindFinished { uid: request.pod.key.uid.clone(), result });
     }
 
+    /// Answers the request that this pod go.
+    pub(crate) fn evicted(&mut self, victim: &str, result: EvictResult) {
+        let at = self.evictions.iter().position(|(name, _)| name == victim).expect("the pod was asked to go");
+        let (victim, preemptor) = self.evictions.remove(at);
+        let uid = |name: &str| super::build::pod(name).uid();
+        self.tell(Event::Evicted { victim: uid(&victim), preemptor: uid(&preemptor), result });
+    }
+
+    /// The pods that were asked to go and are not answered for, as `victim for preemptor`.
+    pub(crate) fn asked_to_go(&self) -> Vec<String> {
+        self.evictions.iter().map(|(victim, preemptor)| format!("{victim} for {preemptor}")).collect()
+    }
+
     pub(crate) fn fail(&mut self, pod: &str) {
         self.answer(pod, BindResult::Failed { message: "etcd is on fire".to_owned() });
     }
@@ -93,6 +108,9 @@ impl Cluster {
                 Effect::Bind(request) => self.binds.push(*request),
                 Effect::Status(status) => self.statuses.push(*status),
                 Effect::Record(e) => self.notes.push(format!("{} {}: {}", e.pod.key.name, e.reason, e.note)),
+                Effect::Evict(e) => {
+                    self.evictions.push((e.victim.key.name.to_string(), e.preemptor.key.name.to_string()));
+                }
                 Effect::ReadPod(key) => self.reads.push(key.name.to_string()),
             }
         }

@@ -8,6 +8,7 @@ use plimsoll_framework::extensions::Extensions;
 use plimsoll_framework::intern::Istr;
 use plimsoll_framework::labels::LabelSelector;
 use plimsoll_framework::object::{ObjectKey, ObjectKind, Objects};
+use plimsoll_framework::overlay::Overlay;
 use plimsoll_framework::plugin::*;
 use plimsoll_framework::pod::{PodInfo, PodSpecInfo};
 use plimsoll_framework::ports::HostPort;
@@ -17,7 +18,7 @@ use plimsoll_framework::read::{
 use plimsoll_framework::resources::Resources;
 use plimsoll_framework::toleration::{Taint, Toleration, tolerated};
 use plimsoll_framework::topology::{Counted, CounterSpec, Domains, NodeFilter, PodMatcher, Topology};
-use plimsoll_framework::verdict::{PluginError, Rejection, Verdict};
+use plimsoll_framework::verdict::{Code, PluginError, Rejection, Verdict};
 
 macro_rules! named {
     ($($plugin:ty = $name:literal),* $(,)?) => {$(
@@ -384,6 +385,57 @@ impl PostFilter for Nominator {
         })
     }
     /// It sends nobody away at all, and says the same at every attempt.
+    fn only_preempts(&self) -> bool {
+        true
+    }
+}
+
+/// Clears the first node, by name, that would do without pods of lower priority: as few of them as may be, the least
+/// important ones. Stands for the plugin whose name it has.
+pub(crate) struct Evictor;
+impl Plugin for Evictor {
+    const NAME: &'static str = "DefaultPreemption";
+}
+impl EnqueueExtensions for Evictor {
+    fn registrations(&self) -> Vec<Registration> {
+        vec![Registration::new(EventResource::AssignedPod, Actions::DELETE)]
+    }
+    fn hint(&self, _: &PodInfo, _: &ClusterEvent, _: &Change<'_>) -> QueueingHint {
+        QueueingHint::Skip
+    }
+}
+impl PreEnqueue for Evictor {
+    fn pre_enqueue(&self, _: &PodInfo) -> Result<(), Rejection> {
+        Ok(())
+    }
+}
+impl PostFilter for Evictor {
+    fn post_filter(&self, pod: &PodInfo, context: &PostFilterContext<'_>) -> Result<PostFilterVerdict, PluginError> {
+        let view = context.view;
+        let mut rows: Vec<_> = view.rows().filter_map(|row| view.node(row).map(|n| (n.name.clone(), row))).collect();
+        rows.sort();
+        for (node, row) in rows.into_iter().filter(|(_, row)| (context.code)(*row) == Some(Code::Unschedulable)) {
+            let may_go = |p: &&Arc<PodInfo>| p.priority() < pod.priority() && context.policy.allows(p);
+            let mut lower: Vec<Arc<PodInfo>> = view.pods(row).iter().filter(may_go).cloned().collect();
+            lower.sort_by_key(|p| (-p.priority(), p.key.name.clone()));
+            let mut overlay = Overlay::default();
+            lower.iter().for_each(|p| overlay.remove(view, row, Arc::clone(p)));
+            if lower.is_empty() || (context.fits)(row, &overlay).is_err() {
+                continue;
+            }
+            let mut victims = Vec::new();
+            for back in lower {
+                overlay.add(view, row, Arc::clone(&back));
+                if (context.fits)(row, &overlay).is_err() {
+                    overlay.remove(view, row, Arc::clone(&back));
+                    victims.push(back);
+                }
+            }
+            return Ok(PostFilterVerdict::Nominate { node, victims });
+        }
+        let rejection = Rejection::unschedulable("preemption: no victims.");
+        Ok(PostFilterVerdict::Reject { rejection, clears_nomination: true })
+    }
     fn only_preempts(&self) -> bool {
         true
     }

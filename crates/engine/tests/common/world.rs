@@ -9,9 +9,9 @@ use std::time::Duration;
 
 use plimsoll_engine::cache::Standing;
 use plimsoll_engine::decide::{Proposal, Ticket, TieBreak, Worker};
-use plimsoll_engine::effect::{Effect, StatusUpdate};
+use plimsoll_engine::effect::{Effect, EvictRequest, StatusUpdate};
 use plimsoll_engine::engine::{Engine, EngineSettings};
-use plimsoll_engine::event::{BindResult, Event};
+use plimsoll_engine::event::{BindResult, Event, EvictResult};
 use plimsoll_engine::queue::{Place, QueueSettings};
 use plimsoll_framework::extensions::Extensions;
 use plimsoll_framework::pod::{PodKey, Uid};
@@ -20,7 +20,7 @@ use plimsoll_framework::time::Time;
 
 use super::build::{Node, Pod, node, pod};
 use super::inspect::{Plain, assert_sums};
-use super::plugins::{self, Log, Nominator};
+use super::plugins::{self, Evictor, Log, Nominator};
 use super::{at, profile};
 
 /// One thing that happens: which, and two numbers for its details.
@@ -87,6 +87,9 @@ pub(crate) struct World {
     /// Pods whose binding was answered and not seen by the watch.
     settled: BTreeSet<String>,
     reads: Vec<PodKey>,
+    /// Asked to go, not answered, with the pod they go for.
+    going: Vec<(String, String)>,
+    preempting: bool,
     /// Pods the engine was ever told of.
     met: BTreeSet<String>,
     /// The version of the last list of pods.
@@ -97,9 +100,22 @@ pub(crate) struct World {
 impl World {
     /// With `local`, every rule reads its own node alone: then most commits rest on what did not change since the view.
     pub(crate) fn new(mode: Mode, workers: usize, local: bool) -> Self {
+        Self::made(mode, workers, local, false)
+    }
+
+    /// The same where pods of lower priority go for those that fit nowhere.
+    pub(crate) fn preempting(workers: usize, local: bool) -> Self {
+        Self::made(Mode::Workers, workers, local, true)
+    }
+
+    fn made(mode: Mode, workers: usize, local: bool, preempting: bool) -> Self {
         let mut plugins = plugins::deciding();
         plugins.retain(|p| !local || !matches!(p.name, "Apart" | "Crowd"));
-        plugins.push(Extensions::of(Nominator(Log::default())).post_filter().done());
+        plugins.push(if preempting {
+            Extensions::of(Evictor).enqueue().pre_enqueue().post_filter().done()
+        } else {
+            Extensions::of(Nominator(Log::default())).post_filter().done()
+        });
         // Nobody is tried again for having waited long: whoever could go somewhere has to be woken.
         let queue = QueueSettings { max_in_unschedulable: Duration::from_secs(1_000_000), ..QueueSettings::default() };
         let settings = EngineSettings { queue, line_limit: 8 * workers, ..EngineSettings::default() };
@@ -122,6 +138,8 @@ impl World {
             under_way: BTreeSet::new(),
             settled: BTreeSet::new(),
             reads: Vec::new(),
+            going: Vec::new(),
+            preempting,
             met: BTreeSet::new(),
             listed: 0,
             trace: Vec::new(),
@@ -155,6 +173,7 @@ impl World {
             }
             18 | 19 => self.execute_bind(a, b),
             20 | 21 => self.answer(a),
+            22 if self.preempting => self.evict(a, b),
             22 => self.read(a),
             _ if self.mode == Mode::Workers => self.work(a, b),
             _ => self.decide_one(),
@@ -430,10 +449,56 @@ impl World {
                     self.binds.push((uid, node));
                 }
                 Effect::Status(status) => self.write_status(*status),
+                Effect::Evict(request) => self.asked_to_go(&request),
                 Effect::ReadPod(key) => self.reads.push(key),
                 Effect::Record(event) => self.trace.push(format!("{} {}", event.pod.key.uid, event.note)),
             }
         }
+    }
+
+    fn asked_to_go(&mut self, request: &EvictRequest) {
+        let (victim, preemptor) = (&request.victim, &request.preemptor);
+        assert!(victim.priority() < preemptor.priority(), "{} goes for {}", victim.key, preemptor.key);
+        let uid = victim.key.uid.to_string();
+        self.trace.push(format!("{uid} goes for {}", preemptor.key.uid));
+        assert!(self.going.iter().all(|(going, _)| *going != uid), "{uid} is asked to go twice");
+        self.going.push((uid, preemptor.key.uid.to_string()));
+    }
+
+    /// Some pod that was asked to go goes, or not.
+    fn evict(&mut self, a: usize, b: usize) {
+        if self.going.is_empty() {
+            return;
+        }
+        let (victim, preemptor) = self.going.swap_remove(a % self.going.len());
+        let result = match self.pods.get(&victim) {
+            None => EvictResult::Gone,
+            Some(_) if b % 5 == 0 => EvictResult::Failed { message: "timed out".to_owned() },
+            Some(_) if b % 5 == 1 => EvictResult::Refused { message: "a budget".to_owned() },
+            // Some go at once, some take their time.
+            Some(_) if b % 2 == 0 => {
+                self.version += 1;
+                self.pods.remove(&victim);
+                self.pod_log.log.push((self.version, News::Gone(victim.clone())));
+                EvictResult::Going
+            }
+            Some(_) => {
+                self.write_pod(&victim, |p| p.terminating = true);
+                EvictResult::Going
+            }
+        };
+        self.answers.push(Event::Evicted { victim: Uid::new(&victim), preemptor: Uid::new(&preemptor), result });
+    }
+
+    /// Whoever is on the way out leaves.
+    fn end_terminating(&mut self) -> bool {
+        let Some(uid) = self.pods.values().find(|p| p.terminating && p.node.is_some()).map(|p| p.uid.clone()) else {
+            return false;
+        };
+        self.version += 1;
+        self.pods.remove(&uid);
+        self.pod_log.log.push((self.version, News::Gone(uid)));
+        true
     }
 
     fn write_status(&mut self, status: StatusUpdate) {
@@ -557,8 +622,13 @@ impl World {
             while self.deliver_node() || self.deliver_pod() {
                 busy = true;
             }
-            while !self.reads.is_empty() || !self.binds.is_empty() || !self.answers.is_empty() {
+            while self.end_terminating() {
+                busy = true;
+            }
+            while !self.reads.is_empty() || !self.binds.is_empty() || !self.going.is_empty() || !self.answers.is_empty()
+            {
                 self.read(0);
+                self.evict(0, 2);
                 self.execute_bind(0, 1);
                 self.answer(0);
                 busy = true;
@@ -581,6 +651,7 @@ impl World {
         let (engine, plain) = (&self.engine, Plain::of(&self.engine));
         assert_eq!((engine.cache().pod_counts().1, engine.line_length()), (0, 0), "assumed, in line");
         assert_eq!(engine.queue().in_flight(), (0, 0), "in flight, with the events kept");
+        assert_eq!(engine.preemptions_under_way(), 0, "preemptions");
         let known: BTreeMap<String, Option<String>> =
             engine.cache().iter().map(|k| (k.pod.key.uid.to_string(), k.node().map(|n| n.to_string()))).collect();
         let real: BTreeMap<String, Option<String>> =

@@ -5,7 +5,7 @@ use std::cell::RefCell;
 use plimsoll_framework::extensions::Extensions;
 use plimsoll_framework::labels::LabelSelector;
 use plimsoll_framework::object::{KindId, ObjectKey};
-use plimsoll_framework::plugin::RejectedBy;
+use plimsoll_framework::plugin::{EvictionPolicy, RejectedBy};
 use plimsoll_framework::table::Table;
 use serde_json::{Value, json};
 
@@ -106,7 +106,14 @@ fn ask(table: &Table, asked: &Value, args: DefaultPreemptionArgs) -> Result<(Str
         if verdict.fits() { Ok(()) } else { Err(RejectedBy { plugin: "NodeResourcesFit", code, reasons }) }
     };
     let code = |row: Row| view.node(row).map(|_| bound.one(view, None, row).code());
-    let context = PostFilterContext { view, not_asked: &[], code: &code, fits: &fits, draw: 0 };
+    let context = PostFilterContext {
+        view,
+        not_asked: &[],
+        code: &code,
+        fits: &fits,
+        draw: 0,
+        policy: &EvictionPolicy::default(),
+    };
     match DefaultPreemption::new(args).post_filter(&asked, &context).unwrap() {
         PostFilterVerdict::Nominate { node, victims } => {
             Ok((node.to_string(), victims.iter().map(|v| v.key.name.to_string()).collect()))
@@ -201,7 +208,14 @@ fn what_is_said_of_every_node() {
         let name = &view.node(row)?.name;
         Some(if **name == *"d" { Code::UnschedulableAndUnresolvable } else { Code::Unschedulable })
     };
-    let context = PostFilterContext { view, not_asked: &[], code: &code, fits: &fits, draw: 7 };
+    let context = PostFilterContext {
+        view,
+        not_asked: &[],
+        code: &code,
+        fits: &fits,
+        draw: 7,
+        policy: &EvictionPolicy::default(),
+    };
     let verdict = DefaultPreemption::default().post_filter(&asked, &context).unwrap();
     let rejection = Rejection::unschedulable(message);
     assert_eq!(verdict, PostFilterVerdict::Reject { rejection, clears_nomination: true });
@@ -213,7 +227,14 @@ fn what_is_said_of_every_node() {
         let failed = RejectedBy { plugin: "X", code: Code::Error, reasons: vec!["lost".to_owned()] };
         if **named == *"c" { Err(failed) } else { fits(row, overlay) }
     };
-    let context = PostFilterContext { view, not_asked: &[], code: &code, fits: &failing, draw: 7 };
+    let context = PostFilterContext {
+        view,
+        not_asked: &[],
+        code: &code,
+        fits: &failing,
+        draw: 7,
+        policy: &EvictionPolicy::default(),
+    };
     let error = DefaultPreemption::default().post_filter(&asked, &context).unwrap_err();
     assert_eq!(error.to_string(), "preemption: lost");
     assert!(*calls.borrow() > 0);
