@@ -167,6 +167,7 @@ impl Scheduler {
             tie_break: own.tie_break.into(),
             seed: self.seed(),
             admission: self.registry.admission(&self.config),
+            evictions: self.config.evictions(),
         }
     }
 

@@ -1,11 +1,12 @@
 //! The writer: effects become API calls.
 //!
-//! Bindings, status writes and events have lanes of their own, each with its own number of calls at a time, so a storm
+//! Bindings, evictions, status writes and events have lanes of their own, each with its own number of calls at a time, so a storm
 //! in one does not starve the others. What is asked about one pod is done in the order in which it was asked: a
 //! condition that is still on its way is finished, or given up, before the pod's binding is sent.
 
 mod bind;
 mod events;
+mod evict;
 mod status;
 
 use std::sync::Arc;
@@ -31,6 +32,8 @@ use crate::reflector::parse_pod;
 const BIND_LANE: usize = 64;
 /// Status writes at a time.
 const STATUS_LANE: usize = 16;
+/// Evictions at a time.
+const EVICT_LANE: usize = 32;
 /// Reads of single pods and writes before bindings at a time.
 const OTHER_LANE: usize = 16;
 /// How long a call may take.
@@ -65,10 +68,12 @@ struct Lanes {
     settings: WriterSettings,
     bind: Semaphore,
     status: Semaphore,
+    evict: Semaphore,
     other: Semaphore,
     profiles: HashMap<Istr, ProfileMetrics>,
     bind_limit: Option<RateLimit>,
     status_limit: Option<RateLimit>,
+    evict_limit: Option<RateLimit>,
     /// Tells the writer that a pod's status write has ended.
     status_done: mpsc::UnboundedSender<Uid>,
 }
@@ -106,9 +111,11 @@ impl Writer {
                 .collect(),
             bind_limit: limit(),
             status_limit: limit(),
+            evict_limit: limit(),
             settings,
             bind: Semaphore::new(BIND_LANE),
             status: Semaphore::new(STATUS_LANE),
+            evict: Semaphore::new(EVICT_LANE),
             other: Semaphore::new(OTHER_LANE),
             status_done,
         };
@@ -151,6 +158,10 @@ impl Writer {
                 None => self.write_status(*update),
             },
             Effect::Record(event) => self.record(*event),
+            Effect::Evict(request) => {
+                let lanes = Arc::clone(&self.lanes);
+                self.calls.spawn(async move { lanes.evict(*request).await });
+            }
             Effect::ReadPod(key) => {
                 let lanes = Arc::clone(&self.lanes);
                 self.calls.spawn(async move { lanes.read_pod_for_engine(&key).await });

@@ -1,7 +1,10 @@
 //! `PlimsollConfiguration`: what kube-scheduler's configuration has no word for. A second document in the same file.
 
+use plimsoll_framework::intern::Istr;
+use plimsoll_framework::plugin::EvictionPolicy;
 use serde::{Deserialize, Serialize};
 
+use super::Config;
 use super::check::Check;
 
 /// The API version.
@@ -31,6 +34,29 @@ pub struct PlimsollConfiguration {
     pub seed: Option<u64>,
     /// Whether the default scheduler's name and lease may be taken.
     pub replace_default_scheduler: bool,
+    /// Which pods may be made to go for others.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub preemption: Option<Preemption>,
+}
+
+/// Which pods may be made to go for the sake of others.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields, rename_all = "camelCase")]
+pub struct Preemption {
+    /// What a PodDisruptionBudget is to it.
+    pub pod_disruption_budgets: Budgets,
+    /// Whether pods of other schedulers may be, too.
+    pub other_schedulers: bool,
+}
+
+/// What a PodDisruptionBudget is to preemption.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Budgets {
+    /// Kept where that is possible, as kube-scheduler does.
+    #[default]
+    BestEffort,
+    /// Always kept.
+    Strict,
 }
 
 /// How one of equally good nodes is chosen.
@@ -64,6 +90,21 @@ pub struct PlimsollConfig {
     pub seed: Option<u64>,
     /// Whether the profile `default-scheduler` and the lease `kube-system/kube-scheduler` may be taken.
     pub replace_default_scheduler: bool,
+    /// Which pods may be made to go for others.
+    pub preemption: Preemption,
+}
+
+impl Config {
+    /// Which pods may be made to go for others. Those of other schedulers are left alone unless that is switched on: they
+    /// may have reasons of their own to be where they are.
+    pub fn evictions(&self) -> EvictionPolicy {
+        let configured = self.plimsoll.preemption;
+        let ours = || self.profiles.iter().map(|p| Istr::new(&p.scheduler_name)).collect();
+        EvictionPolicy {
+            schedulers: (!configured.other_schedulers).then(ours),
+            strict_budgets: configured.pod_disruption_budgets == Budgets::Strict,
+        }
+    }
 }
 
 impl PlimsollConfiguration {
@@ -84,6 +125,7 @@ impl PlimsollConfiguration {
             tie_break: self.tie_break.unwrap_or_default(),
             seed: self.seed,
             replace_default_scheduler: self.replace_default_scheduler,
+            preemption: self.preemption.unwrap_or_default(),
         }
     }
 }

@@ -57,6 +57,7 @@ impl Config {
             tie_break: Some(self.plimsoll.tie_break),
             seed: self.plimsoll.seed,
             replace_default_scheduler: self.plimsoll.replace_default_scheduler,
+            preemption: Some(self.plimsoll.preemption),
         }
     }
 

@@ -86,6 +86,12 @@ impl Observer {
                 let result = if held { RecheckResult::Passed } else { RecheckResult::Failed };
                 self.metrics.plimsoll.commit_rechecks.at(result).inc();
             }
+            Observation::PreemptionAttempt => scheduler.preemption_attempts.inc(),
+            Observation::Preemption { victims } => {
+                scheduler.preemption_victims.observe(f64::from(u32::try_from(victims).unwrap_or(u32::MAX)));
+            }
+            Observation::PreemptionHeldOff => self.metrics.plimsoll.preemptions_held_off.inc(),
+            Observation::Eviction { result } => self.metrics.plimsoll.evictions(result).inc(),
             Observation::FutileWakeUp { event } => self.metrics.plimsoll.futile_wakeups(&event.to_string()).inc(),
             Observation::RuledOut => self.metrics.plimsoll.wakeups_ruled_out.inc(),
             Observation::StaleScore => self.metrics.plimsoll.stale_scores.inc(),
@@ -116,6 +122,7 @@ impl Observer {
         scheduler.inflight_events("PodPopped").set(signed(popped));
         scheduler.inflight_events("ClusterEvent").set(signed(events));
         scheduler.goroutines("binding").set(signed(engine.bindings_under_way()));
+        scheduler.goroutines("preemption").set(signed(engine.preemptions_under_way()));
         self.rejecting_plugins(engine);
     }
 

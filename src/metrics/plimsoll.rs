@@ -13,10 +13,13 @@ pub struct PlimsollMetrics {
     pub stale_scores: IntCounter,
     /// Times an event that a hint would have woken pods for was ruled out: it was certain that they fit nowhere.
     pub wakeups_ruled_out: IntCounter,
+    /// Times nobody was made to go because that had been in vain before.
+    pub preemptions_held_off: IntCounter,
     /// Bindings sent, by what came of them.
     pub binding_results: Counters<BindingResult>,
     /// Events that were not sent because too many were waiting.
     pub events_dropped: IntCounter,
+    evictions: IntCounterVec,
     futile_wakeups: IntCounterVec,
     invalid_pods: IntCounterVec,
     watch_events: IntCounterVec,
@@ -49,6 +52,11 @@ impl PlimsollMetrics {
                 "wakeups_ruled_out_total",
                 "Times an event that a hint would have woken pods for was ruled out, once for all pods that are alike.",
             )?,
+            preemptions_held_off: make.counter(
+                "preemptions_held_off_total",
+                "Times no pod was made to go for another because those that went before had gone in vain.",
+            )?,
+            evictions: make.counters("evictions_total", &["result"], "Pods asked to go, by what came of it.")?,
             futile_wakeups: make.counters(
                 "futile_wakeups_total",
                 &["event"],
@@ -82,6 +90,11 @@ impl PlimsollMetrics {
             events: Family::new(&self.watch_events, &[kind]),
             restarts: Family::new(&self.watch_restarts, &[kind]),
         }
+    }
+
+    /// Pods asked to go: `going`, `gone`, `refused` or `failed`.
+    pub fn evictions(&self, result: &'static str) -> IntCounter {
+        self.evictions.with_label_values(&[result])
     }
 
     /// Pods that `event` had woken and that were turned away again; resolve once and keep.

@@ -19,6 +19,10 @@ pub struct SchedulerMetrics {
     pub pod_scheduling_attempts: Histogram,
     /// Pods scheduled right after the five-minute flush, that is, whose wake-up was missed by the hints.
     pub pod_scheduled_after_flush: IntCounter,
+    /// Times room was looked for by making other pods go.
+    pub preemption_attempts: IntCounter,
+    /// Pods chosen to go for one pod.
+    pub preemption_victims: Histogram,
     /// Time between Permit's "wait" and its end, by the status it ended with.
     pub permit_wait_duration: Histograms<Status>,
     /// Objects in the cache.
@@ -99,6 +103,13 @@ impl SchedulerMetrics {
                 "pod_scheduling_attempts",
                 exponential_buckets(1.0, 2.0, 5)?,
                 "Attempts it took to schedule a pod.",
+            )?,
+            preemption_attempts: make
+                .counter("preemption_attempts_total", "Times room was looked for by making other pods go.")?,
+            preemption_victims: make.histogram(
+                "preemption_victims",
+                exponential_buckets(1.0, 2.0, 7)?,
+                "Pods chosen to go for one pod.",
             )?,
             pod_scheduled_after_flush: make.counter(
                 "pod_scheduled_after_flush_total",

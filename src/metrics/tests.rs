@@ -29,6 +29,8 @@ fn touched() -> Metrics {
     p.commit_rechecks.at(RecheckResult::Passed).inc();
     p.stale_scores.inc();
     p.wakeups_ruled_out.inc();
+    p.preemptions_held_off.inc();
+    p.evictions("going").inc();
     p.futile_wakeups("NodeAdd").inc();
     p.binding_results.at(BindingResult::AlreadyBound).inc();
     p.events_dropped.inc();
@@ -91,9 +93,11 @@ fn names_types_labels_and_buckets_are_as_promised() {
         "plimsoll_build_info gauge {arch,kubernetes,os,version}",
         "plimsoll_commit_rechecks_total counter {result}",
         "plimsoll_events_dropped_total counter {}",
+        "plimsoll_evictions_total counter {result}",
         "plimsoll_futile_wakeups_total counter {event}",
         "plimsoll_invalid_pods_total counter {reason}",
         "plimsoll_missing_permissions gauge {resource,verb}",
+        "plimsoll_preemptions_held_off_total counter {}",
         "plimsoll_stale_scores_total counter {}",
         "plimsoll_wakeups_ruled_out_total counter {}",
         "plimsoll_watch_events_total counter {kind,type}",
@@ -110,6 +114,8 @@ fn names_types_labels_and_buckets_are_as_promised() {
         "scheduler_pod_scheduled_after_flush_total counter {}",
         "scheduler_pod_scheduling_attempts histogram {} 5[1..16]",
         "scheduler_pod_scheduling_sli_duration_seconds histogram {attempts} 20[0.01..5242.88]",
+        "scheduler_preemption_attempts_total counter {}",
+        "scheduler_preemption_victims histogram {} 7[1..64]",
         "scheduler_queue_incoming_pods_total counter {event,queue}",
         "scheduler_schedule_attempts_total counter {profile,result}",
         "scheduler_scheduling_algorithm_duration_seconds histogram {} 15[0.001..16.384]",

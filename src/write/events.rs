@@ -11,7 +11,7 @@ use hashbrown::HashMap;
 use http::{Method, StatusCode};
 use plimsoll_engine::effect::PodEvent;
 use plimsoll_framework::intern::Istr;
-use plimsoll_framework::pod::Uid;
+use plimsoll_framework::pod::{PodInfo, Uid};
 use plimsoll_framework::time::Time;
 use serde_json::json;
 use tokio::sync::mpsc;
@@ -139,8 +139,19 @@ impl Recorder {
 
     fn body(&self, event: &PodEvent, name: &str, now: Time) -> serde_json::Value {
         let pod = &event.pod;
-        let scheduler: &Istr = &pod.scheduler_name;
-        json!({
+        // Who makes a pod go is the scheduler of the one it goes for.
+        let scheduler: &Istr = &event.related.as_ref().unwrap_or(pod).scheduler_name;
+        let reference = |pod: &PodInfo| {
+            json!({
+                "apiVersion": "v1",
+                "kind": "Pod",
+                "name": &*pod.key.name,
+                "namespace": pod.key.namespace.as_str(),
+                "uid": pod.key.uid.as_str(),
+                "resourceVersion": pod.resource_version.to_string(),
+            })
+        };
+        let mut body = json!({
             "apiVersion": "events.k8s.io/v1",
             "kind": "Event",
             "metadata": { "name": name, "namespace": pod.key.namespace.as_str() },
@@ -149,17 +160,14 @@ impl Recorder {
             "reportingInstance": cut(&format!("{scheduler}-{}", self.instance), 128, ""),
             "action": event.action,
             "reason": event.reason,
-            "regarding": {
-                "apiVersion": "v1",
-                "kind": "Pod",
-                "name": &*pod.key.name,
-                "namespace": pod.key.namespace.as_str(),
-                "uid": pod.key.uid.as_str(),
-                "resourceVersion": pod.resource_version.to_string(),
-            },
+            "regarding": reference(pod),
             "note": cut(&event.note, MAX_NOTE_BYTES, " ..."),
             "type": if event.warning { "Warning" } else { "Normal" },
-        })
+        });
+        if let Some(related) = &event.related {
+            body["related"] = reference(related);
+        }
+        body
     }
 }
 

@@ -6,7 +6,8 @@ from chart import ci_values, install, with_image
 CLUSTER = {
     ("", "nodes"): {"list", "watch"},
     ("", "namespaces"): {"list", "watch"},
-    ("", "pods"): {"get", "list", "watch"},
+    ("", "pods"): {"get", "list", "watch", "delete"},
+    ("", "pods/eviction"): {"create"},
     ("", "pods/binding"): {"create"},
     ("", "pods/status"): {"patch"},
     ("events.k8s.io", "events"): {"create", "patch"},

@@ -107,8 +107,8 @@ pub struct PodEvent {
     pub action: &'static str,
     /// The text, as long as it is.
     pub note: String,
-    /// Another pod it is about.
-    pub related: Option<PodKey>,
+    /// The pod on whose behalf it happened.
+    pub related: Option<Arc<PodInfo>>,
 }
 
 /// How an attempt to schedule a pod ended.

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use comfy_table::{Attribute, Cell, Color, Table};
 
 use super::amount::{bytes, cpu, percent};
-use super::record::{Amounts, Node, Pod, Record};
+use super::record::{Amounts, Evicted, Node, Pod, Record};
 use crate::commands::table::{plain, text};
 
 /// More rows than this are summed up, unless all are asked for.
@@ -17,6 +17,10 @@ pub(super) fn tables(record: &Record, wide: bool, colours: bool) -> String {
     if !record.pods.is_empty() {
         let all = wide || record.pods.len() <= FEW;
         out += &text(&if all { pods(&record.pods, colours) } else { folded_pods(&record.pods, colours) });
+        out += "\n";
+    }
+    if !record.evicted.is_empty() {
+        out += &text(&evicted(&record.evicted, colours));
         out += "\n";
     }
     if !record.nodes.is_empty() {
@@ -45,6 +49,14 @@ fn pods(pods: &[Pod], colours: bool) -> Table {
     for pod in pods {
         let node = node_cell(pod.node.as_deref().unwrap_or("-"), pod.node.is_none(), colours);
         table.add_row(vec![Cell::new(&pod.namespace), Cell::new(&pod.name), node, Cell::new(why(pod))]);
+    }
+    table
+}
+
+fn evicted(pods: &[Evicted], colours: bool) -> Table {
+    let mut table = plain(&["NAMESPACE", "EVICTED", "FROM", "FOR"], colours);
+    for pod in pods {
+        table.add_row([&pod.namespace, &pod.name, &pod.node, &pod.evicted_for]);
     }
     table
 }

@@ -2,21 +2,22 @@
 
 use std::collections::BTreeMap;
 use std::io::IsTerminal as _;
+use std::sync::Arc;
 use std::time::Duration;
 
 use hashbrown::HashMap;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
-use plimsoll_engine::effect::{BindRequest, Effect, StatusUpdate};
+use plimsoll_engine::effect::{BindRequest, Effect, EvictRequest, StatusUpdate};
 use plimsoll_engine::engine::{Engine, EngineSettings};
-use plimsoll_engine::event::{BindResult, Event};
+use plimsoll_engine::event::{BindResult, Event, EvictResult};
 use plimsoll_engine::profile::Profile;
 use plimsoll_engine::queue::Place;
 use plimsoll_framework::intern::Istr;
-use plimsoll_framework::pod::{PodInfo, Uid};
+use plimsoll_framework::pod::{PodInfo, PodKey, Uid};
 use plimsoll_framework::time::Time;
 
 use super::input::Input;
-use super::record::{Amounts, Node, Pod, Record, Summary};
+use super::record::{Amounts, Evicted, Node, Pod, Record, Summary};
 use crate::config::Config;
 use crate::registry::Registry;
 
@@ -46,6 +47,7 @@ pub(super) fn play(
         tie_break: config.plimsoll.tie_break.into(),
         seed,
         admission: registry.admission(config),
+        evictions: config.evictions(),
         ..EngineSettings::default()
     };
     let mut stage = Stage {
@@ -53,6 +55,7 @@ pub(super) fn play(
         now: Time::since_epoch(Duration::ZERO),
         fates: HashMap::new(),
         bindings: 0,
+        evicted: Vec::new(),
         progress: ProgressBar::hidden(),
     };
     input.others.into_iter().for_each(|event| stage.tell(event));
@@ -89,6 +92,8 @@ struct Stage {
     now: Time,
     fates: HashMap<Uid, Fate>,
     bindings: u64,
+    /// Pods that went for others, with the node they were on.
+    evicted: Vec<(Arc<PodInfo>, Istr, PodKey)>,
     progress: ProgressBar,
 }
 
@@ -137,6 +142,7 @@ impl Stage {
             match effect {
                 Effect::Bind(request) => self.bind(&request),
                 Effect::Status(update) => self.note(*update),
+                Effect::Evict(request) => self.evict(&request),
                 Effect::Record(_) => {}
                 // Asked only where an answer was lost, and none is lost here.
                 Effect::ReadPod(key) => self.tell(Event::PodAbsent { key }),
@@ -159,6 +165,21 @@ impl Stage {
         }
         self.tell(Event::BindFinished { uid, result: BindResult::Bound });
         self.tell(Event::Pod(Box::new(bound)));
+    }
+
+    /// The pod is gone at once; nobody makes it again.
+    fn evict(&mut self, request: &EvictRequest) {
+        let (victim, preemptor) = (&request.victim.key.uid, &request.preemptor.key);
+        let node = self.engine.cache().get(victim).and_then(|known| known.node().cloned()).unwrap_or_default();
+        if let Some(fate) = self.fates.get_mut(victim) {
+            fate.node = None;
+            fate.said = Some(("Evicted".to_owned(), format!("it had {node} and was evicted for {preemptor}")));
+        }
+        self.evicted.push((Arc::clone(&request.victim), node, preemptor.clone()));
+        self.bindings += 1;
+        let (victim, preemptor) = (victim.clone(), preemptor.uid.clone());
+        self.tell(Event::PodDeleted { uid: victim.clone(), resource_version: 0 });
+        self.tell(Event::Evicted { victim, preemptor, result: EvictResult::Going });
     }
 
     fn note(&mut self, update: StatusUpdate) {
@@ -186,13 +207,29 @@ impl Stage {
             pods.push(fate.record(gated));
         }
         pods.sort_by(|a, b| (&a.namespace, &a.name).cmp(&(&b.namespace, &b.name)));
+        let mut evicted = Vec::with_capacity(self.evicted.len());
+        for (pod, node, preemptor) in self.evicted {
+            // What was placed here and evicted again was not counted above.
+            if pod.node_name.is_some()
+                && let Some((_, _, after)) = nodes.get_mut(&node)
+            {
+                after.subtract(1, &pod.spec.requests.filter);
+            }
+            evicted.push(Evicted {
+                namespace: pod.key.namespace.to_string(),
+                name: pod.key.name.to_string(),
+                node: node.to_string(),
+                evicted_for: preemptor.to_string(),
+            });
+        }
+        summary.evicted = evicted.len();
         let nodes: Vec<Node> = nodes
             .into_iter()
             .map(|(name, (allocatable, before, after))| Node { name: name.to_string(), allocatable, before, after })
             .collect();
         summary.nodes_used_before = nodes.iter().filter(|node| node.before.pods > 0).count();
         summary.nodes_used_after = nodes.iter().filter(|node| node.after.pods > 0).count();
-        Record { summary, pods, nodes }
+        Record { summary, pods, evicted, nodes }
     }
 }
 

@@ -13,6 +13,8 @@ pub(super) struct Record {
     pub(super) summary: Summary,
     /// The pods that had no node, in the order of their namespaces and names.
     pub(super) pods: Vec<Pod>,
+    /// The pods that had to go for others, in the order in which they went.
+    pub(super) evicted: Vec<Evicted>,
     /// All nodes, in the order of their names.
     pub(super) nodes: Vec<Node>,
 }
@@ -25,6 +27,8 @@ pub(super) struct Summary {
     pub(super) placed: usize,
     /// Pods that were tried and got none.
     pub(super) pending: usize,
+    /// Pods that had to go for others.
+    pub(super) evicted: usize,
     /// Pods without a node that were not to be placed.
     pub(super) not_taken: usize,
     /// Pods that had a node.
@@ -60,6 +64,18 @@ pub(super) struct Pod {
     pub(super) message: Option<String>,
 }
 
+/// A pod that had to go for another.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct Evicted {
+    pub(super) namespace: String,
+    pub(super) name: String,
+    /// The node it was on.
+    pub(super) node: String,
+    /// The pod it went for, as `namespace/name`.
+    pub(super) evicted_for: String,
+}
+
 /// A node.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -91,6 +107,15 @@ impl Amounts {
         let mut amounts = Self::default();
         amounts.add(pods, resources);
         amounts
+    }
+
+    pub(super) fn subtract(&mut self, pods: i64, resources: &Resources) {
+        let mut less = Resources { scalars: resources.scalars.clone(), ..Resources::default() };
+        less.milli_cpu = resources.milli_cpu.saturating_neg();
+        less.memory_bytes = resources.memory_bytes.saturating_neg();
+        less.ephemeral_storage_bytes = resources.ephemeral_storage_bytes.saturating_neg();
+        less.scalars.iter_mut().for_each(|(_, amount)| *amount = amount.saturating_neg());
+        self.add(-pods, &less);
     }
 
     pub(super) fn add(&mut self, pods: i64, resources: &Resources) {

@@ -228,9 +228,9 @@ impl Engine {
         })));
     }
 
-    fn turn_away_waiting(&mut self, now: Time, victim: &Arc<PodInfo>, preemptor: &PodInfo, node: &Istr) {
+    fn turn_away_waiting(&mut self, now: Time, victim: &Arc<PodInfo>, preemptor: &Arc<PodInfo>, node: &Istr) {
         let note = format!("Preempted by pod {} on node {node} (in kube-scheduler memory).", preemptor.key.uid);
-        self.tell_of(victim, "Preempted", note, Some(preemptor));
+        self.tell_of(victim, "Preempted", note, Some(Arc::clone(preemptor)));
         let failure = Failure::Error("waiting on permit for pod: preempted".to_owned());
         self.end_waiting(now, &victim.key.uid, failure);
     }
@@ -240,11 +240,10 @@ impl Engine {
         let (pod, node) = (Arc::clone(&known.pod), known.node().cloned().unwrap_or_default());
         let note = format!("Preempted by pod {preemptor} on node {node}");
         let related = self.cache.get(preemptor).map(|k| Arc::clone(&k.pod));
-        self.tell_of(&pod, "Preempted", note, related.as_deref());
+        self.tell_of(&pod, "Preempted", note, related);
     }
 
-    fn tell_of(&mut self, pod: &Arc<PodInfo>, reason: &'static str, note: String, related: Option<&PodInfo>) {
-        let related = related.map(|p| p.key.clone());
+    fn tell_of(&mut self, pod: &Arc<PodInfo>, reason: &'static str, note: String, related: Option<Arc<PodInfo>>) {
         let warning = reason == "PreemptionRefused";
         let event = PodEvent { pod: Arc::clone(pod), warning, reason, action: "Preempting", note, related };
         self.effects.push_back(Effect::Record(Box::new(event)));

@@ -473,10 +473,10 @@ impl World {
         let (victim, preemptor) = self.going.swap_remove(a % self.going.len());
         let result = match self.pods.get(&victim) {
             None => EvictResult::Gone,
-            Some(_) if b % 5 == 0 => EvictResult::Failed { message: "timed out".to_owned() },
+            Some(_) if b.is_multiple_of(5) => EvictResult::Failed { message: "timed out".to_owned() },
             Some(_) if b % 5 == 1 => EvictResult::Refused { message: "a budget".to_owned() },
             // Some go at once, some take their time.
-            Some(_) if b % 2 == 0 => {
+            Some(_) if b.is_multiple_of(2) => {
                 self.version += 1;
                 self.pods.remove(&victim);
                 self.pod_log.log.push((self.version, News::Gone(victim.clone())));

@@ -45,14 +45,9 @@ fn its_score_is_nothing_but_it_is_there() {
 #[test]
 fn nothing_is_taken_from_others() {
     let (view, code, fits) = (View::default(), |_: Row| None, |_: Row, _: &Overlay| Ok(()));
-    let context = |not_asked| PostFilterContext {
-        view: &view,
-        not_asked,
-        code: &code,
-        fits: &fits,
-        draw: 0,
-        policy: &EvictionPolicy::default(),
-    };
+    let policy = EvictionPolicy::default();
+    let context =
+        |not_asked| PostFilterContext { view: &view, not_asked, code: &code, fits: &fits, draw: 0, policy: &policy };
     let rejection = Rejection::unschedulable("no new claims to deallocate");
     let expect = PostFilterVerdict::Reject { rejection, clears_nomination: false };
     assert_eq!(DynamicResources.post_filter(&pod(json!({})), &context(&["VolumeZone"])), Ok(expect));
