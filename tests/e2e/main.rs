@@ -10,6 +10,7 @@ mod decisions;
 mod events;
 mod faults;
 mod held;
+mod preemption;
 mod refusals;
 mod replicas;
 mod rig;
