@@ -8,7 +8,7 @@ use plimsoll_framework::api;
 use plimsoll_framework::intern::Istr;
 use plimsoll_framework::labels::{LabelSet, Shared};
 use plimsoll_framework::node::NodeInfo;
-use plimsoll_framework::pod::{Faults, PodInfo, PodKey, PodRequests, PodSpecInfo, ScheduledCondition, Uid};
+use plimsoll_framework::pod::{Faults, GroupRef, PodInfo, PodKey, PodRequests, PodSpecInfo, ScheduledCondition, Uid};
 use plimsoll_framework::ports::HostPort;
 use plimsoll_framework::resources::Resources;
 use plimsoll_framework::toleration::{Taint, TaintEffect, Toleration};
@@ -125,6 +125,7 @@ impl Pod {
             resource_version: self.version,
             generation: 1,
             scheduler_name: self.scheduler.into(),
+            group: GroupRef::of(&labels, None).map(Box::new),
             labels,
             spec,
             node_name: some(&self.node),
