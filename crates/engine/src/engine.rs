@@ -3,6 +3,7 @@
 mod binding;
 mod commit;
 mod failure;
+mod gang;
 mod ingest;
 
 use std::collections::VecDeque;
@@ -18,9 +19,10 @@ use plimsoll_framework::table::View;
 use plimsoll_framework::time::Time;
 
 use binding::{Binding, Waiting};
+use gang::Gangs;
 
 use crate::cache::Cache;
-use crate::decide::{Probe, Proposal, Ticket, TieBreak, Worker};
+use crate::decide::{self, Probe, Proposal, Ticket, TieBreak, Worker};
 use crate::effect::{Effect, Observation};
 use crate::event::Event;
 use crate::profile::Profile;
@@ -62,6 +64,8 @@ impl Default for EngineSettings {
 struct InLine {
     ticket: Ticket,
     info: QueuedPodInfo,
+    /// The rest of its group, as on the ticket.
+    others: Vec<QueuedPodInfo>,
     proposal: Option<(Proposal, u64)>,
 }
 
@@ -77,11 +81,14 @@ pub struct Engine {
     settings: EngineSettings,
     cache: Cache,
     queue: Queue,
+    gangs: Gangs,
     line: VecDeque<InLine>,
     next_seq: u64,
     /// The last popped pod that was not committed where its worker had put it.
     last_miss: u64,
     waiting: Vec<Waiting>,
+    /// Groups that wait for Permit and have lost a pod.
+    gangs_in_doubt: Vec<u64>,
     binding: HashMap<Uid, Binding>,
     effects: VecDeque<Effect>,
     observations: Vec<Observation>,
@@ -99,10 +106,12 @@ impl Engine {
             profiles,
             settings,
             cache: Cache::default(),
+            gangs: Gangs::default(),
             line: VecDeque::new(),
             next_seq: 1,
             last_miss: 0,
             waiting: Vec::new(),
+            gangs_in_doubt: Vec::new(),
             binding: HashMap::new(),
             effects: VecDeque::new(),
             observations: Vec::new(),
@@ -112,18 +121,21 @@ impl Engine {
     /// Takes in something that happened.
     pub fn handle(&mut self, now: Time, event: Event) {
         self.ingest(now, event);
+        self.settle_gangs(now);
     }
 
     /// Does what is due by now.
     pub fn tick(&mut self, now: Time) {
         self.queue.flush(now);
         self.expire_permits(now);
+        self.expire_gangs(now);
+        self.settle_gangs(now);
     }
 
     /// When [`Self::tick`] next has something to do.
     pub fn next_deadline(&self) -> Option<Time> {
         let permits = self.waiting.iter().flat_map(|w| w.plugins.iter().map(|(_, deadline, _)| *deadline));
-        permits.chain(self.queue.next_deadline()).min()
+        permits.chain(self.queue.next_deadline()).chain(self.next_gang_deadline()).min()
     }
 
     /// Whether there is a pod to be decided.
@@ -136,11 +148,19 @@ impl Engine {
         let mut tickets = Vec::new();
         while tickets.len() < max && self.line.len() < self.settings.line_limit {
             let Some(info) = self.pop() else { break };
-            let ticket = Ticket { seq: self.next_seq, pod: Arc::clone(&info.pod), profile: info.profile, popped: now };
+            let (members, needed) = self.with_its_gang(info);
+            let mut members = members.into_iter();
+            let Some(info) = members.next() else { continue };
+            let others: Vec<QueuedPodInfo> = members.collect();
+            let gang =
+                needed.map(|needed| decide::Gang { others: others.iter().map(QueuedPodInfo::to_decide).collect(), needed });
+            let ticket =
+                Ticket { seq: self.next_seq, pod: info.to_decide(), profile: info.profile, popped: now, gang };
             self.next_seq += 1;
             self.count_for(ticket.profile, &ticket.pod);
+            others.iter().for_each(|other| self.count_for(ticket.profile, &other.pod));
             tickets.push(ticket.clone());
-            self.line.push_back(InLine { ticket, info, proposal: None });
+            self.line.push_back(InLine { ticket, info, others, proposal: None });
         }
         tickets
     }
@@ -176,19 +196,28 @@ impl Engine {
             }
         }
         while self.line.front().is_some_and(|slot| slot.proposal.is_some()) {
-            if let Some(InLine { ticket, info, proposal: Some((proposal, first)) }) = self.line.pop_front() {
-                self.commit(now, &ticket, info, proposal, first);
+            let Some(mut slot) = self.line.pop_front() else { break };
+            let Some((proposal, first)) = slot.proposal.take() else { break };
+            if slot.ticket.gang.is_some() {
+                self.commit_gang(now, slot, proposal, first);
+            } else {
+                self.commit(now, &slot.ticket, slot.info, proposal, first);
             }
         }
+        self.settle_gangs(now);
     }
 
     /// Pops one pod, decides it on the live table and commits it; `false` when there was none.
     pub fn decide_next(&mut self, now: Time) -> bool {
         let Some(ticket) = self.take_work(now, 1).pop() else { return false };
         let view = self.cache.table().view();
-        let profile = &self.profiles[ticket.profile];
-        let outcome = self.worker.decide(profile, view, &Overlay::default(), &ticket.pod, ticket.seq);
-        let proposal = Proposal { seq: ticket.seq, epoch: view.epoch(), outcome };
+        let proposal = if ticket.gang.is_some() {
+            self.worker.decide_ticket(&self.profiles, view, &mut Overlay::default(), &ticket)
+        } else {
+            let profile = &self.profiles[ticket.profile];
+            let outcome = self.worker.decide(profile, view, &Overlay::default(), &ticket.pod, ticket.seq);
+            Proposal { seq: ticket.seq, epoch: view.epoch(), outcome, others: Vec::new() }
+        };
         self.propose(now, vec![proposal]);
         true
     }

@@ -20,6 +20,13 @@ pub(super) enum Failure {
     Unfit(Box<Diagnosis>),
     /// Turned away from the node chosen for it; pods leaving the nodes would not help.
     Refused(Box<Diagnosis>),
+    /// Its group found no place as a whole. Nobody is asked to make room for one of a group alone.
+    Group {
+        /// Why the first of them found none.
+        diagnosis: Box<Diagnosis>,
+        /// What is said of all of them.
+        text: String,
+    },
     /// Something went wrong.
     Error(String),
 }
@@ -38,6 +45,10 @@ impl Engine {
                 rejected(diagnosis, nominated)
             }
             Failure::Refused(diagnosis) => rejected(diagnosis, Some(None)),
+            Failure::Group { diagnosis, text } => {
+                let rejectors = diagnosis.rejectors();
+                (AttemptResult::Unschedulable, Reason::Unschedulable, text, rejectors, Some(None))
+            }
             Failure::Error(message) => {
                 (AttemptResult::Error, Reason::SchedulerError, message, Rejectors::default(), Some(None))
             }

@@ -1,0 +1,66 @@
+//! Deciding a group of pods: one after the other, each as if those before it were there already (reference section 8.5).
+
+use std::sync::Arc;
+
+use plimsoll_framework::overlay::Overlay;
+use plimsoll_framework::pod::PodInfo;
+use plimsoll_framework::table::View;
+
+use super::{Outcome, Worker};
+use crate::profile::Profile;
+
+/// The rest of a group, on the ticket of its first pod.
+#[derive(Clone, Debug)]
+pub struct Gang {
+    /// The other pods, in the order in which they are decided.
+    pub others: Vec<Arc<PodInfo>>,
+    /// How many of all of them have to find a place for any to get one.
+    pub needed: usize,
+}
+
+impl Worker {
+    /// Decides the pods of a group in their order, through an overlay, which then holds those that found a place if
+    /// they are as many as `needed`, and is as it was before otherwise. It ends where that many cannot be reached any
+    /// more, or with the first pod that cannot be decided: then there are fewer answers than pods.
+    pub(crate) fn decide_gang<'a>(
+        &mut self,
+        profile: &Profile,
+        view: &View,
+        overlay: &mut Overlay,
+        pods: impl ExactSizeIterator<Item = &'a Arc<PodInfo>>,
+        needed: usize,
+        draw: u64,
+    ) -> Vec<Outcome> {
+        let before = overlay.deltas().len();
+        let (mut left, mut placed) = (pods.len(), 0);
+        let mut outcomes = Vec::with_capacity(left);
+        for (nth, pod) in (0..).zip(pods) {
+            let outcome = self.decide(profile, view, overlay, pod, draw ^ (nth << 40));
+            left -= 1;
+            if let Outcome::Node { row, .. } = &outcome {
+                overlay.add(view, *row, Arc::clone(pod));
+                placed += 1;
+            }
+            let failed = matches!(outcome, Outcome::Failed(_));
+            outcomes.push(outcome);
+            if failed || placed + left < needed {
+                take_back(overlay, view, before);
+                break;
+            }
+        }
+        outcomes
+    }
+}
+
+/// Takes what was added after the first `kept` pods out of an overlay.
+fn take_back(overlay: &mut Overlay, view: &View, kept: usize) {
+    let deltas: Vec<_> = overlay.deltas().iter().take(kept).cloned().collect();
+    overlay.clear();
+    for delta in deltas {
+        if delta.sign > 0 {
+            overlay.add(view, delta.row, delta.pod);
+        } else {
+            overlay.remove(view, delta.row, delta.pod);
+        }
+    }
+}

@@ -1,0 +1,314 @@
+//! Groups of pods that are placed as a whole or not at all: which there are, and whether each may be tried now.
+//!
+//! A group is looked at again whenever something happened to one of its pods or to its object, and at its deadlines.
+//! While it may not be tried its pods are gated in the queue. Nothing is ever held for a group that waits.
+
+mod commit;
+mod permit;
+mod rule;
+mod status;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use hashbrown::HashMap;
+use plimsoll_framework::intern::Istr;
+use plimsoll_framework::object::{KindId, ObjectKey};
+use plimsoll_framework::pod::{GroupKey, NamedBy, PodInfo, PodSpecInfo};
+use plimsoll_framework::time::Time;
+
+use super::Engine;
+use super::binding::in_words;
+use crate::effect::Reason;
+use crate::gang::{PodGroup, kinds_of};
+use crate::queue::{GroupOrder, QueuedPodInfo};
+use rule::{Members, Rule};
+
+/// After how long without change it is said what a group waits for: most are complete before.
+const SAID_AFTER: Duration = Duration::from_secs(2);
+/// How long a group steps back for others that was not placed in its time; doubled each time, up to the longest.
+const AWAY: Duration = Duration::from_secs(30);
+const AWAY_LONGEST: Duration = Duration::from_secs(600);
+
+/// All groups that pods name.
+#[derive(Debug, Default)]
+pub(super) struct Gangs {
+    known: BTreeMap<GroupKey, Gang>,
+    deadlines: BTreeSet<(Time, GroupKey)>,
+    /// The kinds of PodGroups that the server has, with the version.
+    served: HashMap<KindId, Istr>,
+}
+
+/// Whether the pods of a group may be tried.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Stage {
+    /// It is no gang: each goes by itself.
+    Each,
+    /// They may, and so many at least must find a place together.
+    Open { needed: usize },
+    /// They may not, and this is why.
+    Closed(Reason, String),
+}
+
+/// One group.
+#[derive(Debug)]
+struct Gang {
+    stage: Stage,
+    placed: usize,
+    min: usize,
+    /// Since when its pods can be tried.
+    since: Option<Time>,
+    /// Until when it steps back for others, and how often it has.
+    away: Option<Time>,
+    timeouts: u32,
+    /// When it is said what it waits for.
+    say_at: Option<Time>,
+    /// Its entry among the deadlines.
+    deadline: Option<Time>,
+    /// What was last warned of about its object.
+    warned: Option<String>,
+}
+
+impl Gang {
+    fn new() -> Self {
+        Self {
+            stage: Stage::Each,
+            placed: 0,
+            min: 0,
+            since: None,
+            away: None,
+            timeouts: 0,
+            say_at: None,
+            deadline: None,
+            warned: None,
+        }
+    }
+}
+
+impl Engine {
+    /// How many gangs there are, by how they stand.
+    pub fn gang_counts(&self) -> [(&'static str, usize); 5] {
+        let mut counts = [("incomplete", 0), ("invalid", 0), ("timed_out", 0), ("waiting", 0), ("placed", 0)];
+        for gang in self.gangs.known.values() {
+            let state = match &gang.stage {
+                Stage::Each => continue,
+                Stage::Closed(Reason::InvalidGang, _) => 1,
+                Stage::Closed(Reason::GangTimedOut, _) => 2,
+                Stage::Closed(..) => 0,
+                Stage::Open { .. } if gang.placed < gang.min => 3,
+                Stage::Open { .. } => 4,
+            };
+            if let Some((_, count)) = counts.get_mut(state) {
+                *count += 1;
+            }
+        }
+        counts
+    }
+
+    /// When a group is next to be looked at for time's sake.
+    pub(super) fn next_gang_deadline(&self) -> Option<Time> {
+        self.gangs.deadlines.first().map(|(at, _)| *at)
+    }
+
+    /// Looks at the groups whose time has come.
+    pub(super) fn expire_gangs(&mut self, now: Time) {
+        while let Some((at, key)) = self.gangs.deadlines.first().cloned()
+            && at <= now
+        {
+            self.gangs.deadlines.remove(&(at, key.clone()));
+            if let Some(gang) = self.gangs.known.get_mut(&key) {
+                gang.deadline = None;
+            }
+            self.look_at_gang(now, &key);
+        }
+    }
+
+    /// Looks at the groups that something happened to.
+    pub(super) fn settle_gangs(&mut self, now: Time) {
+        while let Some(seq) = self.gangs_in_doubt.pop() {
+            self.look_at_waiting_gang(now, seq);
+        }
+        while let Some(key) = self.cache.next_touched() {
+            self.look_at_gang(now, &key);
+        }
+    }
+
+    /// Whether the server has a kind of PodGroups changes what its name in a pod means.
+    pub(super) fn kind_served(&mut self, kind: KindId, version: Option<Istr>) {
+        match version {
+            Some(version) => drop(self.gangs.served.insert(kind, version)),
+            None => drop(self.gangs.served.remove(&kind)),
+        }
+        let all: Vec<GroupKey> = self.cache.groups().cloned().collect();
+        all.into_iter().for_each(|key| self.cache.touch(key));
+    }
+
+    /// An object has come, changed or gone that may be that of groups.
+    pub(super) fn touch_groups_of(&mut self, kind: KindId, object: &ObjectKey) {
+        for by in [NamedBy::Spec, NamedBy::Label] {
+            if kinds_of(by).contains(&kind) {
+                self.cache.touch(GroupKey { namespace: object.namespace.clone(), name: object.name.clone(), by });
+            }
+        }
+    }
+
+    /// How many pods must find a place with a pod that was popped; `None` where it goes by itself.
+    pub(super) fn needed_with(&self, info: &QueuedPodInfo) -> Option<usize> {
+        match self.gangs.known.get(info.group.as_ref()?)?.stage {
+            Stage::Open { needed } => Some(needed),
+            _ => None,
+        }
+    }
+
+    /// Whether a pod is one of a gang.
+    pub(super) fn is_in_gang(&self, info: &QueuedPodInfo) -> bool {
+        let gang = info.group.as_ref().and_then(|key| self.gangs.known.get(key));
+        gang.is_some_and(|gang| gang.stage != Stage::Each)
+    }
+
+    /// Where a group stands now, its deadlines apart.
+    fn stage_of(&self, key: &GroupKey, rule: &Rule, members: &Members) -> Stage {
+        let incomplete = |text: String| Stage::Closed(Reason::GangIncomplete, text);
+        match rule {
+            Rule::Each => Stage::Each,
+            Rule::Missing => incomplete(self.missing_text(key)),
+            Rule::Invalid(text) => Stage::Closed(Reason::InvalidGang, text.clone()),
+            Rule::Min(min) => {
+                let there = members.placed + members.ready.len();
+                if there >= *min {
+                    return Stage::Open { needed: min.saturating_sub(members.placed) };
+                }
+                incomplete(format!(
+                    "waiting for minCount pods from a gang to appear in scheduling queue: {there} of {min} pods of {key} are there"
+                ))
+            }
+        }
+    }
+
+    /// Looks at a group: its rule, its pods, the time.
+    fn look_at_gang(&mut self, now: Time, key: &GroupKey) {
+        let members = self.members(key);
+        if members.none_left {
+            return self.forget_gang(key);
+        }
+        let group = self.pod_group(key);
+        let (rule, warning) = self.rule(key, group.as_ref(), &members);
+        let mut gang = self.gangs.known.remove(key).unwrap_or_else(Gang::new);
+        (gang.placed, gang.min) = (members.placed, if let Rule::Min(min) = rule { min } else { 0 });
+        gang.stage = self.stage_of(key, &rule, &members);
+        self.mind_the_time(now, key, &mut gang, group.as_ref(), &members);
+        let open = !matches!(gang.stage, Stage::Closed(..));
+        let order = gang.since.and_then(|since| order(since, group.as_ref(), &members));
+        self.queue.set_group(now, key, open, order);
+        self.warn_of_group(&mut gang, warning, &members);
+        self.say_what_it_waits_for(now, &mut gang, &members);
+        let timeout = self.timeout_at(&gang, group.as_ref(), &members);
+        let deadline = [gang.say_at, gang.away, timeout].into_iter().flatten().min();
+        if gang.deadline != deadline {
+            gang.deadline.take().map(|at| self.gangs.deadlines.remove(&(at, key.clone())));
+            self.gangs.deadlines.extend(deadline.map(|at| (at, key.clone())));
+            gang.deadline = deadline;
+        }
+        self.gangs.known.insert(key.clone(), gang);
+    }
+
+    fn forget_gang(&mut self, key: &GroupKey) {
+        if let Some(Gang { deadline: Some(at), .. }) = self.gangs.known.remove(key) {
+            self.gangs.deadlines.remove(&(at, key.clone()));
+        }
+        self.queue.forget_group(key);
+    }
+
+    /// Since when it can be tried; and whether it has to step back, or has done so for long enough.
+    fn mind_the_time(
+        &self,
+        now: Time,
+        key: &GroupKey,
+        gang: &mut Gang,
+        group: Option<&PodGroup>,
+        members: &Members,
+    ) {
+        gang.away = gang.away.filter(|until| *until > now);
+        let Stage::Open { needed } = gang.stage else {
+            (gang.since, gang.away) = (None, None);
+            return;
+        };
+        if needed == 0 {
+            (gang.timeouts, gang.away) = (0, None);
+        }
+        if gang.away.is_none() {
+            gang.since = (!members.ready.is_empty()).then(|| gang.since.unwrap_or(now));
+            if self.timeout_at(gang, group, members).is_some_and(|at| at <= now) {
+                gang.away = Some(now.after(away(gang.timeouts)));
+                gang.timeouts += 1;
+            }
+        }
+        if gang.away.is_some() {
+            gang.since = None;
+            let timeout = group.and_then(|group| group.schedule_timeout).unwrap_or_default();
+            let text = format!(
+                "{key} was not placed within {} (scheduleTimeoutSeconds); others go first for {}",
+                in_words(timeout),
+                in_words(away(gang.timeouts.saturating_sub(1)))
+            );
+            gang.stage = Stage::Closed(Reason::GangTimedOut, text);
+        }
+    }
+
+    /// When it has to step back for others; never while it is being decided.
+    fn timeout_at(&self, gang: &Gang, group: Option<&PodGroup>, members: &Members) -> Option<Time> {
+        let at = gang.since?.after(group?.schedule_timeout?);
+        let waits = matches!(gang.stage, Stage::Open { needed } if needed > 0);
+        let decided_now = || members.ready.iter().any(|pod| self.queue.is_in_flight(&pod.key.uid));
+        (waits && !decided_now()).then_some(at)
+    }
+
+    /// Tells every pod of a closed group why it waits, once that has not changed for a moment.
+    fn say_what_it_waits_for(&mut self, now: Time, gang: &mut Gang, members: &Members) {
+        let Stage::Closed(reason, text) = &gang.stage else {
+            gang.say_at = None;
+            return;
+        };
+        let told = |pod: &Arc<PodInfo>| {
+            pod.scheduled.as_ref().is_some_and(|c| &*c.reason == reason.as_str() && *c.message == **text)
+        };
+        let untold: Vec<&Arc<PodInfo>> = members.ready.iter().filter(|pod| !told(pod)).collect();
+        if untold.is_empty() {
+            gang.say_at = None;
+        } else if gang.say_at.is_some_and(|at| at <= now) {
+            gang.say_at = None;
+            untold.into_iter().for_each(|pod| self.report(pod, *reason, text.clone(), None));
+        } else {
+            gang.say_at = gang.say_at.or_else(|| Some(now.after(SAID_AFTER)));
+        }
+    }
+
+    /// Says what is odd about the group's object, once.
+    fn warn_of_group(&mut self, gang: &mut Gang, warning: Option<String>, members: &Members) {
+        if let Some(text) = warning.as_ref().filter(|text| gang.warned.as_ref() != Some(text))
+            && let Some(pod) = members.ready.first()
+        {
+            self.record(pod, true, "InvalidPodGroup", "Scheduling", text.clone());
+            gang.warned = warning;
+        }
+    }
+}
+
+/// How long a group steps back that has done so `before` times.
+fn away(before: u32) -> Duration {
+    AWAY.saturating_mul(1_u32.checked_shl(before).unwrap_or(u32::MAX)).min(AWAY_LONGEST)
+}
+
+/// A group stands in the queue by its own priority, or by that of its most important pod.
+fn order(since: Time, group: Option<&PodGroup>, members: &Members) -> Option<GroupOrder> {
+    let first = members.ready.iter().reduce(|a, b| if b.priority() > a.priority() { b } else { a })?;
+    let pod = match group.and_then(|group| group.priority).filter(|priority| *priority != first.priority()) {
+        Some(priority) => {
+            let spec = Arc::new(PodSpecInfo { priority, ..PodSpecInfo::clone(&first.spec) });
+            Arc::new(PodInfo { spec, ..PodInfo::clone(first) })
+        }
+        None => Arc::clone(first),
+    };
+    Some(GroupOrder { pod, since })
+}
