@@ -32,6 +32,8 @@ pub(crate) struct Pod {
     pub(crate) port: Option<i32>,
     pub(crate) tolerates: Option<&'static str>,
     pub(crate) gated: bool,
+    /// `spec.schedulingGroup.podGroupName`.
+    pub(crate) group: Option<String>,
     pub(crate) node: Option<String>,
     pub(crate) nominated: Option<String>,
     pub(crate) terminating: bool,
@@ -54,6 +56,7 @@ pub(crate) fn pod(name: &str) -> Pod {
         port: None,
         tolerates: None,
         gated: false,
+        group: None,
         node: None,
         nominated: None,
         terminating: false,
@@ -119,13 +122,14 @@ impl Pod {
         let (spec, labels) = SHARED.with_borrow_mut(|(specs, labels)| {
             (specs.share(self.spec()), labels.share(self.labels.iter().map(|(k, v)| (*k, v.as_str())).collect()))
         });
+        let group = self.group.as_ref().map(|name| api::SchedulingGroup { pod_group_name: name.as_str().into() });
         let some = |name: &Option<String>| name.as_ref().map(|n| Istr::new(n));
         PodInfo {
             key: PodKey { namespace: "default".into(), name: Arc::from(&*self.name), uid: self.uid() },
             resource_version: self.version,
             generation: 1,
             scheduler_name: self.scheduler.into(),
-            group: GroupRef::of(&labels, None).map(Box::new),
+            group: GroupRef::of(&labels, group.as_ref()).map(Box::new),
             labels,
             spec,
             node_name: some(&self.node),

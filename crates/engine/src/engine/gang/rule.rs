@@ -36,6 +36,8 @@ pub(super) struct Members {
     schedulers: BTreeSet<Istr>,
     /// How many pods the group has, by those without a node that say so by a label.
     sizes: BTreeSet<Option<Istr>>,
+    /// The same by those that have one.
+    sizes_of_placed: BTreeSet<Option<Istr>>,
 }
 
 impl Engine {
@@ -48,12 +50,14 @@ impl Engine {
             if pod.terminating {
                 continue;
             }
+            let size = pod.group.as_ref().map(|group| group.size.clone());
             if known.node().is_some() {
                 members.placed += 1;
+                members.sizes_of_placed.extend(size);
                 continue;
             }
             members.schedulers.insert(pod.scheduler_name.clone());
-            members.sizes.extend(pod.group.as_ref().map(|group| group.size.clone()));
+            members.sizes.extend(size);
             if known.standing == Standing::Pending && pod.spec.scheduling_gates.is_empty() {
                 members.ready.push(Arc::clone(pod));
             }
@@ -75,7 +79,7 @@ impl Engine {
         members: &Members,
     ) -> (Rule, Option<String>) {
         let (rule, warning) = match (key.by, group) {
-            (NamedBy::Size, _) => (rule_by_labels(key, &members.sizes), None),
+            (NamedBy::Size, _) => (rule_by_labels(key, members), None),
             (by, None) => (if self.expects_object(by) { Rule::Missing } else { Rule::Each }, None),
             (_, Some(PodGroup { min_count: None, .. })) => (Rule::Each, self.ambiguity(key)),
             (_, Some(PodGroup { min_count: Some(min), .. })) => match usize::try_from(*min) {
@@ -142,13 +146,14 @@ impl Engine {
 }
 
 /// What the labels of the pods say, if they say the same.
-fn rule_by_labels(key: &GroupKey, sizes: &BTreeSet<Option<Istr>>) -> Rule {
-    let mut different = sizes.iter();
+fn rule_by_labels(key: &GroupKey, members: &Members) -> Rule {
+    // Those that have a node could not be told otherwise any more.
+    let waiting = &members.sizes;
+    let mut different = if waiting.is_empty() { members.sizes_of_placed.iter() } else { waiting.iter() };
     let (first, second) = (different.next(), different.next());
     let word = |size: &Option<Istr>| size.as_ref().map_or_else(|| "none".to_owned(), |size| format!("\"{size}\""));
     match (first, second) {
-        // All have a node.
-        (None, _) => Rule::Min(1),
+        (None, _) => Rule::Each,
         (Some(a), Some(b)) => {
             Rule::Invalid(format!("pods of {key} disagree on label plimsoll/gang-size: {} and {}", word(a), word(b)))
         }
