@@ -114,6 +114,7 @@ impl Engine {
         for (info, outcome) in members.iter().zip(outcomes) {
             let Outcome::Node { row, node, .. } = outcome else { continue };
             let fits = table.row(node) == Some(*row)
+                && view.node(*row).is_some()
                 && match Prepared::for_pod(&self.profiles[info.profile], view, &overlay, &info.pod) {
                     PreFiltered::Reject(_) | PreFiltered::Fail(_) => false,
                     PreFiltered::Run(prepared) => {
