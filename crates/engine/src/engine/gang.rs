@@ -51,6 +51,15 @@ enum Stage {
     Closed(Reason, String),
 }
 
+impl Stage {
+    fn needed(&self) -> Option<usize> {
+        match self {
+            Self::Open { needed } => Some(*needed),
+            _ => None,
+        }
+    }
+}
+
 /// One group.
 #[derive(Debug)]
 struct Gang {
@@ -155,10 +164,7 @@ impl Engine {
 
     /// How many pods must find a place with a pod that was popped; `None` where it goes by itself.
     pub(super) fn needed_with(&self, info: &QueuedPodInfo) -> Option<usize> {
-        match self.gangs.known.get(info.group.as_ref()?)?.stage {
-            Stage::Open { needed } => Some(needed),
-            _ => None,
-        }
+        self.gangs.known.get(info.group.as_ref()?)?.stage.needed()
     }
 
     /// Whether a pod is one of a gang.
@@ -195,12 +201,16 @@ impl Engine {
         let group = self.pod_group(key);
         let (rule, warning) = self.rule(key, group.as_ref(), &members);
         let mut gang = self.gangs.known.remove(key).unwrap_or_else(Gang::new);
+        let before = gang.stage.needed();
         (gang.placed, gang.min) = (members.placed, if let Rule::Min(min) = rule { min } else { 0 });
         gang.stage = self.stage_of(key, &rule, &members);
         self.mind_the_time(now, key, &mut gang, group.as_ref(), &members);
         let open = !matches!(gang.stage, Stage::Closed(..));
         let order = gang.since.and_then(|since| order(since, group.as_ref(), &members));
         self.queue.set_group(now, key, open, order);
+        if gang.stage.needed().zip(before).is_some_and(|(now, before)| now < before) {
+            self.queue.wake_group(now, key);
+        }
         self.warn_of_group(&mut gang, warning, &members);
         self.say_what_it_waits_for(now, &mut gang, &members);
         let timeout = self.timeout_at(&gang, group.as_ref(), &members);

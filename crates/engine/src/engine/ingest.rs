@@ -88,6 +88,7 @@ impl Engine {
         let uid = pod.key.uid.clone();
         let old = known.as_ref().map(|k| Arc::clone(&k.pod));
         let was_assigned = known.as_ref().is_some_and(|k| k.standing == Standing::Assigned);
+        let elsewhere = known.clone().filter(|k| k.node().is_some() && k.node() != pod.node_name.as_ref());
         match known.map(|k| k.standing) {
             Some(Standing::Assumed(Assumed { node, .. })) if pod.node_name.as_ref() != Some(&node) => {
                 tracing::warn!(pod = %pod.key, assumed = %node, actual = ?pod.node_name, "pod is on another node than the one chosen here");
@@ -109,6 +110,9 @@ impl Engine {
                 }
             }
             None => self.queue.move_all(now, &ASSIGNED_ADD, OwnedChange::Pod(None, Some(pod)), |_| true),
+        }
+        if let Some(left) = elsewhere {
+            self.place_left(now, &left);
         }
     }
 

@@ -64,6 +64,17 @@ impl Queue {
         }
     }
 
+    /// A group is in need of less than when it was turned away: its members are tried again.
+    pub fn wake_group(&mut self, now: Time, key: &GroupKey) {
+        let slots: Vec<u32> = self.groups.get(key).into_iter().flat_map(|group| group.slots.iter().copied()).collect();
+        for slot in slots {
+            if self.place_of(slot) == Some(Place::Unschedulable) {
+                let info = self.take(slot, Place::Unschedulable);
+                self.requeue(now, info, Requeue::AfterBackoff, QueueReason::Own("GangReady"));
+            }
+        }
+    }
+
     /// Forgets a group that has no member any more.
     pub fn forget_group(&mut self, key: &GroupKey) {
         if self.groups.get(key).is_some_and(|group| group.slots.is_empty()) {
