@@ -19,7 +19,7 @@ use prometheus::{IntGauge, IntGaugeVec, Opts, Registry, TextEncoder};
 
 pub use family::{Counters, Family, Gauges, Histograms, LabelSet, Vector};
 pub use labels::{
-    AttemptResult, BindingResult, CacheKind, ExtensionPoint, QueueName, RecheckResult, RestartReason, Status,
+    AttemptResult, BindingResult, CacheKind, ExtensionPoint, GangState, QueueName, RecheckResult, RestartReason, Status,
     WatchEventType,
 };
 pub use plimsoll::{PlimsollMetrics, WatchMetrics};

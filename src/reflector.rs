@@ -5,6 +5,7 @@
 //! drops what went away unseen.
 
 mod backoff;
+mod discovery;
 mod slim;
 
 use std::sync::Arc;
@@ -66,6 +67,10 @@ trait Sink<K>: Send {
     fn not_served(&mut self) -> Option<Event> {
         None
     }
+    /// Whether the watch ends when the server does not serve the kind, for somebody else to see to that.
+    fn ends_unserved(&self) -> bool {
+        false
+    }
 }
 
 impl Reflectors {
@@ -108,18 +113,78 @@ impl Reflectors {
 
     /// Watches a further kind that some plugin declared, until `stop`.
     pub async fn objects(self: Arc<Self>, list: usize, kind: KindRef, synced: Check, stop: CancellationToken) {
-        let version =
-            if kind.group.is_empty() { kind.version.to_owned() } else { format!("{}/{}", kind.group, kind.version) };
+        if kind.any_version {
+            return self.objects_of_any_version(list, kind, synced, stop).await;
+        }
+        self.objects_of(kind, kind.version, (list, &synced), &stop).await;
+    }
+
+    /// The same of a kind whose version is the server's to say, and which it need not serve.
+    async fn objects_of_any_version(&self, list: usize, kind: KindRef, synced: Check, stop: CancellationToken) {
+        let mut pace = Pace::new(self.seed ^ list_seed(list));
+        let mut told = None;
+        loop {
+            let found = tokio::select! {
+                biased;
+                () = stop.cancelled() => return,
+                found = discovery::version_of(&self.client, &kind) => found,
+            };
+            let wait = match found {
+                Ok(Some(version)) => {
+                    tracing::info!(kind = ?kind, version, "the server serves this kind");
+                    let served = Some(Istr::new(&version));
+                    self.inbox.event(Event::KindServed { kind, version: served });
+                    told = Some(true);
+                    if self.objects_of(kind, &version, (list, &synced), &stop).await == Ended::Stopped {
+                        return;
+                    }
+                    pace.next().unwrap_or(discovery::LOOK_AGAIN)
+                }
+                Ok(None) => {
+                    if told != Some(false) {
+                        tracing::info!(kind = ?kind, "the server does not serve this kind; there are none");
+                        let none = Event::ObjectsListed { kind, present: HashSet::new() };
+                        self.inbox.events(vec![Event::KindServed { kind, version: None }, none]);
+                        self.inbox.synced(list, synced.clone());
+                    }
+                    told = Some(false);
+                    discovery::LOOK_AGAIN
+                }
+                Err(error) => {
+                    synced.fail_unless_passing(format!("discovering {}.{}: {error}; retrying", kind.plural, kind.group));
+                    tracing::warn!(kind = ?kind, %error, "discovering a kind; retrying");
+                    pace.next().unwrap_or(discovery::LOOK_AGAIN)
+                }
+            };
+            tokio::select! {
+                biased;
+                () = stop.cancelled() => return,
+                () = tokio::time::sleep(wait) => {}
+            }
+        }
+    }
+
+    async fn objects_of(
+        &self,
+        kind: KindRef,
+        version: &str,
+        synced: (usize, &Check),
+        stop: &CancellationToken,
+    ) -> Ended {
+        let api_version =
+            if kind.group.is_empty() { version.to_owned() } else { format!("{}/{version}", kind.group) };
         let resource = ApiResource {
             group: kind.group.to_owned(),
-            version: kind.version.to_owned(),
-            api_version: version,
+            version: version.to_owned(),
+            api_version,
             kind: String::new(),
             plural: kind.plural.to_owned(),
         };
         let api = Api::<DynamicObject>::all_with(self.client.clone(), &resource);
         let mut objects = Objects { kind, listed: HashSet::new() };
-        self.reflect(kind.plural, api, config(), &mut objects, (list, &synced), &stop).await;
+        // Several groups may have kinds of one name.
+        let name = if kind.any_version { format!("{}.{}", kind.plural, kind.group) } else { kind.plural.to_owned() };
+        self.reflect(&name, api, config(), &mut objects, synced, stop).await
     }
 
     async fn reflect<K>(
@@ -190,6 +255,9 @@ impl Reflectors {
                     sink.delete(object).into_iter().for_each(|event| self.inbox.event(event));
                 }
                 Err(error) => {
+                    if status_code(&error) == 404 && sink.ends_unserved() {
+                        return Ended::Unserved;
+                    }
                     if status_code(&error) == 404
                         && let Some(none) = sink.not_served()
                     {
@@ -258,6 +326,7 @@ fn list_seed(list: usize) -> u64 {
 enum Ended {
     Stopped,
     Undecodable,
+    Unserved,
 }
 
 /// One list, unpaged and from the server's cache: pages of a large list expire faster than they are read.
@@ -432,6 +501,9 @@ impl Sink<DynamicObject> for Objects {
     fn not_served(&mut self) -> Option<Event> {
         self.list_begins();
         Some(self.list_ends())
+    }
+    fn ends_unserved(&self) -> bool {
+        self.kind.any_version
     }
 }
 

@@ -3,7 +3,7 @@
 use prometheus::{IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Registry};
 
 use super::family::Maker;
-use super::{BindingResult, Counters, Family, RecheckResult, RestartReason, WatchEventType};
+use super::{BindingResult, Counters, Family, GangState, Gauges, RecheckResult, RestartReason, WatchEventType};
 
 /// Plimsoll's own metrics.
 pub struct PlimsollMetrics {
@@ -13,6 +13,8 @@ pub struct PlimsollMetrics {
     pub stale_scores: IntCounter,
     /// Bindings sent, by what came of them.
     pub binding_results: Counters<BindingResult>,
+    /// Gangs, by how they stand.
+    pub gangs: Gauges<GangState>,
     /// Events that were not sent because too many were waiting.
     pub events_dropped: IntCounter,
     invalid_pods: IntCounterVec,
@@ -43,6 +45,10 @@ impl PlimsollMetrics {
             stale_scores: make
                 .counter("stale_scores_total", "Decisions whose scores were one view old when they were committed.")?,
             binding_results: Family::new(&bindings, &[]),
+            gangs: Family::new(
+                &make.gauges("gangs", &["state"], "Groups of pods that are placed as a whole, by how they stand.")?,
+                &[],
+            ),
             events_dropped: make
                 .counter("events_dropped_total", "Events that were not sent because too many were waiting.")?,
             invalid_pods: make.counters(

@@ -137,7 +137,7 @@ impl Stage {
             match effect {
                 Effect::Bind(request) => self.bind(&request),
                 Effect::Status(update) => self.note(*update),
-                Effect::Record(_) => {}
+                Effect::Record(_) | Effect::PodGroupStatus(_) => {}
                 // Asked only where an answer was lost, and none is lost here.
                 Effect::ReadPod(key) => self.tell(Event::PodAbsent { key }),
             }

@@ -31,6 +31,7 @@ impl Worker {
         needed: usize,
         draw: u64,
     ) -> Vec<Outcome> {
+        self.tell(|probe| probe.gang_begins());
         let before = overlay.deltas().len();
         let (mut left, mut placed) = (pods.len(), 0);
         let mut outcomes = Vec::with_capacity(left);
@@ -48,6 +49,7 @@ impl Worker {
                 break;
             }
         }
+        self.tell(|probe| probe.gang_ended());
         outcomes
     }
 }

@@ -1,0 +1,93 @@
+//! Kinds whose version is the server's to say: asked for by discovery, which everybody may read.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{Method, StatusCode};
+use kube::Client;
+use plimsoll_framework::object::KindRef;
+use serde::Deserialize;
+
+use crate::client::{RawRequest, describe, send};
+
+/// How long discovery may take.
+const TIMEOUT: Duration = Duration::from_secs(10);
+/// How often it is looked whether a kind has come that was not served: somebody may define it at any time.
+pub(super) const LOOK_AGAIN: Duration = Duration::from_secs(30);
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Group {
+    #[serde(default)]
+    versions: Vec<Version>,
+    preferred_version: Option<Version>,
+}
+
+#[derive(Deserialize)]
+struct Version {
+    version: String,
+}
+
+#[derive(Deserialize)]
+struct Resources {
+    #[serde(default)]
+    resources: Vec<Resource>,
+}
+
+#[derive(Deserialize)]
+struct Resource {
+    name: String,
+}
+
+/// The version in which the server serves a kind, the preferred one where it does in several; `None` where it does not.
+/// The error says what went wrong.
+pub(super) async fn version_of(client: &Client, kind: &KindRef) -> Result<Option<String>, String> {
+    let Some(group) = read::<Group>(client, &format!("/apis/{}", kind.group)).await? else { return Ok(None) };
+    for version in candidates(group) {
+        let path = format!("/apis/{}/{version}", kind.group);
+        let listed = read::<Resources>(client, &path).await?;
+        if listed.is_some_and(|list| list.resources.iter().any(|resource| resource.name == kind.plural)) {
+            return Ok(Some(version));
+        }
+    }
+    Ok(None)
+}
+
+/// The versions of a group, each once, in the order in which they are wanted.
+fn candidates(group: Group) -> Vec<String> {
+    let mut versions: Vec<String> = Vec::new();
+    for Version { version } in group.preferred_version.into_iter().chain(group.versions) {
+        // It becomes part of a path.
+        if version.bytes().all(|b| b.is_ascii_alphanumeric()) && !versions.contains(&version) {
+            versions.push(version);
+        }
+    }
+    versions
+}
+
+/// `None` where there is nothing at this path.
+async fn read<T: for<'de> Deserialize<'de>>(client: &Client, path: &str) -> Result<Option<T>, String> {
+    let request =
+        RawRequest { method: Method::GET, path, content_type: "", body: Bytes::new(), timeout: TIMEOUT };
+    let answer = send(client, request).await.map_err(|error| describe(&error))?;
+    match answer.status {
+        StatusCode::NOT_FOUND => Ok(None),
+        status if status.is_success() => {
+            serde_json::from_slice(&answer.body).map(Some).map_err(|error| format!("{path}: {error}"))
+        }
+        status => Err(format!("{path}: {status}")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_preferred_version_is_asked_about_first() {
+        let group = r#"{"versions":[{"version":"v1"},{"version":"v1beta1"},{"version":"../x"}],
+                        "preferredVersion":{"version":"v1beta1"}}"#;
+        assert_eq!(candidates(serde_json::from_str(group).unwrap()), ["v1beta1", "v1"]);
+        assert!(candidates(serde_json::from_str("{}").unwrap()).is_empty());
+    }
+}
