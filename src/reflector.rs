@@ -151,7 +151,8 @@ impl Reflectors {
                     discovery::LOOK_AGAIN
                 }
                 Err(error) => {
-                    synced.fail_unless_passing(format!("discovering {}.{}: {error}; retrying", kind.plural, kind.group));
+                    synced
+                        .fail_unless_passing(format!("discovering {}.{}: {error}; retrying", kind.plural, kind.group));
                     tracing::warn!(kind = ?kind, %error, "discovering a kind; retrying");
                     pace.next().unwrap_or(discovery::LOOK_AGAIN)
                 }
@@ -171,8 +172,7 @@ impl Reflectors {
         synced: (usize, &Check),
         stop: &CancellationToken,
     ) -> Ended {
-        let api_version =
-            if kind.group.is_empty() { version.to_owned() } else { format!("{}/{version}", kind.group) };
+        let api_version = if kind.group.is_empty() { version.to_owned() } else { format!("{}/{version}", kind.group) };
         let resource = ApiResource {
             group: kind.group.to_owned(),
             version: version.to_owned(),

@@ -12,7 +12,8 @@ use plimsoll_engine::queue::Place;
 use tokio::time::Instant;
 
 use crate::metrics::{
-    AttemptResult, CacheKind, Counters, GangState, Metrics, PluginMetrics, ProfileMetrics, QueueName, RecheckResult, Status,
+    AttemptResult, CacheKind, Counters, GangState, Metrics, PluginMetrics, ProfileMetrics, QueueName, RecheckResult,
+    Status,
 };
 
 /// How often gauges are brought up to date.

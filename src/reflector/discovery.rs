@@ -67,8 +67,7 @@ fn candidates(group: Group) -> Vec<String> {
 
 /// `None` where there is nothing at this path.
 async fn read<T: for<'de> Deserialize<'de>>(client: &Client, path: &str) -> Result<Option<T>, String> {
-    let request =
-        RawRequest { method: Method::GET, path, content_type: "", body: Bytes::new(), timeout: TIMEOUT };
+    let request = RawRequest { method: Method::GET, path, content_type: "", body: Bytes::new(), timeout: TIMEOUT };
     let answer = send(client, request).await.map_err(|error| describe(&error))?;
     match answer.status {
         StatusCode::NOT_FOUND => Ok(None),

@@ -47,7 +47,8 @@ async fn a_gang_of_a_custom_pod_group_waits_for_its_pods_and_for_its_group() {
         "apiVersion": "scheduling.x-k8s.io/v1alpha1", "kind": "PodGroup",
         "metadata": {"name": "g", "namespace": "default"}, "spec": {"minMember": 3, "scheduleTimeoutSeconds": 600},
     }));
-    let text = "waiting for minCount pods from a gang to appear in scheduling queue: 2 of 3 pods of default/g are there";
+    let text =
+        "waiting for minCount pods from a gang to appear in scheduling queue: 2 of 3 pods of default/g are there";
     rig.says("g-1", text).await;
     assert_eq!(rig.refused("g-0", "GangIncomplete").await, text);
     rig.create(pod("other"));
@@ -55,7 +56,10 @@ async fn a_gang_of_a_custom_pod_group_waits_for_its_pods_and_for_its_group() {
     assert_eq!(placed(&rig, "g-"), 0);
     rig.create(pod("g-2").label("scheduling.x-k8s.io/pod-group", "g"));
     rig.all_bound().await;
-    assert_eq!(rig.scheduler.metric("scheduler_podgroup_schedule_attempts_total{profile=\"plimsoll\",result=\"scheduled\"}"), 1.0);
+    assert_eq!(
+        rig.scheduler.metric("scheduler_podgroup_schedule_attempts_total{profile=\"plimsoll\",result=\"scheduled\"}"),
+        1.0
+    );
     rig.check_books();
     rig.end().await;
 }
@@ -63,7 +67,8 @@ async fn a_gang_of_a_custom_pod_group_waits_for_its_pods_and_for_its_group() {
 #[tokio::test(flavor = "multi_thread")]
 async fn gangs_by_labels_alone_take_turns() {
     // Room for one gang of three.
-    let rig = rig(vec![node("a").capacity(&[("cpu", "6"), ("memory", "8Gi"), ("pods", "9")]).build()], Vec::new()).await;
+    let rig =
+        rig(vec![node("a").capacity(&[("cpu", "6"), ("memory", "8Gi"), ("pods", "9")]).build()], Vec::new()).await;
     for n in 0..3 {
         for gang in ["one", "two"] {
             let made = pod(&format!("{gang}-{n}")).requests(CPU_2);
@@ -91,7 +96,8 @@ async fn gangs_by_labels_alone_take_turns() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_native_pod_group_is_told_what_became_of_it() {
-    let rig = rig(vec![node("a").capacity(&[("cpu", "3"), ("memory", "8Gi"), ("pods", "9")]).build()], Vec::new()).await;
+    let rig =
+        rig(vec![node("a").capacity(&[("cpu", "3"), ("memory", "8Gi"), ("pods", "9")]).build()], Vec::new()).await;
     rig.create(json!({
         "apiVersion": "scheduling.k8s.io/v1alpha2", "kind": "PodGroup",
         "metadata": {"name": "g", "namespace": "default"},
@@ -106,7 +112,10 @@ async fn a_native_pod_group_is_told_what_became_of_it() {
         group.pointer("/status/conditions/0").cloned().unwrap_or_default()
     };
     rig.until("the group to be unschedulable", || condition()["reason"] == "Unschedulable").await;
-    assert_eq!((condition()["type"].clone(), condition()["status"].clone()), (json!("PodGroupScheduled"), json!("False")));
+    assert_eq!(
+        (condition()["type"].clone(), condition()["status"].clone()),
+        (json!("PodGroupScheduled"), json!("False"))
+    );
     rig.create(node("b"));
     rig.all_bound().await;
     rig.until("the group to be scheduled", || condition()["reason"] == "Scheduled").await;

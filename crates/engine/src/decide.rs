@@ -22,9 +22,9 @@ use plimsoll_framework::time::Time;
 use plimsoll_framework::verdict::{Code, Verdict};
 
 pub use filter::NodeVerdict;
-pub use gang::Gang;
 use filter::Search;
 pub(crate) use filter::{PreFiltered, Prepared};
+pub use gang::Gang;
 pub use post_filter::PostFiltered;
 pub use probe::Probe;
 pub use score::NodeScores;

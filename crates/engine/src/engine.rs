@@ -152,10 +152,9 @@ impl Engine {
             let mut members = members.into_iter();
             let Some(info) = members.next() else { continue };
             let others: Vec<QueuedPodInfo> = members.collect();
-            let gang =
-                needed.map(|needed| decide::Gang { others: others.iter().map(QueuedPodInfo::to_decide).collect(), needed });
-            let ticket =
-                Ticket { seq: self.next_seq, pod: info.to_decide(), profile: info.profile, popped: now, gang };
+            let gang = needed
+                .map(|needed| decide::Gang { others: others.iter().map(QueuedPodInfo::to_decide).collect(), needed });
+            let ticket = Ticket { seq: self.next_seq, pod: info.to_decide(), profile: info.profile, popped: now, gang };
             self.next_seq += 1;
             self.count_for(ticket.profile, &ticket.pod);
             others.iter().for_each(|other| self.count_for(ticket.profile, &other.pod));

@@ -94,7 +94,9 @@ pub(crate) fn kinds_of(by: NamedBy) -> Vec<KindId> {
 pub(crate) fn object(cluster: &ClusterInfo, kind: KindId, key: &GroupKey) -> Option<PodGroup> {
     let (namespace, name) = (&key.namespace, &key.name);
     match kind {
-        kind if kind == KindId::of::<NativePodGroups>() => cluster.objects::<NativePodGroups>().get(namespace, name).cloned(),
+        kind if kind == KindId::of::<NativePodGroups>() => {
+            cluster.objects::<NativePodGroups>().get(namespace, name).cloned()
+        }
         kind if kind == KindId::of::<ExtendedPodGroups>() => {
             cluster.objects::<ExtendedPodGroups>().get(namespace, name).cloned()
         }

@@ -96,7 +96,10 @@ fn a_hundred_gangs_compete_for_the_room_of_sixty() {
     }
     decide_whole(&mut c, 8);
     assert_eq!(placed(&c).len(), 60);
-    assert_eq!(c.engine.gang_counts(), [("incomplete", 0), ("invalid", 0), ("timed_out", 0), ("waiting", 40), ("placed", 60)]);
+    assert_eq!(
+        c.engine.gang_counts(),
+        [("incomplete", 0), ("invalid", 0), ("timed_out", 0), ("waiting", 40), ("placed", 60)]
+    );
     assert_sums(&c.engine);
     answer_all(&mut c);
 
@@ -127,7 +130,8 @@ fn pods_that_come_one_by_one_wait_for_the_last() {
     c.wait(1);
     assert!(c.statuses.is_empty(), "most are complete a moment later");
     c.wait(1);
-    let text = "waiting for minCount pods from a gang to appear in scheduling queue: 2 of 3 pods of default/g are there";
+    let text =
+        "waiting for minCount pods from a gang to appear in scheduling queue: 2 of 3 pods of default/g are there";
     let waits = ("GangIncomplete", text.to_owned());
     assert_eq!(conditions(&c), BTreeMap::from([("g-0".to_owned(), waits.clone()), ("g-1".to_owned(), waits)]));
     c.add(&pods[2..]);
@@ -373,9 +377,8 @@ fn a_refusal_of_one_gives_all_back() {
         let asked = c.asked();
         let unreserved = asked.iter().filter(|asked| asked.starts_with("unreserve First")).count();
         assert_eq!(unreserved, 3, "{label}: {asked:?}");
-        let text = format!(
-            "pod group is unschedulable: of 3 pods of default/g, g-1 is the first without a place: {expect}"
-        );
+        let text =
+            format!("pod group is unschedulable: of 3 pods of default/g, g-1 is the first without a place: {expect}");
         assert_eq!(conditions(&c).into_values().collect::<Vec<_>>(), vec![("Unschedulable", text); 3], "{label}");
         assert!(pods.iter().all(|p| c.place(p) == Some(Place::Unschedulable)), "{label}: they do not wake themselves");
         assert_sums(&c.engine);
@@ -527,7 +530,8 @@ fn the_status_of_a_native_group_says_what_became_of_it() {
     let mut c = Cluster::new(&[]);
     c.tell(Event::KindServed { kind: native, version: Some("v1beta1".into()) });
     c.tell(object(native, "default", "g", gang_of_two.clone()));
-    let pods: Vec<Pod> = (0..2).map(|n| pod(&format!("p{n}")).cpu(900).with(|p| p.group = Some("g".to_owned()))).collect();
+    let pods: Vec<Pod> =
+        (0..2).map(|n| pod(&format!("p{n}")).cpu(900).with(|p| p.group = Some("g".to_owned()))).collect();
     c.tell(node("n1").seen());
     c.add(&pods);
     c.decide();
@@ -535,7 +539,10 @@ fn the_status_of_a_native_group_says_what_became_of_it() {
                 0/1 nodes are available: 1 Insufficient cpu.";
     assert_eq!(c.groups.len(), 1);
     let status = c.groups.remove(0);
-    assert_eq!((status.unscheduled, status.transition, status.generation), (Some((Reason::Unschedulable, text.to_owned())), true, 2));
+    assert_eq!(
+        (status.unscheduled, status.transition, status.generation),
+        (Some((Reason::Unschedulable, text.to_owned())), true, 2)
+    );
     assert_eq!((&*status.version, &*status.uid), ("v1beta1", "g"));
     // The same is not written again, and what is placed is never called unplaced again.
     let mut version = 1;
@@ -571,7 +578,8 @@ fn the_status_of_a_native_group_says_what_became_of_it() {
 #[test]
 fn bad_input_is_said_and_holds_nobody_else_up() {
     let extended = KindRef::of::<ExtendedPodGroups>();
-    let sized = |sizes: &[&str]| -> Vec<Pod> { sizes.iter().enumerate().map(|(n, size)| member("g", n, size)).collect() };
+    let sized =
+        |sizes: &[&str]| -> Vec<Pod> { sizes.iter().enumerate().map(|(n, size)| member("g", n, size)).collect() };
     let rows: Vec<(Vec<Event>, Vec<Pod>, &str, &str)> = vec![
         (
             vec![object(extended, "default", "g", min_member(9))],
@@ -586,7 +594,12 @@ fn bad_input_is_said_and_holds_nobody_else_up() {
             "waiting for pods's pod group \"g\" to appear in scheduling queue; the one in namespace \"elsewhere\" is not \
              meant: a pod's group is in its own, \"default\"",
         ),
-        (vec![], sized(&["many"]), "InvalidGang", "label plimsoll/gang-size of default/g is no number of pods: \"many\""),
+        (
+            vec![],
+            sized(&["many"]),
+            "InvalidGang",
+            "label plimsoll/gang-size of default/g is no number of pods: \"many\"",
+        ),
         (vec![], sized(&["0"]), "InvalidGang", "label plimsoll/gang-size of default/g is no number of pods: \"0\""),
         (vec![], sized(&["-1"]), "InvalidGang", "label plimsoll/gang-size of default/g is no number of pods: \"-1\""),
         (
@@ -629,7 +642,8 @@ fn what_is_odd_about_an_object_is_said_once() {
     let [native, extended, older] =
         [KindRef::of::<NativePodGroups>(), KindRef::of::<ExtendedPodGroups>(), KindRef::of::<OlderPodGroups>()];
     let none = "InvalidPodGroup: default/g asks for 0 pods at least; each of its pods goes by itself";
-    let several = "InvalidPodGroup: there are PodGroups default/g of several API groups; that of scheduling.x-k8s.io counts";
+    let several =
+        "InvalidPodGroup: there are PodGroups default/g of several API groups; that of scheduling.x-k8s.io counts";
     for (objects, pods, text, bound) in [
         (vec![object(extended, "default", "g", min_member(0))], 1, none, 1),
         (

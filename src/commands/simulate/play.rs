@@ -9,6 +9,7 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use plimsoll_engine::effect::{BindRequest, Effect, StatusUpdate};
 use plimsoll_engine::engine::{Engine, EngineSettings};
 use plimsoll_engine::event::{BindResult, Event};
+use plimsoll_engine::gang;
 use plimsoll_engine::profile::Profile;
 use plimsoll_engine::queue::Place;
 use plimsoll_framework::intern::Istr;
@@ -24,6 +25,8 @@ use crate::registry::Registry;
 const VAIN_ROUNDS: u32 = 3;
 /// So much later than the one before each pod arrives: the queue keeps their order.
 const APART: Duration = Duration::from_micros(1);
+/// After which incomplete groups say what they wait for.
+const A_MOMENT: Duration = Duration::from_secs(3);
 
 /// A pod that had no node, and what is known of its fate.
 struct Fate {
@@ -55,6 +58,13 @@ pub(super) fn play(
         bindings: 0,
         progress: ProgressBar::hidden(),
     };
+    // A kind of PodGroups is served where there is one; otherwise a label that would name one is just a label.
+    for kind in gang::kinds() {
+        let is_one = |event: &Event| matches!(event, Event::Object { kind: of, .. } if of.id == kind.id);
+        if input.others.iter().any(is_one) {
+            stage.tell(Event::KindServed { kind, version: Some(kind.version.into()) });
+        }
+    }
     input.others.into_iter().for_each(|event| stage.tell(event));
     let mut nodes = BTreeMap::new();
     for node in input.nodes {
@@ -116,6 +126,12 @@ impl Stage {
             let Some(deadline) = self.engine.next_deadline().filter(|_| waiting && vain <= VAIN_ROUNDS) else { break };
             self.now = self.now.max(deadline);
             self.engine.tick(self.now);
+        }
+        // Those that wait for the rest of their group say so a moment later.
+        if self.engine.queue().in_place(Place::Gated).any(|info| info.group.is_some()) {
+            self.now = self.now.after(A_MOMENT);
+            self.engine.tick(self.now);
+            self.drain();
         }
         self.progress.finish_and_clear();
     }

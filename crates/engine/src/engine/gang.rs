@@ -231,14 +231,7 @@ impl Engine {
     }
 
     /// Since when it can be tried; and whether it has to step back, or has done so for long enough.
-    fn mind_the_time(
-        &self,
-        now: Time,
-        key: &GroupKey,
-        gang: &mut Gang,
-        group: Option<&PodGroup>,
-        members: &Members,
-    ) {
+    fn mind_the_time(&self, now: Time, key: &GroupKey, gang: &mut Gang, group: Option<&PodGroup>, members: &Members) {
         gang.away = gang.away.filter(|until| *until > now);
         let Stage::Open { needed } = gang.stage else {
             (gang.since, gang.away) = (None, None);

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use plimsoll_framework::plugin::Queued;
 use plimsoll_framework::intern::Istr;
+use plimsoll_framework::plugin::Queued;
 use plimsoll_framework::pod::{GroupKey, PodInfo};
 use plimsoll_framework::time::Time;
 use smallvec::SmallVec;

@@ -204,7 +204,7 @@ impl World {
         if a / 384 % 8 == 1 {
             made = made.label("nominate", &format!("n{}", a / 3_072 % 6));
         }
-        if self.gangs && a % 8 > 0 {
+        if self.gangs && !a.is_multiple_of(8) {
             made = in_gang(made, (b / 2) % GANGS);
         }
         made.version = self.version;

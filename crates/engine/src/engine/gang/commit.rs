@@ -51,8 +51,10 @@ impl Engine {
         self.cache.touch(key.clone());
         let popped = 1 + others.len();
         let mut same = true;
-        let members: Vec<QueuedPodInfo> =
-            std::iter::once(info).chain(others).filter_map(|info| self.still_to_place(now, &key, info, &mut same)).collect();
+        let members: Vec<QueuedPodInfo> = std::iter::once(info)
+            .chain(others)
+            .filter_map(|info| self.still_to_place(now, &key, info, &mut same))
+            .collect();
         same &= members.len() == popped;
         let there = self.members(&key);
         let group = self.pod_group(&key);
@@ -273,14 +275,7 @@ impl Engine {
     }
 
     /// Something failed about the pod `at`.
-    fn gang_failed(
-        &mut self,
-        now: Time,
-        attempt: &Attempt,
-        mut members: Vec<QueuedPodInfo>,
-        at: usize,
-        error: &str,
-    ) {
+    fn gang_failed(&mut self, now: Time, attempt: &Attempt, mut members: Vec<QueuedPodInfo>, at: usize, error: &str) {
         let text = format!("failed to schedule other pod from a pod group: {error}");
         self.observe_gang(now, attempt, AttemptResult::Error);
         share_backoff(&mut members);

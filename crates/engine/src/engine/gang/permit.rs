@@ -70,12 +70,7 @@ impl Engine {
         }
     }
 
-    fn stop_waiting_gang(
-        &mut self,
-        now: Time,
-        seq: u64,
-        result: &'static str,
-    ) -> (Vec<Binding>, Option<Attempt>) {
+    fn stop_waiting_gang(&mut self, now: Time, seq: u64, result: &'static str) -> (Vec<Binding>, Option<Attempt>) {
         let mut seats = Vec::new();
         while let Some(at) = self.waiting.iter().position(|w| w.gang == Some(seq)) {
             seats.push(self.stop_waiting(now, at, result).binding);

@@ -72,12 +72,7 @@ impl Engine {
     }
 
     /// What a group demands, and what is odd about that.
-    pub(super) fn rule(
-        &self,
-        key: &GroupKey,
-        group: Option<&PodGroup>,
-        members: &Members,
-    ) -> (Rule, Option<String>) {
+    pub(super) fn rule(&self, key: &GroupKey, group: Option<&PodGroup>, members: &Members) -> (Rule, Option<String>) {
         let (rule, warning) = match (key.by, group) {
             (NamedBy::Size, _) => (rule_by_labels(key, members), None),
             (by, None) => (if self.expects_object(by) { Rule::Missing } else { Rule::Each }, None),
@@ -114,9 +109,9 @@ impl Engine {
     /// A name that several objects have is no clear one.
     fn ambiguity(&self, key: &GroupKey) -> Option<String> {
         let cluster = self.cache.table().view().cluster();
-        let mut found = gang::kinds().into_iter().filter(|kind| {
-            kinds_of(key.by).contains(&kind.id) && gang::object(cluster, kind.id, key).is_some()
-        });
+        let mut found = gang::kinds()
+            .into_iter()
+            .filter(|kind| kinds_of(key.by).contains(&kind.id) && gang::object(cluster, kind.id, key).is_some());
         let _ = found.next()?;
         found.next()?;
         let first = kinds_of(key.by).into_iter().find(|kind| gang::object(cluster, *kind, key).is_some())?;
