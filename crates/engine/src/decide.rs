@@ -24,7 +24,7 @@ use plimsoll_framework::verdict::{Code, Verdict};
 pub use filter::NodeVerdict;
 use filter::Search;
 pub(crate) use filter::{PreFiltered, Prepared};
-pub use gang::Gang;
+pub use gang::{Gang, GangPlan};
 pub use post_filter::PostFiltered;
 pub use probe::Probe;
 pub use score::NodeScores;
@@ -265,7 +265,7 @@ impl Worker {
             PreFiltered::Fail(_) => {}
         }
         if let Outcome::Unfit(diagnosis) = &mut told.outcome {
-            told.preemption = self.post_filter_after(&asked, profile, view, pod, 0);
+            told.preemption = self.post_filter_after(&asked, profile, view, &overlay, pod, 0);
             if let Some(done) = &told.preemption {
                 diagnosis.post_filter_message.clone_from(&done.message);
             }

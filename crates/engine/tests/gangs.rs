@@ -141,7 +141,7 @@ fn pods_that_come_one_by_one_wait_for_the_last() {
 }
 
 #[test]
-fn a_gang_without_room_for_all_takes_none_and_does_not_ask_for_preemption() {
+fn a_gang_without_room_for_all_takes_none_and_no_pod_of_it_is_kept_a_node() {
     let mut c = Cluster::new(&[node("n1")]);
     let pods: Vec<Pod> = gang("g", 3).into_iter().map(|p| p.cpu(400).label("nominate", "n1")).collect();
     c.add(&pods);
@@ -150,7 +150,7 @@ fn a_gang_without_room_for_all_takes_none_and_does_not_ask_for_preemption() {
     let text = "pod group is unschedulable: of 3 pods of default/g, g-2 is the first without a place: \
                 0/1 nodes are available: 1 Insufficient cpu.";
     assert_eq!(conditions(&c).into_values().collect::<Vec<_>>(), vec![("Unschedulable", text.to_owned()); 3]);
-    assert!(!c.asked().iter().any(|asked| asked.starts_with("postfilter")));
+    assert!(c.engine.view().nominations().is_empty());
     assert!(pods.iter().all(|p| c.place(p) == Some(Place::Unschedulable)));
     assert_eq!(c.engine.queue().in_flight(), (0, 0));
 
@@ -421,6 +421,80 @@ fn permit_that_holds_one_holds_all_and_gives_all_back() {
     assert!(placed(&c).is_empty() && c.engine.waiting_on_permit() == 0);
     assert_eq!(c.place(&pods[2]), Some(Place::Gated));
     assert_sums(&c.engine);
+}
+
+// --- preemption ---
+
+/// A cluster in which pods of lower priority can be named as victims.
+fn preempting(nodes: &[common::build::Node]) -> Cluster {
+    let entry = plimsoll_plugins::IN_TREE.iter().find(|entry| entry.name == "DefaultPreemption").unwrap();
+    let preemption = (entry.build)(None).unwrap();
+    let mut deciding = common::plugins::deciding();
+    deciding.push(preemption);
+    Cluster::with(vec![common::profile("plimsoll", &deciding)], common::cluster::log(), Default::default(), nodes)
+}
+
+#[test]
+fn a_group_waits_for_those_in_its_way_only_if_all_of_it_then_fits() {
+    let low = |name: &str, node: &str| pod(name).cpu(600).on(node);
+    let urgent = |count| -> Vec<Pod> { gang("g", count).into_iter().map(|p| p.cpu(600).priority(5)).collect() };
+    let nodes = [node("n1"), node("n2")];
+    // Those in the way are leaving: the nodes are kept for the whole group.
+    let mut c = preempting(&nodes);
+    let leaving = [low("a", "n1").with(|p| p.terminating = true), low("b", "n2").with(|p| p.terminating = true)];
+    c.add(&leaving);
+    let pods = urgent(2);
+    c.add(&pods);
+    c.decide();
+    let mut kept: Vec<String> =
+        pods.iter().filter_map(|p| c.engine.view().nominations().node_of(&p.uid()).map(ToString::to_string)).collect();
+    kept.sort();
+    assert_eq!(kept, ["n1", "n2"]);
+    let (reason, text) = conditions(&c)["g-0"].clone();
+    assert_eq!(reason, "Unschedulable");
+    assert!(
+        text.ends_with("1 Insufficient cpu. pod group is waiting for preemption to complete.")
+            || text.ends_with("2 Insufficient cpu. pod group is waiting for preemption to complete."),
+        "{text}"
+    );
+    // The first is gone: the group still waits for the second, and nobody takes the room.
+    c.tell(leaving[0].deleted(5));
+    c.add(&[pod("small").cpu(500)]);
+    c.wait(2);
+    c.decide();
+    assert!(c.bound().is_empty(), "{:?}", c.bound());
+    c.tell(leaving[1].deleted(6));
+    c.wait(5);
+    c.decide();
+    assert_eq!(placed(&c), BTreeMap::from([("g".to_owned(), 2)]));
+    assert_sums(&c.engine);
+
+    // Even without all of them there is no room for three: nobody is named, no node is kept.
+    let mut c = preempting(&nodes);
+    c.add(&[low("a", "n1"), low("b", "n2")]);
+    c.add(&urgent(3));
+    c.decide();
+    assert!(c.engine.view().nominations().is_empty());
+    assert!(!conditions(&c)["g-0"].1.contains("preemption"), "{}", conditions(&c)["g-0"].1);
+
+    // There would be room, and they stay: that is said, and no node is kept.
+    let mut c = preempting(&nodes);
+    c.add(&[low("a", "n1"), low("b", "n2")]);
+    c.add(&urgent(2));
+    c.decide();
+    assert!(c.engine.view().nominations().is_empty());
+    let text = &conditions(&c)["g-1"].1;
+    assert!(text.contains("preemption: it would fit without 2 pod(s) of lower priority"), "{text}");
+
+    // A pod beyond the number that is needed is worth nobody's place.
+    let extended = KindRef::of::<ExtendedPodGroups>();
+    let mut c = preempting(&nodes);
+    c.tell(serves(extended));
+    c.tell(object(extended, "default", "g", min_member(1)));
+    c.add(&[low("a", "n1").with(|p| p.terminating = true)]);
+    c.add(&labelled(NEW_LABEL, "g", 2).into_iter().map(|p| p.cpu(600).priority(5)).collect::<Vec<_>>());
+    c.decide();
+    assert_eq!((c.bound().len(), c.engine.view().nominations().is_empty()), (1, true));
 }
 
 // --- objects ---

@@ -26,6 +26,8 @@ pub(super) enum Failure {
         diagnosis: Box<Diagnosis>,
         /// What is said of all of them.
         text: String,
+        /// The new nomination: `None` leaves it as it is, `Some(None)` clears it.
+        nominated: Option<Option<Istr>>,
     },
     /// Something went wrong.
     Error(String),
@@ -45,9 +47,9 @@ impl Engine {
                 rejected(diagnosis, nominated)
             }
             Failure::Refused(diagnosis) => rejected(diagnosis, Some(None)),
-            Failure::Group { diagnosis, text } => {
+            Failure::Group { diagnosis, text, nominated } => {
                 let rejectors = diagnosis.rejectors();
-                (AttemptResult::Unschedulable, Reason::Unschedulable, text, rejectors, Some(None))
+                (AttemptResult::Unschedulable, Reason::Unschedulable, text, rejectors, nominated)
             }
             Failure::Error(message) => {
                 (AttemptResult::Error, Reason::SchedulerError, message, Rejectors::default(), Some(None))

@@ -5,6 +5,7 @@
 
 mod commit;
 mod permit;
+mod preempt;
 mod rule;
 mod status;
 

@@ -7,6 +7,7 @@ use plimsoll_framework::pod::{GroupKey, PodInfo};
 use plimsoll_framework::time::Time;
 
 use super::Stage;
+use super::preempt::Room;
 use crate::cache::{Assumed, Known, Standing};
 use crate::decide::{Outcome, PreFiltered, Prepared, Proposal, Ticket};
 use crate::diagnosis::Diagnosis;
@@ -164,7 +165,8 @@ impl Engine {
                 _ => None,
             });
             let (at, diagnosis) = first.unwrap_or_else(|| (0, Box::new(Diagnosis::no_nodes())));
-            return self.gang_unfit(now, attempt, members, at, &diagnosis);
+            let room = self.room_for_gang(attempt, &members, needed);
+            return self.gang_unfit(now, attempt, members, at, &diagnosis, &room);
         }
         let (mut seats, mut rest) = (Vec::new(), Vec::new());
         for (info, outcome) in members.into_iter().zip(outcomes) {
@@ -233,7 +235,7 @@ impl Engine {
         match failure {
             Failure::Error(error) => self.gang_failed(now, attempt, members, at, &error),
             Failure::Unfit(diagnosis) | Failure::Refused(diagnosis) | Failure::Group { diagnosis, .. } => {
-                self.gang_unfit(now, attempt, members, at, &diagnosis);
+                self.gang_unfit(now, attempt, members, at, &diagnosis, &Room::None(None));
             }
         }
         // Their own going must not wake them, or they would be tried for ever.
@@ -248,15 +250,17 @@ impl Engine {
         mut members: Vec<QueuedPodInfo>,
         at: usize,
         diagnosis: &Diagnosis,
+        room: &Room,
     ) {
         let Some(first) = members.get(at).map(|info| Arc::clone(&info.pod)) else { return };
-        let text = format!(
+        let mut text = format!(
             "{UNFIT}: of {} pods of {}, {} is the first without a place: {}",
             members.len(),
             attempt.key,
             first.key.name,
             diagnosis.message()
         );
+        room.words().into_iter().for_each(|words| text.push_str(&format!(" {words}")));
         let mut diagnosis = Box::new(diagnosis.clone());
         let alike = members.iter().all(|m| Arc::ptr_eq(&m.pod.spec, &first.spec) && m.pod.labels == first.labels);
         if !alike && !diagnosis.unschedulable_plugins.is_empty() {
@@ -268,7 +272,8 @@ impl Engine {
         self.observe_gang(now, attempt, AttemptResult::Unschedulable);
         share_backoff(&mut members);
         for info in members {
-            let failure = Failure::Group { diagnosis: diagnosis.clone(), text: text.clone() };
+            let nominated = room.nomination(&info.pod.key.uid);
+            let failure = Failure::Group { diagnosis: diagnosis.clone(), text: text.clone(), nominated };
             self.fail(now, attempt.popped, info, failure);
         }
         self.write_group_status(&attempt.key, Some((Reason::Unschedulable, text)));
