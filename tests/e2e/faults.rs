@@ -184,7 +184,7 @@ async fn a_pod_that_is_deleted_while_it_is_bound_gives_its_room_back() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_node_that_goes_and_comes_back_keeps_its_pods_in_the_books() {
     let rig = Rig::start(nodes(1)).await;
-    let late = Rule::new(Fault::Delay(Duration::from_secs(4))).resource("pods/binding").times(1);
+    let late = Rule::new(Fault::Delay(Duration::from_secs(3))).resource("pods/binding").times(1);
     let late = rig.server.faults().add(late);
     rig.create(pod("first").requests(CPU_3));
     rig.until("the binding to be under way", || rig.server.faults().hits(late) == 1).await;

@@ -469,6 +469,21 @@ fn a_group_waits_for_those_in_its_way_only_if_all_of_it_then_fits() {
     assert_eq!(placed(&c), BTreeMap::from([("g".to_owned(), 2)]));
     assert_sums(&c.engine);
 
+    // Two of the group on one node: the second sees gone who left for the first.
+    let mut c = preempting(&[node("n1").cpu(2_000)]);
+    let leaving = |name: &str| low(name, "n1").cpu(900).with(|p| p.terminating = true);
+    c.add(&[leaving("a"), leaving("b")]);
+    let pods: Vec<Pod> = urgent(2).into_iter().map(|p| p.cpu(900)).collect();
+    c.add(&pods);
+    c.decide();
+    assert_eq!(c.engine.view().nominations().pods(&"n1".into()).len(), 2);
+    // With room for one of them alone they name nobody.
+    let mut c = preempting(&[node("n1").cpu(1_000)]);
+    c.add(&[leaving("a")]);
+    c.add(&pods);
+    c.decide();
+    assert!(c.engine.view().nominations().is_empty());
+
     // Even without all of them there is no room for three: nobody is named, no node is kept.
     let mut c = preempting(&nodes);
     c.add(&[low("a", "n1"), low("b", "n2")]);
