@@ -163,7 +163,7 @@ impl Worker {
         if let Some(gang) = &ticket.gang {
             let mut pods = vec![&ticket.pod];
             pods.extend(&gang.others);
-            let mut outcomes = self.decide_gang(profile, view, overlay, pods.into_iter(), gang.needed, seq).into_iter();
+            let mut outcomes = self.decide_gang(profile, view, overlay, &pods, gang.needed, seq).into_iter();
             let outcome = outcomes.next().unwrap_or_else(|| Outcome::Unfit(Box::new(Diagnosis::no_nodes())));
             return Proposal { seq, epoch, outcome, others: outcomes.collect() };
         }

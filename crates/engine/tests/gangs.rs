@@ -182,6 +182,22 @@ fn what_helps_a_gang_may_help_another_member_than_the_one_that_failed() {
 }
 
 #[test]
+fn pods_of_different_size_are_tried_with_the_largest_first_if_need_be() {
+    // By their order the small ones go to the emptiest nodes, and there is no node left for the large one.
+    let mut c = Cluster::new(&[node("n1"), node("n2")]);
+    let pods = [member("g", 0, "3").cpu(100), member("g", 1, "3").cpu(100), member("g", 2, "3").cpu(1_000)];
+    c.add(&pods);
+    c.decide();
+    assert_eq!(placed(&c), BTreeMap::from([("g".to_owned(), 3)]));
+    assert_sums(&c.engine);
+    // One that does not fit anyhow is named by the order of the pods.
+    let mut c = Cluster::new(&[node("n1")]);
+    c.add(&pods);
+    c.decide();
+    assert!(c.condition().1.contains("g-2 is the first without a place"), "{}", c.condition().1);
+}
+
+#[test]
 fn beyond_the_minimum_each_goes_when_it_can() {
     let mut c = Cluster::new(&[node("n1").with(|n| n.pods = 3)]);
     c.tell(serves(KindRef::of::<ExtendedPodGroups>()));

@@ -72,23 +72,51 @@ impl Worker {
         (plan.seats.len() >= needed).then_some(plan)
     }
 
-    /// Decides the pods of a group in their order, through an overlay, which then holds those that found a place if
-    /// they are as many as `needed`, and is as it was before otherwise. It ends where that many cannot be reached any
-    /// more, or with the first pod that cannot be decided: then there are fewer answers than pods.
-    pub(crate) fn decide_gang<'a>(
+    /// Decides the pods of a group through an overlay, which then holds those that found a place if they are as many as
+    /// `needed`, and is as it was before otherwise. They are tried in their order; if that fails and they differ, once
+    /// more with the largest first. The answers are in the pods' order; where not enough found a place there may be fewer.
+    pub(crate) fn decide_gang(
         &mut self,
         profile: &Profile,
         view: &View,
         overlay: &mut Overlay,
-        pods: impl ExactSizeIterator<Item = &'a Arc<PodInfo>>,
+        pods: &[&Arc<PodInfo>],
         needed: usize,
         draw: u64,
     ) -> Vec<Outcome> {
         self.tell(|probe| probe.gang_begins());
+        let mut given: Vec<usize> = (0..pods.len()).collect();
+        let mut outcomes = self.decide_in_order(profile, view, overlay, (pods, &given), needed, draw);
+        let failed = outcomes.iter().any(|outcome| matches!(outcome, Outcome::Failed(_)));
+        let alike = pods.windows(2).all(|pair| matches!(pair, [a, b] if Arc::ptr_eq(&a.spec, &b.spec)));
+        if count_placed(&outcomes) < needed && !failed && !alike {
+            given.sort_by_key(|at| std::cmp::Reverse(pods.get(*at).map(|pod| size(pod))));
+            let again = self.decide_in_order(profile, view, overlay, (pods, &given), needed, draw);
+            if count_placed(&again) >= needed {
+                let mut in_order: Vec<(usize, Outcome)> = given.into_iter().zip(again).collect();
+                in_order.sort_by_key(|(at, _)| *at);
+                outcomes = in_order.into_iter().map(|(_, outcome)| outcome).collect();
+            }
+        }
+        self.tell(|probe| probe.gang_ended());
+        outcomes
+    }
+
+    /// Decides pods in an order, given by their numbers. It ends where as many as are needed cannot be reached any more,
+    /// or with the first pod that cannot be decided; then the overlay is as it was.
+    fn decide_in_order(
+        &mut self,
+        profile: &Profile,
+        view: &View,
+        overlay: &mut Overlay,
+        (pods, order): (&[&Arc<PodInfo>], &[usize]),
+        needed: usize,
+        draw: u64,
+    ) -> Vec<Outcome> {
         let before = overlay.deltas().len();
-        let (mut left, mut placed) = (pods.len(), 0);
+        let (mut left, mut placed) = (order.len(), 0);
         let mut outcomes = Vec::with_capacity(left);
-        for (nth, pod) in (0..).zip(pods) {
+        for (nth, pod) in (0..).zip(order.iter().filter_map(|at| pods.get(*at))) {
             let outcome = self.decide(profile, view, overlay, pod, draw ^ (nth << 40));
             left -= 1;
             if let Outcome::Node { row, .. } = &outcome {
@@ -102,9 +130,19 @@ impl Worker {
                 break;
             }
         }
-        self.tell(|probe| probe.gang_ended());
         outcomes
     }
+}
+
+fn count_placed(outcomes: &[Outcome]) -> usize {
+    outcomes.iter().filter(|outcome| matches!(outcome, Outcome::Node { .. })).count()
+}
+
+/// How hard a pod is to place: what is rarest on nodes first.
+fn size(pod: &PodInfo) -> (i64, i64, i64) {
+    let asked = &pod.spec.requests.filter;
+    let devices = asked.scalars.iter().fold(0_i64, |sum, (_, amount)| sum.saturating_add(*amount));
+    (devices, asked.milli_cpu, asked.memory_bytes)
 }
 
 /// Takes what was added after the first `kept` pods out of an overlay.

@@ -141,7 +141,8 @@ impl Engine {
         let pods: Vec<Arc<PodInfo>> = members.iter().map(QueuedPodInfo::to_decide).collect();
         let Some(profile) = members.first().and_then(|info| self.profiles.get(info.profile)) else { return Vec::new() };
         let view = self.cache.table().view();
-        self.worker.decide_gang(profile, view, &mut Overlay::default(), pods.iter(), needed, ticket.seq)
+        let pods: Vec<&Arc<PodInfo>> = pods.iter().collect();
+        self.worker.decide_gang(profile, view, &mut Overlay::default(), &pods, needed, ticket.seq)
     }
 
     /// Does what was decided.
