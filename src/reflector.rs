@@ -119,52 +119,6 @@ impl Reflectors {
         self.objects_of(kind, kind.version, (list, &synced), &stop).await;
     }
 
-    /// The same of a kind whose version is the server's to say, and which it need not serve.
-    async fn objects_of_any_version(&self, list: usize, kind: KindRef, synced: Check, stop: CancellationToken) {
-        let mut pace = Pace::new(self.seed ^ list_seed(list));
-        let mut told = None;
-        loop {
-            let found = tokio::select! {
-                biased;
-                () = stop.cancelled() => return,
-                found = discovery::version_of(&self.client, &kind) => found,
-            };
-            let wait = match found {
-                Ok(Some(version)) => {
-                    tracing::info!(kind = ?kind, version, "the server serves this kind");
-                    let served = Some(Istr::new(&version));
-                    self.inbox.event(Event::KindServed { kind, version: served });
-                    told = Some(true);
-                    if self.objects_of(kind, &version, (list, &synced), &stop).await == Ended::Stopped {
-                        return;
-                    }
-                    pace.next().unwrap_or(discovery::LOOK_AGAIN)
-                }
-                Ok(None) => {
-                    if told != Some(false) {
-                        tracing::info!(kind = ?kind, "the server does not serve this kind; there are none");
-                        let none = Event::ObjectsListed { kind, present: HashSet::new() };
-                        self.inbox.events(vec![Event::KindServed { kind, version: None }, none]);
-                        self.inbox.synced(list, synced.clone());
-                    }
-                    told = Some(false);
-                    discovery::LOOK_AGAIN
-                }
-                Err(error) => {
-                    synced
-                        .fail_unless_passing(format!("discovering {}.{}: {error}; retrying", kind.plural, kind.group));
-                    tracing::warn!(kind = ?kind, %error, "discovering a kind; retrying");
-                    pace.next().unwrap_or(discovery::LOOK_AGAIN)
-                }
-            };
-            tokio::select! {
-                biased;
-                () = stop.cancelled() => return,
-                () = tokio::time::sleep(wait) => {}
-            }
-        }
-    }
-
     async fn objects_of(
         &self,
         kind: KindRef,

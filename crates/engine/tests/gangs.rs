@@ -592,6 +592,49 @@ fn a_name_of_a_kind_that_is_not_served_is_just_a_label() {
 }
 
 #[test]
+fn a_group_that_changes_is_looked_at_again() {
+    let extended = KindRef::of::<ExtendedPodGroups>();
+    let mut c = Cluster::new(&[node("n1").with(|n| n.pods = 2)]);
+    c.tell(serves(extended));
+    c.tell(object(extended, "default", "g", min_member(3)));
+    let pods = labelled(NEW_LABEL, "g", 3);
+    c.add(&pods);
+    c.decide();
+    assert_eq!((c.bound().len(), c.place(&pods[0])), (0, Some(Place::Unschedulable)));
+    // It asks for more than there are, then is gone, then asks for less than before.
+    c.tell(object(extended, "default", "g", min_member(4)));
+    assert_eq!(c.place(&pods[0]), Some(Place::Gated));
+    let key = ObjectKey { namespace: "default".into(), name: "g".into() };
+    c.tell(Event::Object { kind: extended, key, object: None });
+    c.wait(2);
+    assert_eq!(c.condition().0, "GangIncomplete");
+    c.tell(object(extended, "default", "g", min_member(3)));
+    c.wait(2);
+    c.decide();
+    assert_eq!((c.bound().len(), c.place(&pods[0])), (0, Some(Place::Unschedulable)));
+    c.tell(object(extended, "default", "g", min_member(2)));
+    c.wait(4);
+    c.decide();
+    assert_eq!(c.bound().len(), 2);
+    // A pod that leaves its group goes by itself; one that joins another waits for that.
+    let mut c = Cluster::new(&[node("n1")]);
+    let lonely = member("g", 0, "2");
+    c.add([&lonely]);
+    c.tell(
+        lonely
+            .clone()
+            .version(2)
+            .with(|p| p.labels = vec![("plimsoll/gang", "h".to_owned()), ("plimsoll/gang-size", "2".to_owned())])
+            .seen(),
+    );
+    assert_eq!(c.place(&lonely), Some(Place::Gated));
+    c.tell(lonely.clone().version(3).with(|p| p.labels.clear()).seen());
+    c.decide();
+    assert_eq!(c.bound(), ["g-0->n1"]);
+    assert_eq!(c.engine.gang_counts().iter().map(|(_, count)| count).sum::<usize>(), 0, "both are forgotten");
+}
+
+#[test]
 fn a_group_that_is_not_placed_in_its_time_steps_back_for_others() {
     let extended = KindRef::of::<ExtendedPodGroups>();
     let mut c = Cluster::new(&[node("n1").with(|n| n.pods = 2)]);
