@@ -616,6 +616,17 @@ fn a_group_that_changes_is_looked_at_again() {
     c.wait(4);
     c.decide();
     assert_eq!(c.bound().len(), 2);
+    // A policy that demands nothing: who fits goes.
+    let mut c = Cluster::new(&[node("n1").with(|n| n.pods = 1)]);
+    c.tell(serves(extended));
+    c.tell(object(extended, "default", "g", min_member(2)));
+    c.add(&pods[..2]);
+    c.decide();
+    assert!(c.bound().is_empty());
+    c.tell(object(extended, "default", "g", json!({"schedulingPolicy": {"basic": {}}})));
+    c.wait(2);
+    c.decide();
+    assert_eq!(c.bound().len(), 1);
     // A pod that leaves its group goes by itself; one that joins another waits for that.
     let mut c = Cluster::new(&[node("n1")]);
     let lonely = member("g", 0, "2");
@@ -816,6 +827,17 @@ fn what_is_odd_about_an_object_is_said_once() {
         let said = c.said();
         assert_eq!(said.iter().filter(|note| note.contains(text)).count(), 1, "{said:?}");
     }
+}
+
+#[test]
+fn gangs_of_other_schedulers_are_their_own_affair() {
+    let mut c = Cluster::new(&[node("n1")]);
+    c.add(&gang("g", 2).into_iter().map(|p| p.of("another")).collect::<Vec<_>>());
+    c.add(&gang("h", 2).into_iter().map(|p| p.of("another").on("n1")).collect::<Vec<_>>());
+    c.decide();
+    c.wait(2);
+    assert!(c.statuses.is_empty() && c.bound().is_empty());
+    assert_eq!(c.engine.gang_counts().iter().map(|(_, count)| count).sum::<usize>(), 0);
 }
 
 #[test]

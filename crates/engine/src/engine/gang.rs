@@ -47,6 +47,14 @@ enum Stage {
 }
 
 impl Stage {
+    /// How many of those that wait must find a place together, for any of them to be tried at all.
+    fn demands(&self) -> Option<usize> {
+        match self {
+            Self::Each => Some(0),
+            _ => self.needed(),
+        }
+    }
+
     fn needed(&self) -> Option<usize> {
         match self {
             Self::Open { needed } => Some(*needed),
@@ -59,6 +67,8 @@ impl Stage {
 #[derive(Debug)]
 struct Gang {
     stage: Stage,
+    /// Whether any of its pods is ours to place.
+    ours: bool,
     placed: usize,
     min: usize,
     /// Since when its pods can be tried.
@@ -78,6 +88,7 @@ impl Gang {
     fn new() -> Self {
         Self {
             stage: Stage::Each,
+            ours: false,
             placed: 0,
             min: 0,
             since: None,
@@ -91,10 +102,10 @@ impl Gang {
 }
 
 impl Engine {
-    /// How many gangs there are, by how they stand.
+    /// How many gangs there are, by how they stand; not those of other schedulers.
     pub fn gang_counts(&self) -> [(&'static str, usize); 5] {
         let mut counts = [("incomplete", 0), ("invalid", 0), ("timed_out", 0), ("waiting", 0), ("placed", 0)];
-        for gang in self.gangs.known.values() {
+        for gang in self.gangs.known.values().filter(|gang| gang.ours) {
             let state = match &gang.stage {
                 Stage::Each => continue,
                 Stage::Closed(Reason::InvalidGang, _) => 1,
@@ -196,14 +207,15 @@ impl Engine {
         let group = self.pod_group(key);
         let (rule, warning) = self.rule(key, group.as_ref(), &members);
         let mut gang = self.gangs.known.remove(key).unwrap_or_else(Gang::new);
-        let before = gang.stage.needed();
+        let before = gang.stage.demands();
+        gang.ours = members.ours;
         (gang.placed, gang.min) = (members.placed, if let Rule::Min(min) = rule { min } else { 0 });
         gang.stage = self.stage_of(key, &rule, &members);
         self.mind_the_time(now, key, &mut gang, group.as_ref(), &members);
         let open = !matches!(gang.stage, Stage::Closed(..));
         let order = gang.since.and_then(|since| order(since, group.as_ref(), &members));
         self.queue.set_group(now, key, open, order);
-        if gang.stage.needed().zip(before).is_some_and(|(now, before)| now < before) {
+        if gang.stage.demands().zip(before).is_some_and(|(now, before)| now < before) {
             self.queue.wake_group(now, key);
         }
         self.warn_of_group(&mut gang, warning, &members);

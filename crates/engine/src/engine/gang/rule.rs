@@ -28,6 +28,8 @@ pub(super) enum Rule {
 pub(super) struct Members {
     /// Whether there is none at all.
     pub(super) none_left: bool,
+    /// Whether any of them is ours to place.
+    pub(super) ours: bool,
     /// How many have a node and keep it.
     pub(super) placed: usize,
     /// Those without a node that are ours and could be tried.
@@ -47,6 +49,7 @@ impl Engine {
         for known in self.cache.members(key) {
             members.none_left = false;
             let pod = &known.pod;
+            members.ours |= self.by_name.contains_key(&pod.scheduler_name);
             if pod.terminating {
                 continue;
             }
