@@ -233,6 +233,11 @@ impl Cache {
         self.touched.insert(group);
     }
 
+    /// Whether something happened to any group.
+    pub fn has_touched(&self) -> bool {
+        !self.touched.is_empty()
+    }
+
     /// A group that something happened to since it was last given here.
     pub fn next_touched(&mut self) -> Option<GroupKey> {
         self.touched.pop_first()

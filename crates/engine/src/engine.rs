@@ -121,7 +121,7 @@ impl Engine {
     /// Takes in something that happened.
     pub fn handle(&mut self, now: Time, event: Event) {
         self.ingest(now, event);
-        self.settle_gangs(now);
+        self.look_at_doubtful_gangs(now);
     }
 
     /// Does what is due by now.
@@ -129,7 +129,7 @@ impl Engine {
         self.queue.flush(now);
         self.expire_permits(now);
         self.expire_gangs(now);
-        self.settle_gangs(now);
+        self.look_at_doubtful_gangs(now);
     }
 
     /// When [`Self::tick`] next has something to do.
@@ -138,13 +138,14 @@ impl Engine {
         permits.chain(self.queue.next_deadline()).chain(self.next_gang_deadline()).min()
     }
 
-    /// Whether there is a pod to be decided.
+    /// Whether there is a pod to be decided, or something has happened that may have made one ready.
     pub fn has_work(&self) -> bool {
-        self.queue.is_ready() && self.line.len() < self.settings.line_limit
+        (self.queue.is_ready() || self.cache.has_touched()) && self.line.len() < self.settings.line_limit
     }
 
     /// Pops at most `max` pods, as long as the line is not full. Each has to be answered by [`Self::propose`].
     pub fn take_work(&mut self, now: Time, max: usize) -> Vec<Ticket> {
+        self.settle(now);
         let mut tickets = Vec::new();
         while tickets.len() < max && self.line.len() < self.settings.line_limit {
             let Some(info) = self.pop() else { break };
@@ -203,7 +204,7 @@ impl Engine {
                 self.commit(now, &slot.ticket, slot.info, proposal, first);
             }
         }
-        self.settle_gangs(now);
+        self.look_at_doubtful_gangs(now);
     }
 
     /// Pops one pod, decides it on the live table and commits it; `false` when there was none.

@@ -139,13 +139,18 @@ impl Engine {
         }
     }
 
-    /// Looks at the groups that something happened to.
-    pub(super) fn settle_gangs(&mut self, now: Time) {
-        while let Some(seq) = self.gangs_in_doubt.pop() {
-            self.look_at_waiting_gang(now, seq);
-        }
+    /// Looks at the groups that something happened to, once for all that happened. [`Engine::take_work`] begins with it;
+    /// a scheduler that stands by and takes none has nothing to say of them.
+    pub fn settle(&mut self, now: Time) {
         while let Some(key) = self.cache.next_touched() {
             self.look_at_gang(now, &key);
+        }
+    }
+
+    /// Looks at the groups that wait for Permit and have lost a pod.
+    pub(super) fn look_at_doubtful_gangs(&mut self, now: Time) {
+        while let Some(seq) = self.gangs_in_doubt.pop() {
+            self.look_at_waiting_gang(now, seq);
         }
     }
 

@@ -50,6 +50,8 @@ impl Cluster {
 
     pub(crate) fn tell(&mut self, event: Event) {
         self.engine.handle(self.now, event);
+        // So that a test sees at once where pods of groups are.
+        self.engine.settle(self.now);
         self.gather();
     }
 
