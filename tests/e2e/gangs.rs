@@ -1,10 +1,10 @@
 //! Gangs: all of them or none, whoever says that they are one.
 
-use plimsoll_apiserver::{Kind, Options, Server};
+use plimsoll_apiserver::{Fault, Kind, Options, Rule, Server};
 use plimsoll_testkit::{node, pod};
 use serde_json::{Value, json};
 
-use crate::rig::{Replica, Rig, single, text};
+use crate::rig::{Replica, Rig, cluster, single, text};
 
 const CPU_2: &[(&str, &str)] = &[("cpu", "2")];
 
@@ -61,6 +61,26 @@ async fn a_gang_of_a_custom_pod_group_waits_for_its_pods_and_for_its_group() {
         1.0
     );
     rig.check_books();
+    rig.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_kind_that_goes_between_discovery_and_list_is_discovered_again() {
+    let server = cluster().await;
+    let gone = Rule::new(Fault::Status { code: 404, retry_after_seconds: None }).verb("list").resource("podgroups");
+    let gone = server.faults().add(gone.times(1));
+    server.load(vec![node("only").build()]);
+    let scheduler = Replica::start(&server.url(), single(""));
+    let rig = Rig { server, scheduler };
+    rig.create(pod("g-0").set("/spec/schedulingGroup", json!({"podGroupName": "g"})));
+    rig.says("g-0", "waiting for pods's pod group \"g\" to appear in scheduling queue").await;
+    assert_eq!(rig.server.faults().hits(gone), 1);
+    rig.create(json!({
+        "apiVersion": "scheduling.k8s.io/v1alpha2", "kind": "PodGroup",
+        "metadata": {"name": "g", "namespace": "default"},
+        "spec": {"schedulingPolicy": {"gang": {"minCount": 1}}},
+    }));
+    rig.bound("g-0").await;
     rig.end().await;
 }
 
