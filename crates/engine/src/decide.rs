@@ -24,7 +24,7 @@ use plimsoll_framework::verdict::{Code, Verdict};
 pub use filter::NodeVerdict;
 use filter::Search;
 pub(crate) use filter::{PreFiltered, Prepared};
-pub use gang::{Gang, GangPlan};
+pub use gang::{Gang, GangPlan, Seat};
 pub use post_filter::PostFiltered;
 pub use probe::Probe;
 pub use score::NodeScores;

@@ -22,10 +22,26 @@ pub struct Gang {
 /// How a group could be placed at the cost of pods of lower priority.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct GangPlan {
-    /// Which of its pods would go where, by their number.
-    pub seats: Vec<(usize, Istr)>,
-    /// Who has to go for that, from which node; those included that are leaving already.
-    pub victims: Vec<(Istr, Arc<PodInfo>)>,
+    /// A place for each of its pods that would get one.
+    pub seats: Vec<Seat>,
+}
+
+/// A place for one pod of a group.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Seat {
+    /// Which pod, by its number.
+    pub pod: usize,
+    /// The node it would go to.
+    pub node: Istr,
+    /// Who has to leave that node for it, those included that are leaving already; the most important one first.
+    pub victims: Vec<Arc<PodInfo>>,
+}
+
+impl GangPlan {
+    /// Everybody who has to go.
+    pub fn victims(&self) -> impl Iterator<Item = &Arc<PodInfo>> {
+        self.seats.iter().flat_map(|seat| &seat.victims)
+    }
 }
 
 impl Worker {
@@ -49,7 +65,7 @@ impl Worker {
             match self.decide(profile, view, &overlay, pod, draw) {
                 Outcome::Node { row, node, .. } => {
                     overlay.add(view, row, Arc::clone(pod));
-                    plan.seats.push((nth, node));
+                    plan.seats.push(Seat { pod: nth, node, victims: Vec::new() });
                 }
                 // Those beyond the number that is needed are worth nobody's place.
                 Outcome::Unfit(_) if plan.seats.len() < needed => {
@@ -58,12 +74,11 @@ impl Worker {
                     let Some(row) = view.rows().find(|row| view.node(*row).is_some_and(|n| n.name == node)) else {
                         continue;
                     };
-                    for victim in done.victims {
-                        overlay.remove(view, row, Arc::clone(&victim));
-                        plan.victims.push((node.clone(), victim));
+                    for victim in &done.victims {
+                        overlay.remove(view, row, Arc::clone(victim));
                     }
                     overlay.add(view, row, Arc::clone(pod));
-                    plan.seats.push((nth, node));
+                    plan.seats.push(Seat { pod: nth, node, victims: done.victims });
                 }
                 Outcome::Unfit(_) => {}
                 Outcome::Failed(_) => return None,

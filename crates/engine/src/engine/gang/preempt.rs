@@ -7,7 +7,7 @@ use plimsoll_framework::intern::Istr;
 use plimsoll_framework::pod::{PodInfo, PodSpecInfo, Uid};
 
 use super::commit::Attempt;
-use crate::decide::GangPlan;
+use crate::decide::{GangPlan, Seat};
 use crate::engine::Engine;
 use crate::queue::QueuedPodInfo;
 
@@ -66,16 +66,16 @@ impl Engine {
     /// yet, so room comes only where all of them are leaving by themselves.
     fn make_room_for_gang(&self, attempt: &Attempt, members: &[QueuedPodInfo], plan: &GangPlan) -> Room {
         let own = |pod: &PodInfo| pod.group_key().as_ref() == Some(&attempt.key);
-        if plan.victims.is_empty() || plan.victims.iter().any(|(_, victim)| own(victim)) {
+        if plan.victims().next().is_none() || plan.victims().any(|victim| own(victim)) {
             return Room::None(None);
         }
-        let staying = plan.victims.iter().filter(|(_, victim)| !victim.terminating).count();
+        let staying = plan.victims().filter(|victim| !victim.terminating).count();
         if staying > 0 {
             return Room::None(Some(format!(
                 "preemption: it would fit without {staying} pod(s) of lower priority; evicting for a group is not supported yet."
             )));
         }
-        let seat = |(nth, node): &(usize, Istr)| Some((members.get(*nth)?.pod.key.uid.clone(), node.clone()));
+        let seat = |seat: &Seat| Some((members.get(seat.pod)?.pod.key.uid.clone(), seat.node.clone()));
         Room::Coming(plan.seats.iter().filter_map(seat).collect())
     }
 
