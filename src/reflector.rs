@@ -5,6 +5,7 @@
 //! drops what went away unseen.
 
 mod backoff;
+mod discovery;
 mod relist;
 mod slim;
 
@@ -69,6 +70,10 @@ trait Sink<K>: Send {
     fn not_served(&mut self) -> Option<Event> {
         None
     }
+    /// Whether the watch ends when the server does not serve the kind, for somebody else to see to that.
+    fn ends_unserved(&self) -> bool {
+        false
+    }
 }
 
 impl Reflectors {
@@ -115,18 +120,32 @@ impl Reflectors {
 
     /// Watches a further kind that some plugin declared, until `stop`.
     pub async fn objects(self: Arc<Self>, list: usize, kind: KindRef, synced: Check, stop: CancellationToken) {
-        let version =
-            if kind.group.is_empty() { kind.version.to_owned() } else { format!("{}/{}", kind.group, kind.version) };
+        if kind.any_version {
+            return self.objects_of_any_version(list, kind, synced, stop).await;
+        }
+        self.objects_of(kind, kind.version, (list, &synced), &stop).await;
+    }
+
+    async fn objects_of(
+        &self,
+        kind: KindRef,
+        version: &str,
+        synced: (usize, &Check),
+        stop: &CancellationToken,
+    ) -> Ended {
+        let api_version = if kind.group.is_empty() { version.to_owned() } else { format!("{}/{version}", kind.group) };
         let resource = ApiResource {
             group: kind.group.to_owned(),
-            version: kind.version.to_owned(),
-            api_version: version,
+            version: version.to_owned(),
+            api_version,
             kind: String::new(),
             plural: kind.plural.to_owned(),
         };
         let api = Api::<DynamicObject>::all_with(self.client.clone(), &resource);
         let mut objects = Objects { kind, listed: HashSet::new() };
-        self.reflect(kind.plural, api, config(), &mut objects, (list, &synced), (&stop, &mut Orders::none())).await;
+        // Several groups may have kinds of one name.
+        let name = if kind.any_version { format!("{}.{}", kind.plural, kind.group) } else { kind.plural.to_owned() };
+        self.reflect(&name, api, config(), &mut objects, synced, (stop, &mut Orders::none())).await
     }
 
     async fn reflect<K>(
@@ -208,6 +227,9 @@ impl Reflectors {
                     sink.delete(object).into_iter().for_each(|event| self.inbox.event(event));
                 }
                 Err(error) => {
+                    if status_code(&error) == 404 && sink.ends_unserved() {
+                        return Ended::Unserved;
+                    }
                     if status_code(&error) == 404
                         && let Some(none) = sink.not_served()
                     {
@@ -276,6 +298,7 @@ fn list_seed(list: usize) -> u64 {
 enum Ended {
     Stopped,
     Undecodable,
+    Unserved,
 }
 
 /// One list, unpaged and from the server's cache: pages of a large list expire faster than they are read.
@@ -450,6 +473,9 @@ impl Sink<DynamicObject> for Objects {
     fn not_served(&mut self) -> Option<Event> {
         self.list_begins();
         Some(self.list_ends())
+    }
+    fn ends_unserved(&self) -> bool {
+        self.kind.any_version
     }
 }
 

@@ -7,6 +7,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::{Duration, SystemTime};
 
 use plimsoll_engine::engine::{Engine, EngineSettings};
+use plimsoll_engine::gang;
 use plimsoll_engine::queue::{Backoff, QueueSettings};
 use plimsoll_framework::intern::Istr;
 use plimsoll_framework::object::KindRef;
@@ -134,9 +135,9 @@ impl Scheduler {
         annotation_keys.sort();
         annotation_keys.dedup();
         let mut kinds: Vec<KindRef> = Vec::new();
-        for kind in profiles.iter().flat_map(|p| &p.kinds) {
+        for kind in profiles.iter().flat_map(|p| p.kinds.iter().copied()).chain(gang::kinds()) {
             if !kinds.iter().any(|k| k.id == kind.id) {
-                kinds.push(*kind);
+                kinds.push(kind);
             }
         }
         let workers = self.workers();

@@ -7,6 +7,7 @@
 mod bind;
 mod events;
 mod evict;
+mod pod_group;
 mod status;
 
 use std::sync::Arc;
@@ -14,7 +15,7 @@ use std::time::Duration;
 
 use hashbrown::HashMap;
 use http::{Method, StatusCode};
-use plimsoll_engine::effect::{BindRequest, Effect, PodEvent, StatusUpdate};
+use plimsoll_engine::effect::{BindRequest, Effect, PodEvent, PodGroupStatus, StatusUpdate};
 use plimsoll_engine::event::Event;
 use plimsoll_framework::intern::Istr;
 use plimsoll_framework::pod::{PodKey, Uid};
@@ -86,6 +87,8 @@ pub struct Writer {
     /// Pods whose status is being written, and what has to wait for that.
     writing: HashMap<Uid, Behind>,
     events: events::Recorder,
+    /// Statuses of PodGroups, written one after the other.
+    groups: Option<mpsc::UnboundedSender<PodGroupStatus>>,
     calls: JoinSet<()>,
 }
 
@@ -119,7 +122,12 @@ impl Writer {
             other: Semaphore::new(OTHER_LANE),
             status_done,
         };
-        Self { lanes: Arc::new(lanes), outbox, status_done: done, writing: HashMap::new(), events, calls }
+        let lanes = Arc::new(lanes);
+        let (groups, incoming) = mpsc::unbounded_channel();
+        let of_groups = Arc::clone(&lanes);
+        calls.spawn(async move { of_groups.write_group_statuses(incoming).await });
+        let groups = Some(groups);
+        Self { lanes, outbox, status_done: done, writing: HashMap::new(), events, groups, calls }
     }
 
     /// Writes until the driver has ended and everything it asked for is done.
@@ -140,6 +148,7 @@ impl Writer {
             self.status_written(&uid);
         }
         self.events.close();
+        self.groups = None;
         while let Some(ended) = self.calls.join_next().await {
             check(ended);
         }
@@ -157,6 +166,11 @@ impl Writer {
                 Some(behind) => behind.status = Some(status::merge(behind.status.take(), *update)),
                 None => self.write_status(*update),
             },
+            Effect::PodGroupStatus(status) => {
+                if let Some(groups) = &self.groups {
+                    drop(groups.send(*status));
+                }
+            }
             Effect::Record(event) => self.record(*event),
             Effect::Evict(request) => {
                 let lanes = Arc::clone(&self.lanes);

@@ -46,6 +46,43 @@ fn fates(result: &Value) -> Vec<(String, Option<String>)> {
 }
 
 #[test]
+fn gangs_are_placed_as_a_whole() {
+    let member = |gang: &str, n: usize| {
+        pod(&format!("{gang}-{n}")).label("scheduling.x-k8s.io/pod-group", gang).requests(&[("cpu", "2")]).build()
+    };
+    let group = |name: &str, count: i64| {
+        json!({"apiVersion": "scheduling.x-k8s.io/v1alpha1", "kind": "PodGroup",
+               "metadata": {"name": name, "namespace": "default"}, "spec": {"minMember": count}})
+    };
+    let items = vec![
+        node("n").capacity(&[("cpu", "6"), ("memory", "8Gi"), ("pods", "10")]).build(),
+        group("fits", 2),
+        group("lacks", 3),
+        group("large", 2),
+        member("fits", 0),
+        member("fits", 1),
+        member("lacks", 0),
+        member("large", 0),
+        member("large", 1),
+    ];
+    let result = result(&items, &[]);
+    let on = |name: &str, node: Option<&str>| (name.to_owned(), node.map(str::to_owned));
+    assert_eq!(
+        fates(&result),
+        [
+            on("fits-0", Some("n")),
+            on("fits-1", Some("n")),
+            on("lacks-0", None),
+            on("large-0", None),
+            on("large-1", None)
+        ]
+    );
+    let said = |at: usize| result["pods"][at]["message"].as_str().unwrap();
+    assert!(said(2).ends_with("1 of 3 pods of default/lacks are there"), "{}", said(2));
+    assert!(said(3).starts_with("pod group is unschedulable: of 2 pods of default/large, large-1"), "{}", said(3));
+}
+
+#[test]
 fn a_dump_of_a_cluster_counts_what_is_there_and_places_what_waits() {
     let items: Vec<Value> = vec![
         node("big").uid("n1").build(),

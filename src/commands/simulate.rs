@@ -66,7 +66,8 @@ pub fn main(args: &Args, registry: &Registry) -> i32 {
         Ok(profiles) => profiles,
         Err(error) => return fail(&error, 2),
     };
-    let kinds: Vec<_> = profiles.iter().flat_map(|profile| profile.kinds.iter().copied()).collect();
+    let read = profiles.iter().flat_map(|profile| profile.kinds.iter().copied());
+    let kinds: Vec<_> = read.chain(plimsoll_engine::gang::kinds()).collect();
     let input = match input::read(args, &config, &kinds) {
         Ok(input) => input,
         Err(error) => return fail(&error.into(), 2),

@@ -12,7 +12,8 @@ use plimsoll_engine::queue::Place;
 use tokio::time::Instant;
 
 use crate::metrics::{
-    AttemptResult, CacheKind, Counters, Metrics, PluginMetrics, ProfileMetrics, QueueName, RecheckResult, Status,
+    AttemptResult, CacheKind, Counters, GangState, Metrics, PluginMetrics, ProfileMetrics, QueueName, RecheckResult,
+    Status,
 };
 
 /// How often gauges are brought up to date.
@@ -82,6 +83,12 @@ impl Observer {
                     scheduler.pod_scheduled_after_flush.inc();
                 }
             }
+            Observation::GangAttempt { result, profile, duration } => {
+                let Some(profile) = self.profiles.get(profile) else { return };
+                let result = attempt_result(result);
+                profile.podgroup_schedule_attempts.at(result).inc();
+                profile.podgroup_scheduling_attempt_duration.at(result).observe(duration.as_secs_f64());
+            }
             Observation::Recheck { held } => {
                 let result = if held { RecheckResult::Passed } else { RecheckResult::Failed };
                 self.metrics.plimsoll.commit_rechecks.at(result).inc();
@@ -117,6 +124,10 @@ impl Observer {
         let nodes = engine.cache().table().view().node_count();
         for (kind, size) in [(CacheKind::Pods, pods), (CacheKind::AssumedPods, assumed), (CacheKind::Nodes, nodes)] {
             scheduler.cache_size.at(kind).set(signed(size));
+        }
+        for (state, count) in engine.gang_counts() {
+            let state = GangState::ALL.iter().copied().find(|s| s.as_str() == state).unwrap_or(GangState::Incomplete);
+            self.metrics.plimsoll.gangs.at(state).set(signed(count));
         }
         let (popped, events) = engine.queue().in_flight();
         scheduler.inflight_events("PodPopped").set(signed(popped));

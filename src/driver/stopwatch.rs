@@ -18,6 +18,7 @@ pub(super) struct Stopwatch {
     profiles: HashMap<Istr, ProfileTimes>,
     profile: Istr,
     lap: Instant,
+    gang: Instant,
 }
 
 struct ProfileTimes {
@@ -32,7 +33,7 @@ impl Stopwatch {
             (p.name.clone(), ProfileTimes { points, plugins: HashMap::new() })
         };
         let profiles = profiles.iter().map(times).collect();
-        Self { profiles, metrics, profile: Istr::default(), lap: Instant::now() }
+        Self { profiles, metrics, profile: Istr::default(), lap: Instant::now(), gang: Instant::now() }
     }
 }
 
@@ -40,6 +41,14 @@ impl Probe for Stopwatch {
     fn begin(&mut self, profile: &Profile) {
         self.profile = profile.name.clone();
         self.lap = Instant::now();
+    }
+
+    fn gang_begins(&mut self) {
+        self.gang = Instant::now();
+    }
+
+    fn gang_ended(&mut self) {
+        self.metrics.scheduler.podgroup_scheduling_algorithm_duration.observe(self.gang.elapsed().as_secs_f64());
     }
 
     fn asked(&mut self, point: Point, plugin: &'static str) {

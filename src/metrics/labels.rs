@@ -39,6 +39,19 @@ labels! {
     /// The part of the queue a pod is in.
     pub QueueName { Active = "active", Backoff = "backoff", Unschedulable = "unschedulable", Gated = "gated", }
 
+    /// How a gang stands.
+    pub GangState {
+        /// Pods, or the group itself, are missing.
+        Incomplete = "incomplete",
+        /// What is said of it contradicts itself.
+        Invalid = "invalid",
+        /// It steps back for others.
+        TimedOut = "timed_out",
+        /// It is complete and not placed.
+        Waiting = "waiting",
+        Placed = "placed",
+    }
+
     /// What the cache holds.
     pub CacheKind { AssumedPods = "assumed_pods", Pods = "pods", Nodes = "nodes", }
 

@@ -3,7 +3,7 @@
 use prometheus::{IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Registry};
 
 use super::family::Maker;
-use super::{BindingResult, Counters, Family, RecheckResult, RestartReason, WatchEventType};
+use super::{BindingResult, Counters, Family, GangState, Gauges, RecheckResult, RestartReason, WatchEventType};
 
 /// Plimsoll's own metrics.
 pub struct PlimsollMetrics {
@@ -17,6 +17,8 @@ pub struct PlimsollMetrics {
     pub preemptions_held_off: IntCounter,
     /// Bindings sent, by what came of them.
     pub binding_results: Counters<BindingResult>,
+    /// Gangs, by how they stand.
+    pub gangs: Gauges<GangState>,
     /// Events that were not sent because too many were waiting.
     pub events_dropped: IntCounter,
     evictions: IntCounterVec,
@@ -63,6 +65,10 @@ impl PlimsollMetrics {
                 "Pods that an event had woken and that were turned away again.",
             )?,
             binding_results: Family::new(&bindings, &[]),
+            gangs: Family::new(
+                &make.gauges("gangs", &["state"], "Groups of pods that are placed as a whole, by how they stand.")?,
+                &[],
+            ),
             events_dropped: make
                 .counter("events_dropped_total", "Events that were not sent because too many were waiting.")?,
             invalid_pods: make.counters(

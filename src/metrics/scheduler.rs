@@ -13,6 +13,8 @@ use super::{
 pub struct SchedulerMetrics {
     /// Time of the scheduling algorithm, PostFilter included.
     pub scheduling_algorithm_duration: Histogram,
+    /// Time of deciding a group of pods.
+    pub podgroup_scheduling_algorithm_duration: Histogram,
     /// Pods waiting, by part of the queue.
     pub pending_pods: Gauges<QueueName>,
     /// Attempts that it took to schedule a pod.
@@ -30,6 +32,8 @@ pub struct SchedulerMetrics {
     pod_scheduling_sli_duration: Histograms<Attempts>,
     schedule_attempts: IntCounterVec,
     scheduling_attempt_duration: HistogramVec,
+    podgroup_schedule_attempts: IntCounterVec,
+    podgroup_scheduling_attempt_duration: HistogramVec,
     extension_point_duration: HistogramVec,
     plugin_evaluation: IntCounterVec,
     unschedulable_pods: IntGaugeVec,
@@ -44,6 +48,10 @@ pub struct ProfileMetrics {
     pub schedule_attempts: Counters<AttemptResult>,
     /// Time from pop until bound or handled as a failure.
     pub scheduling_attempt_duration: Histograms<AttemptResult>,
+    /// Finished attempts to place a group of pods.
+    pub podgroup_schedule_attempts: Counters<AttemptResult>,
+    /// Time from pop until a group of pods is committed or given up.
+    pub podgroup_scheduling_attempt_duration: Histograms<AttemptResult>,
     /// Time of a whole extension point (Filter: of one pass over the nodes).
     pub extension_point_duration: Histograms<(ExtensionPoint, Status)>,
 }
@@ -97,6 +105,22 @@ impl SchedulerMetrics {
                 "scheduling_algorithm_duration_seconds",
                 attempt()?,
                 "Time of the scheduling algorithm.",
+            )?,
+            podgroup_scheduling_algorithm_duration: make.histogram(
+                "podgroup_scheduling_algorithm_duration_seconds",
+                attempt()?,
+                "Time of deciding a group of pods.",
+            )?,
+            podgroup_schedule_attempts: make.counters(
+                "podgroup_schedule_attempts_total",
+                &["result", "profile"],
+                "Attempts to schedule a group of pods, by how they ended.",
+            )?,
+            podgroup_scheduling_attempt_duration: make.histograms(
+                "podgroup_scheduling_attempt_duration_seconds",
+                &["result", "profile"],
+                attempt()?,
+                "Time of an attempt to schedule a group of pods, from the queue until committed or given up.",
             )?,
             pending_pods: Family::new(&pending, &[]),
             pod_scheduling_attempts: make.histogram(
@@ -164,6 +188,8 @@ impl SchedulerMetrics {
         ProfileMetrics {
             schedule_attempts: Family::new(&self.schedule_attempts, &[profile]),
             scheduling_attempt_duration: Family::new(&self.scheduling_attempt_duration, &[profile]),
+            podgroup_schedule_attempts: Family::new(&self.podgroup_schedule_attempts, &[profile]),
+            podgroup_scheduling_attempt_duration: Family::new(&self.podgroup_scheduling_attempt_duration, &[profile]),
             extension_point_duration: Family::new(&self.extension_point_duration, &[profile]),
         }
     }

@@ -12,6 +12,9 @@ fn touched() -> Metrics {
     profile.schedule_attempts.at(AttemptResult::Scheduled).inc();
     profile.scheduling_attempt_duration.at(AttemptResult::Unschedulable).observe(0.002);
     profile.extension_point_duration.at((ExtensionPoint::Filter, Status::Success)).observe(0.002);
+    profile.podgroup_schedule_attempts.at(AttemptResult::Scheduled).inc();
+    profile.podgroup_scheduling_attempt_duration.at(AttemptResult::Scheduled).observe(0.002);
+    s.podgroup_scheduling_algorithm_duration.observe(0.001);
     let plugin = s.plugin("NodeResourcesFit", "plimsoll");
     plugin.evaluations.at(ExtensionPoint::Filter).inc_by(5);
     plugin.unschedulable_pods.at(()).set(3);
@@ -34,6 +37,7 @@ fn touched() -> Metrics {
     p.futile_wakeups("NodeAdd").inc();
     p.binding_results.at(BindingResult::AlreadyBound).inc();
     p.events_dropped.inc();
+    p.gangs.at(GangState::Waiting).set(1);
     p.invalid_pods("quantity").inc();
     p.missing_permission("list", "pods").set(1);
     let watch = p.watch("Pod");
@@ -95,6 +99,7 @@ fn names_types_labels_and_buckets_are_as_promised() {
         "plimsoll_events_dropped_total counter {}",
         "plimsoll_evictions_total counter {result}",
         "plimsoll_futile_wakeups_total counter {event}",
+        "plimsoll_gangs gauge {state}",
         "plimsoll_invalid_pods_total counter {reason}",
         "plimsoll_missing_permissions gauge {resource,verb}",
         "plimsoll_preemptions_held_off_total counter {}",
@@ -114,6 +119,9 @@ fn names_types_labels_and_buckets_are_as_promised() {
         "scheduler_pod_scheduled_after_flush_total counter {}",
         "scheduler_pod_scheduling_attempts histogram {} 5[1..16]",
         "scheduler_pod_scheduling_sli_duration_seconds histogram {attempts} 20[0.01..5242.88]",
+        "scheduler_podgroup_schedule_attempts_total counter {profile,result}",
+        "scheduler_podgroup_scheduling_algorithm_duration_seconds histogram {} 15[0.001..16.384]",
+        "scheduler_podgroup_scheduling_attempt_duration_seconds histogram {profile,result} 15[0.001..16.384]",
         "scheduler_preemption_attempts_total counter {}",
         "scheduler_preemption_victims histogram {} 7[1..64]",
         "scheduler_queue_incoming_pods_total counter {event,queue}",

@@ -12,6 +12,7 @@ use serde::de::DeserializeOwned;
 pub(crate) struct Meta {
     pub(crate) name: String,
     pub(crate) uid: String,
+    labels: BTreeMap<String, String>,
 }
 
 #[derive(Deserialize)]
@@ -69,6 +70,12 @@ impl Pod {
     /// Whether it has run to its end.
     pub(crate) fn is_over(&self) -> bool {
         matches!(&*self.status.phase, "Succeeded" | "Failed")
+    }
+
+    /// The gang it is one of, and how many that has.
+    pub(crate) fn gang(&self) -> Option<(&str, usize)> {
+        let label = |key| self.metadata.labels.get(key);
+        Some((label("plimsoll/gang")?, label("plimsoll/gang-size")?.parse().unwrap()))
     }
 
     pub(crate) fn milli_cpu(&self) -> u64 {

@@ -172,6 +172,18 @@ impl World {
         self.server.create(job(&name, u32::try_from(completions).unwrap(), template)).unwrap();
     }
 
+    /// Pods of any shapes that are to be placed together, some of which may be missing.
+    fn create_gang(&mut self) {
+        let gang = format!("gang-{}", self.number());
+        let (size, missing) = (self.dice.between(2, 5), u64::from(self.dice.once_in(6)));
+        self.say(format!("create {gang}: {} of {size} pods", size - missing));
+        for member in missing..size {
+            let made = self.template(&format!("{gang}-{member}"));
+            let made = made.label("plimsoll/gang", &gang).label("plimsoll/gang-size", &size.to_string());
+            self.server.create(made).unwrap();
+        }
+    }
+
     fn scale(&mut self) {
         let (name, replicas) = (*self.dice.pick(&DEPLOYMENTS), self.dice.below(10));
         self.say(format!("scale {name} to {replicas}"));
@@ -215,7 +227,7 @@ impl World {
 
     /// Something happens in the cluster, of its own accord.
     pub(crate) fn live(&mut self) {
-        match self.dice.below(20) {
+        match self.dice.below(22) {
             0..4 => self.create_pods(),
             4..8 => self.scale(),
             8..10 => self.create_job(),
@@ -225,6 +237,7 @@ impl World {
             15 => self.create_foreign_pod(),
             16 => self.add_node(),
             17 => self.remove_node(),
+            18 | 19 => self.create_gang(),
             _ => self.change_node(),
         }
     }

@@ -24,6 +24,10 @@ CLUSTER = {
     ("apps", "replicasets"): {"list", "watch"},
     ("apps", "statefulsets"): {"list", "watch"},
     ("policy", "poddisruptionbudgets"): {"list", "watch"},
+    ("scheduling.k8s.io", "podgroups"): {"list", "watch"},
+    ("scheduling.x-k8s.io", "podgroups"): {"list", "watch"},
+    ("scheduling.sigs.k8s.io", "podgroups"): {"list", "watch"},
+    ("scheduling.k8s.io", "podgroups/status"): {"patch"},
 }
 # (group, resource, name or None): verbs, in the lease's namespace.
 LEASE = {

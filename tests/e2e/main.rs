@@ -9,6 +9,7 @@
 mod decisions;
 mod events;
 mod faults;
+mod gangs;
 mod held;
 mod preemption;
 mod refusals;

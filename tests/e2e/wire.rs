@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use plimsoll_apiserver::{Fault, Rule};
 use plimsoll_testkit::{node, pod};
+use serde_json::json;
 
 use crate::rig::{Rig, config, single};
 
@@ -36,6 +37,12 @@ async fn only_what_the_chart_grants_is_asked_for() {
     rig.refused("invalid", "InvalidPodSpec").await;
     rig.create(pod("large").requests(&[("cpu", "3")]));
     rig.refused("large", "Unschedulable").await;
+    rig.create(json!({
+        "apiVersion": "scheduling.k8s.io/v1alpha2", "kind": "PodGroup", "metadata": {"name": "g", "namespace": "default"},
+        "spec": {"schedulingPolicy": {"gang": {"minCount": 1}}},
+    }));
+    rig.create(pod("one").set("/spec/schedulingGroup", json!({"podGroupName": "g"})));
+    rig.bound("one").await;
     rig.server.cut_watches("pods", true).unwrap();
     rig.server.compact("pods").unwrap();
     let Rig { server, scheduler } = rig;
@@ -50,7 +57,7 @@ async fn only_what_the_chart_grants_is_asked_for() {
         })
         .collect();
     let granted = granted();
-    assert_eq!(granted.len(), 42, "the table was read: {granted:?}");
+    assert_eq!(granted.len(), 49, "the table was read: {granted:?}");
     let missing: Vec<_> = used.difference(&granted).collect();
     assert!(missing.is_empty(), "used and not granted: {missing:?}");
     for (verb, group, resource) in [
@@ -59,6 +66,7 @@ async fn only_what_the_chart_grants_is_asked_for() {
         ("patch", "", "pods/status"),
         ("create", "events.k8s.io", "events"),
         ("update", "coordination.k8s.io", "leases"),
+        ("patch", "scheduling.k8s.io", "podgroups/status"),
     ] {
         let permission = (verb.to_owned(), group.to_owned(), resource.to_owned());
         assert!(used.contains(&permission), "the run did not come to {permission:?}");

@@ -16,7 +16,7 @@ use std::sync::Arc;
 use hashbrown::HashMap;
 use plimsoll_framework::intern::Istr;
 use plimsoll_framework::node::NodeInfo;
-use plimsoll_framework::pod::{PodInfo, Uid};
+use plimsoll_framework::pod::{GroupKey, PodInfo, Uid};
 use plimsoll_framework::table::Table;
 
 /// Where a pod stands.
@@ -112,6 +112,10 @@ pub struct Cache {
     assumed: usize,
     /// How many of the pods that count on nodes have each priority.
     priorities: BTreeMap<i32, usize>,
+    /// The pods of every group, wherever they stand.
+    groups: HashMap<GroupKey, BTreeSet<Uid>>,
+    /// Groups that something happened to since the engine last looked.
+    touched: BTreeSet<GroupKey>,
 }
 
 impl Cache {
@@ -167,6 +171,7 @@ impl Cache {
             }
         }
         self.count(old.as_ref(), Some(&known));
+        self.count_group(old.as_ref(), Some(&known));
         if known.standing == Standing::Held {
             self.held.insert(uid.clone());
         } else {
@@ -184,6 +189,7 @@ impl Cache {
             self.table.remove_pod(node, uid);
         }
         self.count(Some(&old), None);
+        self.count_group(Some(&old), None);
         Some(old)
     }
 
@@ -217,6 +223,50 @@ impl Cache {
         if let Some(Known { standing: Standing::Assumed(assumed), .. }) = self.pods.get_mut(uid) {
             assumed.bound = true;
         }
+    }
+
+    /// The pods of a group, in a fixed order, each with where it stands.
+    pub fn members(&self, group: &GroupKey) -> impl Iterator<Item = &Known> {
+        self.groups.get(group).into_iter().flatten().filter_map(|uid| self.pods.get(uid))
+    }
+
+    /// The groups that pods name, in no promised order.
+    pub fn groups(&self) -> impl Iterator<Item = &GroupKey> {
+        self.groups.keys()
+    }
+
+    /// Notes that something happened to a group.
+    pub fn touch(&mut self, group: GroupKey) {
+        self.touched.insert(group);
+    }
+
+    /// Whether something happened to any group.
+    pub fn has_touched(&self) -> bool {
+        !self.touched.is_empty()
+    }
+
+    /// A group that something happened to since it was last given here.
+    pub fn next_touched(&mut self) -> Option<GroupKey> {
+        self.touched.pop_first()
+    }
+
+    fn count_group(&mut self, old: Option<&Known>, new: Option<&Known>) {
+        let (was, is) = (old.and_then(|k| k.pod.group_key()), new.and_then(|k| k.pod.group_key()));
+        if let (Some(key), Some(old)) = (&was, old)
+            && was != is
+            && let Some(members) = self.groups.get_mut(key)
+        {
+            members.remove(&old.pod.key.uid);
+            if members.is_empty() {
+                self.groups.remove(key);
+            }
+        }
+        if let (Some(key), Some(new)) = (&is, new)
+            && was != is
+        {
+            self.groups.entry(key.clone()).or_default().insert(new.pod.key.uid.clone());
+        }
+        self.touched.extend([was, is].into_iter().flatten());
     }
 
     fn count(&mut self, old: Option<&Known>, new: Option<&Known>) {

@@ -5,6 +5,7 @@
 
 mod ask;
 mod filter;
+mod gang;
 mod post_filter;
 mod probe;
 mod score;
@@ -23,6 +24,7 @@ use plimsoll_framework::verdict::{Code, Verdict};
 pub use filter::NodeVerdict;
 use filter::Search;
 pub(crate) use filter::{PreFiltered, Prepared};
+pub use gang::{Gang, GangPlan, Seat};
 pub use post_filter::PostFiltered;
 pub use probe::Probe;
 pub use score::NodeScores;
@@ -52,6 +54,8 @@ pub struct Ticket {
     pub profile: usize,
     /// When it was popped.
     pub popped: Time,
+    /// The rest of the group that it is decided with.
+    pub gang: Option<Gang>,
 }
 
 /// What a worker says of a pod.
@@ -61,8 +65,10 @@ pub struct Proposal {
     pub seq: u64,
     /// The epoch of the view it was decided on.
     pub epoch: u64,
-    /// The answer.
+    /// The answer; of a group, that to its first pod.
     pub outcome: Outcome,
+    /// The answers to the other pods of a group, in their order, as far as they were asked about.
+    pub others: Vec<Outcome>,
 }
 
 /// The answer to one pod.
@@ -148,16 +154,32 @@ impl Worker {
     pub fn decide_batch(&mut self, profiles: &[Profile], view: &View, tickets: &[Ticket]) -> Vec<Proposal> {
         let mut batch = std::mem::take(&mut self.batch);
         batch.clear();
-        let decide = |ticket: &Ticket| {
-            let outcome = self.decide(&profiles[ticket.profile], view, &batch, &ticket.pod, ticket.seq);
-            if let Outcome::Node { row, .. } = &outcome {
-                batch.add(view, *row, Arc::clone(&ticket.pod));
-            }
-            Proposal { seq: ticket.seq, epoch: view.epoch(), outcome }
-        };
-        let proposals = tickets.iter().map(decide).collect();
+        let proposals = tickets.iter().map(|ticket| self.decide_ticket(profiles, view, &mut batch, ticket)).collect();
         self.batch = batch;
         proposals
+    }
+
+    /// Decides one ticket through an overlay, which then holds what found a place.
+    pub(crate) fn decide_ticket(
+        &mut self,
+        profiles: &[Profile],
+        view: &View,
+        overlay: &mut Overlay,
+        ticket: &Ticket,
+    ) -> Proposal {
+        let (profile, seq, epoch) = (&profiles[ticket.profile], ticket.seq, view.epoch());
+        if let Some(gang) = &ticket.gang {
+            let mut pods = vec![&ticket.pod];
+            pods.extend(&gang.others);
+            let mut outcomes = self.decide_gang(profile, view, overlay, &pods, gang.needed, seq).into_iter();
+            let outcome = outcomes.next().unwrap_or_else(|| Outcome::Unfit(Box::new(Diagnosis::no_nodes())));
+            return Proposal { seq, epoch, outcome, others: outcomes.collect() };
+        }
+        let outcome = self.decide(profile, view, overlay, &ticket.pod, seq);
+        if let Outcome::Node { row, .. } = &outcome {
+            overlay.add(view, *row, Arc::clone(&ticket.pod));
+        }
+        Proposal { seq, epoch, outcome, others: Vec::new() }
     }
 
     /// Decides one pod on a view, through an overlay. `draw` tells apart what would otherwise be the same draw.
@@ -251,7 +273,7 @@ impl Worker {
             PreFiltered::Fail(_) => {}
         }
         if let Outcome::Unfit(diagnosis) = &mut told.outcome {
-            told.preemption = self.post_filter_after(&asked, profile, view, pod, 0);
+            told.preemption = self.post_filter_after(&asked, profile, view, &overlay, pod, 0);
             if let Some(done) = &told.preemption {
                 diagnosis.post_filter_message.clone_from(&done.message);
             }

@@ -19,6 +19,8 @@ pub enum Effect {
     Record(Box<PodEvent>),
     /// Make a pod go for the sake of another; answered by [`crate::event::Event::Evicted`].
     Evict(Box<EvictRequest>),
+    /// Write the condition `PodGroupScheduled` of a PodGroup of `scheduling.k8s.io`.
+    PodGroupStatus(Box<PodGroupStatus>),
     /// Read one pod and say what is there: [`crate::event::Event::Pod`] or [`crate::event::Event::PodAbsent`].
     ReadPod(PodKey),
 }
@@ -68,6 +70,25 @@ pub struct StatusUpdate {
     pub nominated_node_name: Option<Option<Istr>>,
 }
 
+/// A PodGroup's condition `PodGroupScheduled` (reference section 8.5).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PodGroupStatus {
+    /// Its namespace.
+    pub namespace: Istr,
+    /// Its name.
+    pub name: Istr,
+    /// Its identity.
+    pub uid: Istr,
+    /// The version of the API to write by.
+    pub version: Istr,
+    /// `metadata.generation` of the object that was looked at.
+    pub generation: i64,
+    /// `None`: the group is placed. Otherwise why it is not.
+    pub unscheduled: Option<(Reason, String)>,
+    /// Whether the condition had another status before, so that the time of its transition changes.
+    pub transition: bool,
+}
+
 /// Reasons of the condition `PodScheduled`. Cluster autoscalers act on `Unschedulable` alone, so nothing that another
 /// node could not help is called that.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -80,6 +101,12 @@ pub enum Reason {
     Invalid,
     /// The pod needs something that this version does not do.
     Unsupported,
+    /// The other pods of its group, or the group itself, are not there yet.
+    GangIncomplete,
+    /// Its group was not placed in the time it gives itself; others go first for a while.
+    GangTimedOut,
+    /// What is said of its group contradicts itself, or cannot be read.
+    InvalidGang,
 }
 
 impl Reason {
@@ -90,6 +117,9 @@ impl Reason {
             Self::SchedulerError => "SchedulerError",
             Self::Invalid => "InvalidPodSpec",
             Self::Unsupported => "UnsupportedByPlimsoll",
+            Self::GangIncomplete => "GangIncomplete",
+            Self::GangTimedOut => "GangTimedOut",
+            Self::InvalidGang => "InvalidGang",
         }
     }
 }
@@ -170,6 +200,15 @@ pub enum Observation {
     Eviction {
         /// `going`, `gone`, `refused` or `failed`.
         result: &'static str,
+    },
+    /// An attempt to schedule a group of pods ended.
+    GangAttempt {
+        /// How.
+        result: AttemptResult,
+        /// In which profile.
+        profile: usize,
+        /// From the pop to the commit.
+        duration: Duration,
     },
     /// A decision was re-checked at commit.
     Recheck {

@@ -4,6 +4,7 @@ mod binding;
 mod brake;
 mod commit;
 mod failure;
+mod gang;
 mod ingest;
 mod preempt;
 mod wake;
@@ -22,10 +23,11 @@ use plimsoll_framework::table::View;
 use plimsoll_framework::time::Time;
 
 use binding::{Binding, Waiting};
+use gang::Gangs;
 use preempt::Preemptions;
 
 use crate::cache::Cache;
-use crate::decide::{Probe, Proposal, Ticket, TieBreak, Worker};
+use crate::decide::{self, Probe, Proposal, Ticket, TieBreak, Worker};
 use crate::effect::{Effect, Observation};
 use crate::event::Event;
 use crate::profile::Profile;
@@ -70,6 +72,8 @@ impl Default for EngineSettings {
 struct InLine {
     ticket: Ticket,
     info: QueuedPodInfo,
+    /// The rest of its group, as on the ticket.
+    others: Vec<QueuedPodInfo>,
     proposal: Option<(Proposal, u64)>,
 }
 
@@ -85,11 +89,14 @@ pub struct Engine {
     settings: EngineSettings,
     cache: Cache,
     queue: Queue,
+    gangs: Gangs,
     line: VecDeque<InLine>,
     next_seq: u64,
     /// The last popped pod that was not committed where its worker had put it.
     last_miss: u64,
     waiting: Vec<Waiting>,
+    /// Groups that wait for Permit and have lost a pod.
+    gangs_in_doubt: Vec<u64>,
     binding: HashMap<Uid, Binding>,
     preemptions: Preemptions,
     effects: VecDeque<Effect>,
@@ -108,10 +115,12 @@ impl Engine {
             profiles,
             settings,
             cache: Cache::default(),
+            gangs: Gangs::default(),
             line: VecDeque::new(),
             next_seq: 1,
             last_miss: 0,
             waiting: Vec::new(),
+            gangs_in_doubt: Vec::new(),
             binding: HashMap::new(),
             preemptions: Preemptions::default(),
             effects: VecDeque::new(),
@@ -122,35 +131,46 @@ impl Engine {
     /// Takes in something that happened.
     pub fn handle(&mut self, now: Time, event: Event) {
         self.ingest(now, event);
+        self.look_at_doubtful_gangs(now);
     }
 
     /// Does what is due by now.
     pub fn tick(&mut self, now: Time) {
         self.queue.flush(now);
         self.expire_permits(now);
+        self.expire_gangs(now);
+        self.look_at_doubtful_gangs(now);
     }
 
     /// When [`Self::tick`] next has something to do.
     pub fn next_deadline(&self) -> Option<Time> {
         let permits = self.waiting.iter().flat_map(|w| w.plugins.iter().map(|(_, deadline, _)| *deadline));
-        permits.chain(self.queue.next_deadline()).min()
+        permits.chain(self.queue.next_deadline()).chain(self.next_gang_deadline()).min()
     }
 
-    /// Whether there is a pod to be decided.
+    /// Whether there is a pod to be decided, or something has happened that may have made one ready.
     pub fn has_work(&self) -> bool {
-        self.queue.is_ready() && self.line.len() < self.settings.line_limit
+        (self.queue.is_ready() || self.cache.has_touched()) && self.line.len() < self.settings.line_limit
     }
 
     /// Pops at most `max` pods, as long as the line is not full. Each has to be answered by [`Self::propose`].
     pub fn take_work(&mut self, now: Time, max: usize) -> Vec<Ticket> {
+        self.settle(now);
         let mut tickets = Vec::new();
         while tickets.len() < max && self.line.len() < self.settings.line_limit {
             let Some(info) = self.pop() else { break };
-            let ticket = Ticket { seq: self.next_seq, pod: Arc::clone(&info.pod), profile: info.profile, popped: now };
+            let (members, needed) = self.with_its_gang(info);
+            let mut members = members.into_iter();
+            let Some(info) = members.next() else { continue };
+            let others: Vec<QueuedPodInfo> = members.collect();
+            let gang = needed
+                .map(|needed| decide::Gang { others: others.iter().map(QueuedPodInfo::to_decide).collect(), needed });
+            let ticket = Ticket { seq: self.next_seq, pod: info.to_decide(), profile: info.profile, popped: now, gang };
             self.next_seq += 1;
             self.count_for(ticket.profile, &ticket.pod);
+            others.iter().for_each(|other| self.count_for(ticket.profile, &other.pod));
             tickets.push(ticket.clone());
-            self.line.push_back(InLine { ticket, info, proposal: None });
+            self.line.push_back(InLine { ticket, info, others, proposal: None });
         }
         tickets
     }
@@ -186,19 +206,28 @@ impl Engine {
             }
         }
         while self.line.front().is_some_and(|slot| slot.proposal.is_some()) {
-            if let Some(InLine { ticket, info, proposal: Some((proposal, first)) }) = self.line.pop_front() {
-                self.commit(now, &ticket, info, proposal, first);
+            let Some(mut slot) = self.line.pop_front() else { break };
+            let Some((proposal, first)) = slot.proposal.take() else { break };
+            if slot.ticket.gang.is_some() {
+                self.commit_gang(now, slot, proposal, first);
+            } else {
+                self.commit(now, &slot.ticket, slot.info, proposal, first);
             }
         }
+        self.look_at_doubtful_gangs(now);
     }
 
     /// Pops one pod, decides it on the live table and commits it; `false` when there was none.
     pub fn decide_next(&mut self, now: Time) -> bool {
         let Some(ticket) = self.take_work(now, 1).pop() else { return false };
         let view = self.cache.table().view();
-        let profile = &self.profiles[ticket.profile];
-        let outcome = self.worker.decide(profile, view, &Overlay::default(), &ticket.pod, ticket.seq);
-        let proposal = Proposal { seq: ticket.seq, epoch: view.epoch(), outcome };
+        let proposal = if ticket.gang.is_some() {
+            self.worker.decide_ticket(&self.profiles, view, &mut Overlay::default(), &ticket)
+        } else {
+            let profile = &self.profiles[ticket.profile];
+            let outcome = self.worker.decide(profile, view, &Overlay::default(), &ticket.pod, ticket.seq);
+            Proposal { seq: ticket.seq, epoch: view.epoch(), outcome, others: Vec::new() }
+        };
         self.propose(now, vec![proposal]);
         true
     }

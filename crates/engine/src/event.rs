@@ -70,6 +70,13 @@ pub enum Event {
         /// The objects in the list.
         present: HashSet<ObjectKey>,
     },
+    /// Whether the server serves a further kind, and in which version.
+    KindServed {
+        /// Which kind.
+        kind: KindRef,
+        /// `None`: it does not.
+        version: Option<Istr>,
+    },
     /// A binding is settled, one way or the other.
     BindFinished {
         /// Of which pod.

@@ -2,6 +2,7 @@
 //! something to happen, and pods in flight.
 
 mod entry;
+mod group;
 mod heap;
 mod hold;
 mod in_flight;
@@ -14,10 +15,13 @@ use std::time::Duration;
 
 use hashbrown::{HashMap, HashSet};
 use plimsoll_framework::cluster_event::{Actions, ClusterEvent, EventResource, QueueingHint};
-use plimsoll_framework::pod::{PodInfo, Uid};
+use plimsoll_framework::plugin::Queued;
+use plimsoll_framework::pod::{GroupKey, PodInfo, Uid};
 use plimsoll_framework::time::Time;
 
 pub use entry::{Backoff, PluginSet, QueuedPodInfo};
+use group::Group;
+pub use group::{GANG, GroupOrder};
 use heap::Heap;
 use in_flight::{InFlight, Recorded};
 use waiting::Waiting;
@@ -134,6 +138,7 @@ pub struct Queue {
     backoff: Heap,
     error_backoff: Heap,
     in_flight: InFlight,
+    groups: HashMap<GroupKey, Group>,
     /// The slots of pods that wait for something to happen.
     waiting: Waiting,
     /// Pods for which room is being made.
@@ -156,6 +161,7 @@ impl Queue {
             backoff: Heap::default(),
             error_backoff: Heap::default(),
             in_flight: InFlight::default(),
+            groups: HashMap::new(),
             waiting: Waiting::default(),
             held: HashSet::new(),
             next_flush: None,
@@ -166,7 +172,9 @@ impl Queue {
     /// Adds a pod that was never in the queue.
     pub fn add(&mut self, now: Time, pod: Arc<PodInfo>, profile: usize) {
         if !self.by_uid.contains_key(&pod.key.uid) && !self.in_flight.contains(&pod.key.uid) {
-            self.activate(now, QueuedPodInfo::new(pod, profile, now), QueueReason::Event(POD_ADD));
+            let mut info = QueuedPodInfo::new(pod, profile, now);
+            self.join(&mut info);
+            self.requeue(now, info, Requeue::AfterBackoff, QueueReason::Event(POD_ADD));
         }
     }
 
@@ -197,11 +205,22 @@ impl Queue {
         let Some(place) = self.place_of(slot) else { return };
         // Its order may hang on what changed: out of its heap, and in again.
         self.unlink(slot, place);
+        self.leave_group(slot);
+        let mut regrouped = false;
         if let Some(s) = self.slots[slot as usize].as_mut() {
+            let group = new.group_key();
+            regrouped = s.info.group != group;
             s.info.pod = Arc::clone(new);
             s.info.profile = profile;
+            s.info.group = group;
         }
+        self.enter_group(slot);
         self.link(slot, place);
+        if regrouped {
+            // Another door, which may be open or closed.
+            let info = self.take(slot, place);
+            return self.activate(now, info, QueueReason::Event(POD_UPDATE));
+        }
         if matches!(place, Place::Unschedulable | Place::Gated) {
             for event in events {
                 if self.reconsider(now, slot, event, &change) {
@@ -263,6 +282,7 @@ impl Queue {
         }
         info.timestamp = now;
         info.flushed = false;
+        (info.first, info.preferred) = (false, None);
         let missed = self.in_flight.since(&uid);
         let forced = self.in_flight.is_forced(&uid);
         self.in_flight.done(&uid);

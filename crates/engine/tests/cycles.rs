@@ -71,6 +71,21 @@ fn ties_are_broken_by_name_where_that_is_wanted() {
     assert_eq!(c.bound(), ["p->n1"]);
 }
 
+#[test]
+fn the_room_of_a_pod_that_somebody_bound_elsewhere_is_room_for_others() {
+    let mut c = Cluster::new(&[node("n1")]);
+    let (p, waits) = (pod("p").cpu(900), pod("waits").cpu(900));
+    c.add([&p]);
+    c.decide();
+    c.add([&waits]);
+    c.decide();
+    assert_eq!(c.place(&waits), Some(Place::Unschedulable));
+    c.tell(p.clone().version(2).on("elsewhere").seen());
+    c.decide();
+    assert_eq!(c.bound(), ["p->n1", "waits->n1"]);
+    assert_sums(&c.engine);
+}
+
 // --- nowhere to go ---
 
 #[test]

@@ -30,6 +30,13 @@ proptest! {
     }
 
     #[test]
+    fn gangs_are_whole_in_any_order_of_things(workers in 1_usize..=4, ops in ops(200)) {
+        let mut world = World::of_gangs(workers);
+        world.run(&ops);
+        world.drain();
+    }
+
+    #[test]
     fn one_worker_decides_as_the_engine_itself(ops in ops(120)) {
         let trace = |mode| {
             let mut world = World::new(mode, 1, false);

@@ -73,7 +73,10 @@ objects! {
         host_network: bool,
         host_users: Option<bool>,
         resource_claims: Vec<PodResourceClaim>,
+        scheduling_group: Option<SchedulingGroup>,
     }
+    /// `v1.PodSchedulingGroup`.
+    SchedulingGroup { pod_group_name: Istr }
     /// `v1.PodStatus`.
     PodStatus {
         phase: Istr,

@@ -16,6 +16,8 @@ pub trait ObjectKind: Send + Sync + 'static {
     const GROUP: &'static str;
     /// The version, such as `v1`.
     const VERSION: &'static str;
+    /// Whether any version that the server has will do: those of a kind whose fields stay while its version goes on.
+    const ANY_VERSION: bool = false;
     /// The plural name, such as `podgroups`.
     const PLURAL: &'static str;
     /// The name of the kind, such as `PodGroup`.
@@ -46,6 +48,8 @@ pub struct KindRef {
     pub group: &'static str,
     /// [`ObjectKind::VERSION`].
     pub version: &'static str,
+    /// [`ObjectKind::ANY_VERSION`].
+    pub any_version: bool,
     /// [`ObjectKind::PLURAL`].
     pub plural: &'static str,
     /// [`ObjectKind::KIND`].
@@ -61,6 +65,7 @@ impl KindRef {
             id: KindId::of::<K>(),
             group: K::GROUP,
             version: K::VERSION,
+            any_version: K::ANY_VERSION,
             plural: K::PLURAL,
             kind: K::KIND,
             decode: |json| K::decode(json).map(|object| Arc::new(object) as AnyObject),

@@ -5,6 +5,7 @@
 //! instead of scheduling it, so that one bad object stands in nobody's way.
 
 mod affinity;
+mod group;
 mod requests;
 
 use std::fmt;
@@ -19,6 +20,7 @@ use crate::time;
 use crate::toleration::Toleration;
 
 pub use affinity::{PodAffinity, PodAffinityTerm, SpreadConstraint, WeightedPodAffinityTerm};
+pub use group::{GroupKey, GroupRef, NamedBy};
 pub(crate) use requests::resource_list;
 pub use requests::{DEFAULT_MEMORY_REQUEST_BYTES, DEFAULT_MILLI_CPU_REQUEST, PodRequests};
 
@@ -253,6 +255,8 @@ pub struct PodInfo {
     pub labels: Arc<LabelSet>,
     /// What scheduling reads of its spec, shared.
     pub spec: Arc<PodSpecInfo>,
+    /// The group it is to be placed with.
+    pub group: Option<Box<GroupRef>>,
     /// The node it is assigned to.
     pub node_name: Option<Istr>,
     /// The node that is being cleared for it.
@@ -296,13 +300,15 @@ impl PodParser {
         let spec = spec_info(pod, &mut faults);
         let (meta, status) = (&pod.metadata, &pod.status);
         let some = |s: &Istr| (!s.is_empty()).then(|| s.clone());
+        let labels = self.labels.share(LabelSet::from(&meta.labels));
         PodInfo {
             key: PodKey { namespace: meta.namespace.clone(), name: Arc::from(&*meta.name), uid: Uid::new(&meta.uid) },
             resource_version: meta.resource_version.parse().unwrap_or(0),
             generation: meta.generation,
             scheduler_name: pod.spec.scheduler_name.clone(),
-            labels: self.labels.share(LabelSet::from(&meta.labels)),
+            labels: Arc::clone(&labels),
             spec: self.specs.share(spec),
+            group: GroupRef::of(&labels, pod.spec.scheduling_group.as_ref()).map(Box::new),
             node_name: some(&pod.spec.node_name),
             nominated_node_name: some(&status.nominated_node_name),
             terminating: meta.deletion_timestamp.is_some(),

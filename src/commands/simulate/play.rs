@@ -10,6 +10,7 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use plimsoll_engine::effect::{BindRequest, Effect, EvictRequest, StatusUpdate};
 use plimsoll_engine::engine::{Engine, EngineSettings};
 use plimsoll_engine::event::{BindResult, Event, EvictResult};
+use plimsoll_engine::gang;
 use plimsoll_engine::profile::Profile;
 use plimsoll_engine::queue::Place;
 use plimsoll_framework::intern::Istr;
@@ -25,6 +26,8 @@ use crate::registry::Registry;
 const VAIN_ROUNDS: u32 = 3;
 /// So much later than the one before each pod arrives: the queue keeps their order.
 const APART: Duration = Duration::from_micros(1);
+/// After which incomplete groups say what they wait for.
+const A_MOMENT: Duration = Duration::from_secs(3);
 
 /// A pod that had no node, and what is known of its fate.
 struct Fate {
@@ -58,6 +61,13 @@ pub(super) fn play(
         evicted: Vec::new(),
         progress: ProgressBar::hidden(),
     };
+    // A kind of PodGroups is served where there is one; otherwise a label that would name one is just a label.
+    for kind in gang::kinds() {
+        let is_one = |event: &Event| matches!(event, Event::Object { kind: of, .. } if of.id == kind.id);
+        if input.others.iter().any(is_one) {
+            stage.tell(Event::KindServed { kind, version: Some(kind.version.into()) });
+        }
+    }
     input.others.into_iter().for_each(|event| stage.tell(event));
     let mut nodes = BTreeMap::new();
     for node in input.nodes {
@@ -122,6 +132,12 @@ impl Stage {
             self.now = self.now.max(deadline);
             self.engine.tick(self.now);
         }
+        // Those that wait for the rest of their group say so a moment later.
+        if self.engine.queue().in_place(Place::Gated).any(|info| info.group.is_some()) {
+            self.now = self.now.after(A_MOMENT);
+            self.engine.tick(self.now);
+            self.drain();
+        }
         self.progress.finish_and_clear();
     }
 
@@ -143,7 +159,7 @@ impl Stage {
                 Effect::Bind(request) => self.bind(&request),
                 Effect::Status(update) => self.note(*update),
                 Effect::Evict(request) => self.evict(&request),
-                Effect::Record(_) => {}
+                Effect::Record(_) | Effect::PodGroupStatus(_) => {}
                 // Asked only where an answer was lost, and none is lost here.
                 Effect::ReadPod(key) => self.tell(Event::PodAbsent { key }),
             }

@@ -160,6 +160,13 @@ impl<'p> Prepared<'p> {
         })
     }
 
+    /// Who turns the pod away from one node, first and without regard to nominated pods, and how.
+    pub(crate) fn turned_away_by(&self, view: &View, overlay: &Overlay, row: Row) -> Option<(&'static str, Code)> {
+        let (filter, verdict) = self.first_rejection(view, overlay, row)?;
+        let (plugin, _) = self.filters.get(usize::from(filter))?;
+        Some((plugin, verdict.code()))
+    }
+
     /// Whether PreFilter left this node to be asked about.
     pub(crate) fn leaves(&self, node: &Istr) -> bool {
         self.narrowed.as_ref().is_none_or(|narrowed| narrowed.names.contains(node))

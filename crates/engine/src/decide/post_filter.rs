@@ -3,10 +3,11 @@
 use std::cell::RefCell;
 use std::sync::Arc;
 
+use hashbrown::HashSet;
 use plimsoll_framework::intern::Istr;
-use plimsoll_framework::overlay::Overlay;
+use plimsoll_framework::overlay::{Delta, Overlay};
 use plimsoll_framework::plugin::{PostFilterContext, PostFilterVerdict, RejectedBy};
-use plimsoll_framework::pod::PodInfo;
+use plimsoll_framework::pod::{PodInfo, Uid};
 use plimsoll_framework::table::{Row, View};
 use plimsoll_framework::verdict::Code;
 
@@ -47,12 +48,23 @@ impl Worker {
         if !has_a_say(profile, view) {
             return None;
         }
-        let none = Overlay::default();
-        let asked = Prepared::for_pod(profile, view, &none, pod);
+        self.post_filter_through(profile, view, &Overlay::default(), pod, draw)
+    }
+
+    /// The same through an overlay: what it takes away from the view is gone already, what it adds is there.
+    pub(super) fn post_filter_through(
+        &mut self,
+        profile: &Profile,
+        view: &View,
+        base: &Overlay,
+        pod: &PodInfo,
+        draw: u64,
+    ) -> Option<PostFiltered> {
+        let asked = Prepared::for_pod(profile, view, base, pod);
         if let PreFiltered::Run(prepared) = &asked {
-            self.scratch.filter(prepared, view, &none, pod);
+            self.scratch.filter(prepared, view, base, pod);
         }
-        self.post_filter_after(&asked, profile, view, pod, draw)
+        self.post_filter_after(&asked, profile, view, base, pod, draw)
     }
 
     /// The same after PreFilter and, where it let the pod pass, after every node was asked.
@@ -61,6 +73,7 @@ impl Worker {
         asked: &PreFiltered<'_>,
         profile: &Profile,
         view: &View,
+        base: &Overlay,
         pod: &PodInfo,
         draw: u64,
     ) -> Option<PostFiltered> {
@@ -79,12 +92,17 @@ impl Worker {
             asked.map_or(&[][..], |at| &profile.pre_filter[at + 1..]).iter().map(|point| point.name).collect();
         // A plugin asks about nodes one at a time, through a shared reference.
         let scratch = RefCell::new(&mut self.scratch);
+        let joined = RefCell::new(Joined::new(view, base));
         let code = |row: Row| match everywhere {
             Some(by) => view.node(row).map(|_| by.code),
             None => scratch.borrow().code(view, row),
         };
         let fits = |row: Row, overlay: &Overlay| match prepared {
-            Some(prepared) => scratch.borrow_mut().fits(prepared, view, overlay, pod, row),
+            Some(prepared) if base.is_empty() => scratch.borrow_mut().fits(prepared, view, overlay, pod, row),
+            Some(prepared) => {
+                let mut joined = joined.borrow_mut();
+                scratch.borrow_mut().fits(prepared, view, joined.with(overlay), pod, row)
+            }
             None => Err(RejectedBy { plugin: "", code: Code::UnschedulableAndUnresolvable, reasons: Vec::new() }),
         };
         let context = PostFilterContext {
@@ -96,6 +114,53 @@ impl Worker {
             policy: &self.policy,
         };
         Some(ask(profile, pod, &context))
+    }
+}
+
+/// Two overlays as one, where the second grows between questions. What the first has taken away stays away, whatever
+/// the second says of it.
+struct Joined<'a> {
+    view: &'a View,
+    base: &'a Overlay,
+    gone: HashSet<Uid>,
+    overlay: Overlay,
+    /// Of the second, in their order.
+    applied: Vec<(Uid, i64)>,
+    begun: bool,
+}
+
+impl<'a> Joined<'a> {
+    fn new(view: &'a View, base: &'a Overlay) -> Self {
+        let gone = base.deltas().iter().filter(|d| d.sign < 0).map(|d| d.pod.key.uid.clone()).collect();
+        Self { view, base, gone, overlay: Overlay::default(), applied: Vec::new(), begun: false }
+    }
+
+    fn with(&mut self, over: &Overlay) -> &Overlay {
+        let mut same = self.applied.iter().zip(over.deltas());
+        let goes_on = self.applied.len() <= over.deltas().len()
+            && same.all(|((uid, sign), delta)| *sign == delta.sign && *uid == delta.pod.key.uid);
+        if !goes_on || !self.begun {
+            self.overlay.clear();
+            self.applied.clear();
+            self.begun = true;
+            self.base.deltas().iter().for_each(|delta| apply(&mut self.overlay, self.view, delta));
+        }
+        for delta in over.deltas().iter().skip(self.applied.len()) {
+            let uid = delta.pod.key.uid.clone();
+            if !self.gone.contains(&uid) {
+                apply(&mut self.overlay, self.view, delta);
+            }
+            self.applied.push((uid, delta.sign));
+        }
+        &self.overlay
+    }
+}
+
+fn apply(overlay: &mut Overlay, view: &View, delta: &Delta) {
+    if delta.sign > 0 {
+        overlay.add(view, delta.row, Arc::clone(&delta.pod));
+    } else {
+        overlay.remove(view, delta.row, Arc::clone(&delta.pod));
     }
 }
 

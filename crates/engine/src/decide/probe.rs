@@ -11,6 +11,10 @@ pub trait Probe: Send {
     fn begin(&mut self, profile: &Profile);
     /// A plugin was asked at a point and had something to say.
     fn asked(&mut self, point: Point, plugin: &'static str);
+    /// The decision of a group of pods begins, with the first of them.
+    fn gang_begins(&mut self) {}
+    /// A group of pods is decided.
+    fn gang_ended(&mut self) {}
     /// A point is done with: PreFilter, Filter (all nodes), PreScore, Score.
     fn ran(&mut self, point: Point, code: Code);
 }

@@ -30,19 +30,46 @@ pub(super) struct Binding {
 /// A pod that Permit plugins hold.
 #[derive(Debug)]
 pub(super) struct Waiting {
-    binding: Binding,
-    since: Time,
+    pub(super) binding: Binding,
+    pub(super) since: Time,
+    /// The ticket of the group it was placed with: they go together.
+    pub(super) gang: Option<u64>,
     /// Who holds it, until when, and for how long that was meant to be.
     pub(super) plugins: Vec<(&'static str, Time, Duration)>,
+}
+
+/// What came of asking Permit.
+pub(super) enum Permitted {
+    /// Who holds the pod; nobody, if it may be bound at once.
+    Held(Vec<(&'static str, Time, Duration)>),
+    /// It may not be bound.
+    Refused(Failure),
 }
 
 impl Engine {
     /// Asks Permit and, unless somebody holds the pod, begins to bind it.
     pub(super) fn permit(&mut self, now: Time, binding: Binding) {
-        let profiles = Arc::clone(&self.profiles);
-        let (mut holders, mut refused) = (Vec::new(), None);
         let mut answers: Vec<(&'static str, PermitAnswer)> = Vec::new();
-        for point in &profiles[binding.info.profile].permit {
+        match self.ask_permit(now, &binding, &mut answers) {
+            Permitted::Refused(failure) => self.give_back(now, binding, failure),
+            Permitted::Held(plugins) if plugins.is_empty() => self.start_binding(now, binding),
+            Permitted::Held(plugins) => self.waiting.push(Waiting { binding, since: now, gang: None, plugins }),
+        }
+        // What the plugins said of others holds, whatever became of this pod.
+        for (plugin, answer) in answers {
+            self.release(now, plugin, answer);
+        }
+    }
+
+    /// Asks every Permit plugin until one refuses. What they say of other pods is added to `answers`.
+    pub(super) fn ask_permit(
+        &self,
+        now: Time,
+        binding: &Binding,
+        answers: &mut Vec<(&'static str, PermitAnswer)>,
+    ) -> Permitted {
+        let (mut holders, mut refused) = (Vec::new(), None);
+        for point in &self.profiles[binding.info.profile].permit {
             let held: Vec<&PodInfo> = self.waiting.iter().map(|w| &*w.binding.info.pod).collect();
             let mut answer = point.plugin.permit(&binding.info.pod, &binding.node, &held);
             match std::mem::replace(&mut answer.verdict, PermitVerdict::Allow) {
@@ -58,25 +85,20 @@ impl Engine {
                 break;
             }
         }
-        if let Some((plugin, refusal)) = refused {
-            self.give_back(now, binding, refused_by("Permit", plugin, refusal));
-        } else if holders.is_empty() {
-            self.start_binding(now, binding);
-        } else {
-            self.waiting.push(Waiting { binding, since: now, plugins: holders });
-        }
-        // What the plugins said of others holds, whatever became of this pod.
-        for (plugin, answer) in answers {
-            self.release(now, plugin, answer);
+        match refused {
+            Some((plugin, refusal)) => Permitted::Refused(refused_by("Permit", plugin, refusal)),
+            None => Permitted::Held(holders),
         }
     }
 
     /// Lets go, or turns away, pods that a plugin holds.
-    fn release(&mut self, now: Time, plugin: &'static str, answer: PermitAnswer) {
+    pub(super) fn release(&mut self, now: Time, plugin: &'static str, answer: PermitAnswer) {
         for uid in answer.allow {
             let Some(at) = self.waiting_index(&uid) else { continue };
             self.waiting[at].plugins.retain(|(name, ..)| *name != plugin);
-            if self.waiting[at].plugins.is_empty() {
+            if let Some(seq) = self.waiting[at].gang {
+                self.look_at_waiting_gang(now, seq);
+            } else if self.waiting[at].plugins.is_empty() {
                 let waiting = self.stop_waiting(now, at, "Success");
                 self.start_binding(now, waiting.binding);
             }
@@ -99,13 +121,16 @@ impl Engine {
     }
 
     fn reject_waiting(&mut self, now: Time, at: usize, plugin: &'static str, reason: String) {
-        let waiting = self.stop_waiting(now, at, "Unschedulable");
         let rejection = Rejection::unschedulable(reason);
         let diagnosis = Diagnosis::rejected_at_node(plugin, rejection.code, rejection.reason);
+        if let Some(seq) = self.waiting[at].gang {
+            return self.reject_waiting_gang(now, seq, at, diagnosis);
+        }
+        let waiting = self.stop_waiting(now, at, "Unschedulable");
         self.give_back(now, waiting.binding, Failure::Refused(Box::new(diagnosis)));
     }
 
-    fn stop_waiting(&mut self, now: Time, at: usize, result: &'static str) -> Waiting {
+    pub(super) fn stop_waiting(&mut self, now: Time, at: usize, result: &'static str) -> Waiting {
         let waiting = self.waiting.remove(at);
         self.observations.push(Observation::PermitWait { result, duration: now.since(waiting.since) });
         waiting
@@ -134,19 +159,21 @@ impl Engine {
             let waiting = self.stop_waiting(now, at, "Unschedulable");
             self.unreserve(&waiting.binding.info, &waiting.binding.node);
             self.queue.done(uid);
+            self.gangs_in_doubt.extend(waiting.gang);
         }
     }
 
     /// A pod that waits for Permit is on its node already, by somebody else's hand: there is nothing left to permit.
     pub(super) fn bound_by_another(&mut self, now: Time, uid: &Uid) {
         if let Some(at) = self.waiting_index(uid) {
-            self.stop_waiting(now, at, "Success");
+            let waiting = self.stop_waiting(now, at, "Success");
             self.queue.done(uid);
+            self.gangs_in_doubt.extend(waiting.gang);
         }
     }
 
     /// From here on only the binding itself can fail: what happens meanwhile no longer concerns the decision.
-    fn start_binding(&mut self, now: Time, binding: Binding) {
+    pub(super) fn start_binding(&mut self, now: Time, binding: Binding) {
         let pod = Arc::clone(&binding.info.pod);
         self.queue.done(&pod.key.uid);
         let profile = &self.profiles[binding.info.profile];
@@ -228,7 +255,7 @@ impl Engine {
 }
 
 /// A duration as kube-scheduler's messages write it: `1h0m5s`, `1m30s`, `1.5s`, `250ms`.
-fn in_words(time: Duration) -> String {
+pub(super) fn in_words(time: Duration) -> String {
     let fraction = |nanos: u32, digits: usize| {
         let text = format!("{nanos:0digits$}");
         let text = text.trim_end_matches('0');

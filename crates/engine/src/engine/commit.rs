@@ -43,6 +43,12 @@ impl Engine {
             info.profile = *profile;
         }
         info.pod = Arc::clone(&pod);
+        info.group = pod.group_key();
+        if self.is_in_gang(&info) {
+            // It was popped by itself, and has become one of a gang meanwhile.
+            self.last_miss = ticket.seq;
+            return self.queue.put_back(now, info);
+        }
         let stands = same
             && match &proposal.outcome {
                 Outcome::Node { row, node, .. } => self.still_fits(&info, *row, node, proposal.epoch),
@@ -123,6 +129,12 @@ impl Engine {
 
     /// Undoes an assumed pod whose binding will not come about, and puts it back into the queue.
     pub(super) fn give_back(&mut self, now: Time, binding: Binding, failure: Failure) {
+        let failure = match failure {
+            Failure::Error(message) if self.is_in_gang(&binding.info) => {
+                return self.retry_member(now, binding, &message);
+            }
+            failure => failure,
+        };
         self.unreserve(&binding.info, &binding.node);
         let pod = self.cache.get(&binding.info.pod.key.uid).map(|k| Arc::clone(&k.pod));
         let left = pod.filter(|p| self.is_assumed(p)).and_then(|pod| self.cache.set(pod, Standing::Pending));

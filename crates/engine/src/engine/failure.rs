@@ -8,6 +8,7 @@ use plimsoll_framework::pod::PodInfo;
 use plimsoll_framework::time::Time;
 
 use super::Engine;
+use super::preempt::held_off;
 use crate::cache::Standing;
 use crate::diagnosis::Diagnosis;
 use crate::effect::{AttemptResult, Effect, Observation, PodEvent, Reason, StatusUpdate};
@@ -20,6 +21,15 @@ pub(super) enum Failure {
     Unfit(Box<Diagnosis>),
     /// Turned away from the node chosen for it; pods leaving the nodes would not help.
     Refused(Box<Diagnosis>),
+    /// Its group found no place as a whole. Nobody is asked to make room for one of a group alone.
+    Group {
+        /// Why the first of them found none.
+        diagnosis: Box<Diagnosis>,
+        /// What is said of all of them.
+        text: String,
+        /// The new nomination: `None` leaves it as it is, `Some(None)` clears it.
+        nominated: Option<Option<Istr>>,
+    },
     /// Something went wrong.
     Error(String),
 }
@@ -39,6 +49,10 @@ impl Engine {
                 rejected(diagnosis, nominated)
             }
             Failure::Refused(diagnosis) => rejected(diagnosis, Some(None)),
+            Failure::Group { diagnosis, text, nominated } => {
+                let rejectors = diagnosis.rejectors();
+                (AttemptResult::Unschedulable, Reason::Unschedulable, text, rejectors, nominated)
+            }
             Failure::Error(message) => {
                 (AttemptResult::Error, Reason::SchedulerError, message, Rejectors::default(), Some(None))
             }
@@ -76,10 +90,7 @@ impl Engine {
             return Some(None);
         }
         if let Some(wait) = self.held_off(now, &info.pod) {
-            diagnosis.post_filter_message = format!(
-                "preemption: held off for {} s, since pods went for this one, or its like, in vain.",
-                wait.as_secs().max(1)
-            );
+            diagnosis.post_filter_message = held_off(wait);
             return None;
         }
         let (profile, view) = (&self.profiles[info.profile], self.cache.table().view());

@@ -39,12 +39,14 @@ impl Engine {
                 gone.into_iter().for_each(|name| self.cache.table_mut().set_namespace(name, None));
             }
             Event::Object { kind, key, object } => {
+                let key_of = key.clone();
                 let old = self.cache.table_mut().cluster_mut().set_object(kind.id, key, object.clone());
                 let actions = match (&old, &object) {
                     (None, Some(_)) => Actions::ADD,
                     (_, None) => Actions::DELETE,
                     (Some(_), Some(_)) => Actions::UPDATE,
                 };
+                self.touch_groups_of(kind.id, &key_of);
                 let event = ClusterEvent::new(EventResource::Other(kind.event_name()), actions);
                 self.wake(now, &event, OwnedChange::Other(old, object), |_| true);
                 self.look_again_at_held(now);
@@ -56,6 +58,7 @@ impl Engine {
                 gone.sort_by(|a, b| (&a.namespace, &a.name).cmp(&(&b.namespace, &b.name)));
                 gone.into_iter().for_each(|key| self.ingest(now, Event::Object { kind, key, object: None }));
             }
+            Event::KindServed { kind, version } => self.kind_served(kind.id, version),
             Event::BindFinished { uid, result } => self.bind_finished(now, &uid, result),
             Event::Evicted { victim, preemptor, result } => self.evicted(now, &victim, &preemptor, result),
             Event::PodAbsent { key } => self.pod_absent(now, &key),
@@ -307,6 +310,13 @@ impl Engine {
     pub(super) fn place_left(&mut self, now: Time, left: &Known) {
         let change = OwnedChange::Pod(Some(left.placed()), None);
         self.wake(now, &ASSIGNED_DELETE, change, |p| p.key.uid != left.pod.key.uid);
+    }
+
+    /// The same of a pod of a gang: the others had a place beside this one, so its going helps none of them.
+    pub(super) fn place_left_by_gang(&mut self, now: Time, left: &Known) {
+        let change = OwnedChange::Pod(Some(left.placed()), None);
+        let group = left.pod.group_key();
+        self.wake(now, &ASSIGNED_DELETE, change, |p| p.group_key() != group);
     }
 
     // --- nodes ---

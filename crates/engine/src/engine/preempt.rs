@@ -42,6 +42,8 @@ struct Preemption {
     /// The last one, asked or not.
     last_uid: Uid,
     failed: Option<EvictResult>,
+    /// Whether the pod may be tried by now: only the last one is left, and it is going.
+    released: bool,
 }
 
 impl Preemptions {
@@ -90,7 +92,9 @@ impl Engine {
             last_uid: last.key.uid.clone(),
             last: Some(last),
             failed: None,
+            released: false,
         };
+        self.queue.hold(&pod.key.uid);
         self.preemptions.under_way.insert(pod.key.uid.clone(), preemption);
         for victim in victims {
             self.ask_to_go(victim, pod);
@@ -159,15 +163,15 @@ impl Engine {
             return self.ask_to_go(last, &pod);
         }
         let Some(ended) = self.preemptions.under_way.remove(preemptor) else { return };
+        self.let_go(now, preemptor);
         match ended.failed {
             // The nomination stays: what is left to go is asked again in the next attempt.
             Some(EvictResult::Failed { message }) => {
                 tracing::warn!(pod = %ended.pod.key, node = %ended.node, error = %message, "making room for a pod");
-                self.let_go(now, preemptor);
                 self.queue.activate_now(now, preemptor);
             }
             Some(EvictResult::Refused { message }) => self.refused(now, &ended.pod, &ended.node, &message),
-            _ => self.let_go(now, preemptor),
+            _ => {}
         }
     }
 
@@ -190,9 +194,25 @@ impl Engine {
         self.queue.try_after_backoff(now, uid);
     }
 
-    /// A pod for which nobody has to be told to go any more may be tried when something wakes it.
+    /// Whether pods are being told to leave a node for this one.
+    pub(super) fn makes_room_for(&self, uid: &Uid) -> bool {
+        self.preemptions.under_way.contains_key(uid)
+    }
+
+    /// A pod for which nobody has to be told to go any more may be tried when something wakes it; the pods of a group
+    /// when that is so of all of them.
     fn let_go(&mut self, now: Time, uid: &Uid) {
-        self.queue.let_go(now, uid);
+        if let Some(preemption) = self.preemptions.under_way.get_mut(uid) {
+            preemption.released = true;
+        }
+        let Some(key) = self.cache.get(uid).and_then(|known| known.pod.group_key()) else {
+            return self.queue.let_go(now, uid);
+        };
+        let of_group = |p: &&Preemption| p.pod.group_key().as_ref() == Some(&key);
+        if self.preemptions.under_way.values().filter(of_group).all(|p| p.released) {
+            let members: Vec<Uid> = self.cache.members(&key).map(|known| known.pod.key.uid.clone()).collect();
+            members.iter().for_each(|uid| self.queue.let_go(now, uid));
+        }
     }
 
     fn ask_to_go(&mut self, victim: Arc<PodInfo>, preemptor: &Arc<PodInfo>) {
@@ -248,6 +268,12 @@ impl Engine {
         let event = PodEvent { pod: Arc::clone(pod), warning, reason, action: "Preempting", note, related };
         self.effects.push_back(Effect::Record(Box::new(event)));
     }
+}
+
+/// What a pod's message says while nobody is to go for it.
+pub(super) fn held_off(wait: Duration) -> String {
+    let seconds = wait.as_secs().max(1);
+    format!("preemption: held off for {seconds} s, since pods went for this one, or its like, in vain.")
 }
 
 fn names(victims: &[Arc<PodInfo>]) -> String {

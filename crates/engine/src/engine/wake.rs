@@ -11,7 +11,6 @@ use std::sync::Arc;
 use plimsoll_framework::cluster_event::ClusterEvent;
 use plimsoll_framework::intern::Istr;
 use plimsoll_framework::overlay::Overlay;
-use plimsoll_framework::plugin::RejectedBy;
 use plimsoll_framework::pod::PodInfo;
 use plimsoll_framework::table::{Row, View};
 use plimsoll_framework::time::Time;
@@ -19,7 +18,7 @@ use plimsoll_framework::verdict::Code;
 
 use super::Engine;
 use crate::cache::Cache;
-use crate::decide::{PreFiltered, Prepared, Scratch};
+use crate::decide::{PreFiltered, Prepared};
 use crate::effect::Observation;
 use crate::event::OwnedChange;
 use crate::profile::Profile;
@@ -34,15 +33,15 @@ impl Engine {
         change: OwnedChange,
         only: impl Fn(&PodInfo) -> bool,
     ) {
-        let Self { queue, cache, profiles, worker, observations, .. } = self;
-        let mut judge = AtNode { cache, profiles, scratch: &mut worker.scratch, observations };
+        let Self { queue, cache, profiles, observations, .. } = self;
+        let mut judge = AtNode { cache, profiles, observations };
         queue.move_all(now, event, change, only, &mut judge);
     }
 
     /// Puts a pod back after an attempt that failed.
     pub(super) fn put_back(&mut self, now: Time, info: QueuedPodInfo, rejectors: Rejectors) {
-        let Self { queue, cache, profiles, worker, observations, .. } = self;
-        let mut judge = AtNode { cache, profiles, scratch: &mut worker.scratch, observations };
+        let Self { queue, cache, profiles, observations, .. } = self;
+        let mut judge = AtNode { cache, profiles, observations };
         queue.add_unschedulable(now, info, rejectors, &mut judge);
     }
 }
@@ -51,7 +50,6 @@ impl Engine {
 struct AtNode<'e> {
     cache: &'e Cache,
     profiles: &'e [Profile],
-    scratch: &'e mut Scratch,
     observations: &'e mut Vec<Observation>,
 }
 
@@ -78,6 +76,10 @@ impl AtNode<'_> {
             return Some(Chance::None(None));
         };
         let PreFiltered::Run(prepared) = Prepared::for_pod(profile, view, &none, pod) else { return None };
+        // A group may have a priority of its own.
+        if info.group.is_some() && !profile.post_filter.is_empty() {
+            return None;
+        }
         let preempts = self.may_preempt(profile, pod)?;
         // Imagining pods away elsewhere may come to another end, too, if a filter counts over all nodes; and those that
         // are alike in their spec alone may differ in that.
@@ -90,15 +92,18 @@ impl AtNode<'_> {
         if !prepared.leaves(name) && pod.nominated_node_name.as_ref() != Some(name) {
             return Some(Chance::None(None));
         }
-        let for_all = |by: &RejectedBy| profile.looks_at_spec(by.plugin);
-        let Some(by) = self.scratch.fits(&prepared, view, &none, pod, row).err().filter(for_all) else {
+        // Nominated pods are left out: those that are alike may be nominated for different nodes, and no one's own
+        // nomination is in its way.
+        let by_spec = |by: &(&'static str, Code)| profile.looks_at_spec(by.0);
+        let Some((by, code)) = prepared.turned_away_by(view, &none, row).filter(by_spec) else {
             return Some(Chance::Some);
         };
-        if preempts && by.code == Code::Unschedulable {
-            let stays = self.turned_away_alone(&prepared, view, pod, row).is_some_and(|by| for_all(&by));
-            return Some(if stays { Chance::None(Some(by.plugin)) } else { Chance::Some });
+        if preempts && code == Code::Unschedulable {
+            let without = without_lower(view, row, pod);
+            let stays = prepared.turned_away_by(view, &without, row).is_some_and(|by| by_spec(&by));
+            return Some(if stays { Chance::None(Some(by)) } else { Chance::Some });
         }
-        Some(Chance::None(Some(by.plugin)))
+        Some(Chance::None(Some(by)))
     }
 
     /// Whether pods may have to go for this one; `None` where it is not known what PostFilter would do.
@@ -109,21 +114,15 @@ impl AtNode<'_> {
         let lower = self.cache.lowest_priority().is_some_and(|lowest| lowest < pod.priority());
         Some(lower && !pod.spec.never_preempts && !profile.post_filter.is_empty())
     }
+}
 
-    /// Who would turn the pod away if all pods of lower priority left the node; `None` if nobody would.
-    fn turned_away_alone(
-        &mut self,
-        prepared: &Prepared<'_>,
-        view: &View,
-        pod: &PodInfo,
-        row: Row,
-    ) -> Option<RejectedBy> {
-        let mut without = Overlay::default();
-        for lower in view.pods(row).iter().filter(|p| p.priority() < pod.priority()) {
-            without.remove(view, row, Arc::clone(lower));
-        }
-        self.scratch.fits(prepared, view, &without, pod, row).err()
+/// A node that all pods of lower priority have left.
+fn without_lower(view: &View, row: Row, pod: &PodInfo) -> Overlay {
+    let mut without = Overlay::default();
+    for lower in view.pods(row).iter().filter(|p| p.priority() < pod.priority()) {
+        without.remove(view, row, Arc::clone(lower));
     }
+    without
 }
 
 /// The one node that a change is about, if it is about one.

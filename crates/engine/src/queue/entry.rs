@@ -4,8 +4,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use plimsoll_framework::cluster_event::ClusterEvent;
+use plimsoll_framework::intern::Istr;
 use plimsoll_framework::plugin::Queued;
-use plimsoll_framework::pod::PodInfo;
+use plimsoll_framework::pod::{GroupKey, PodInfo};
 use plimsoll_framework::time::Time;
 use smallvec::SmallVec;
 
@@ -49,6 +50,12 @@ pub struct QueuedPodInfo {
     pub pod: Arc<PodInfo>,
     /// The profile that is to place it.
     pub profile: usize,
+    /// The group it is tried with.
+    pub group: Option<GroupKey>,
+    /// Whether it goes before all others.
+    pub first: bool,
+    /// The node that it had and could not be bound to, which is tried before all others.
+    pub preferred: Option<Istr>,
     /// When it was last put into the queue, new or after a failed attempt.
     pub timestamp: Time,
     /// How often it was popped.
@@ -74,6 +81,9 @@ pub struct QueuedPodInfo {
 impl QueuedPodInfo {
     pub(super) fn new(pod: Arc<PodInfo>, profile: usize, now: Time) -> Self {
         Self {
+            group: pod.group_key(),
+            first: false,
+            preferred: None,
             pod,
             profile,
             timestamp: now,
@@ -92,6 +102,14 @@ impl QueuedPodInfo {
     /// As QueueSort sees it.
     pub fn queued(&self) -> Queued<'_> {
         Queued { pod: &self.pod, timestamp: self.timestamp, initial_attempt: self.initial_attempt }
+    }
+
+    /// The pod as it is to be decided: one that prefers a node as if it were nominated for that.
+    pub fn to_decide(&self) -> Arc<PodInfo> {
+        match &self.preferred {
+            Some(node) => Arc::new(PodInfo { nominated_node_name: Some(node.clone()), ..PodInfo::clone(&self.pod) }),
+            None => Arc::clone(&self.pod),
+        }
     }
 
     /// Whether an error, not a rejection, put it where it is.

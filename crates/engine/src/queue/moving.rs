@@ -19,6 +19,8 @@ impl Queue {
         let others = plugins.iter().filter(|p| Some(p.name) != info.gating_plugin);
         let shut = || last.chain(others).find(|p| p.plugin.pre_enqueue(&info.pod).is_err()).map(|p| p.name);
         let gate = if self.is_held(&info.pod.key.uid) { Some(hold::HOLDER) } else { shut() };
+        // The other members are asked for last: what keeps this one out of itself is said first.
+        let gate = gate.or_else(|| self.group_is_closed(info).then_some(GANG));
         info.gating_plugin = gate;
         if let Some(name) = gate {
             info.unschedulable_plugins.insert(name);

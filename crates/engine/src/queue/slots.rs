@@ -19,12 +19,14 @@ impl Queue {
         });
         self.slots[slot as usize] = Some(Slot { info, place });
         self.by_uid.insert(uid, slot);
+        self.enter_group(slot);
         self.link(slot, place);
         self.observe(place, reason);
     }
 
     pub(super) fn take(&mut self, slot: u32, place: Place) -> QueuedPodInfo {
         self.unlink(slot, place);
+        self.leave_group(slot);
         let Some(Slot { info, .. }) = self.slots[slot as usize].take() else {
             unreachable!("only occupied slots are taken")
         };
@@ -79,11 +81,12 @@ impl Queue {
 
     pub(super) fn less(&self, place: Place, a: u32, b: u32) -> bool {
         let (Some(a), Some(b)) = (self.info(a), self.info(b)) else { return false };
-        let sort = || self.profiles[0].queue_sort.less(a.queued(), b.queued());
+        let sort = || self.profiles[0].queue_sort.less(self.sorted_as(a), self.sorted_as(b));
         let expiry = |info: &QueuedPodInfo| info.backoff_expiry(&self.settings.backoff);
         match place {
             Place::Backoff => expiry(a) < expiry(b) || (expiry(a) == expiry(b) && sort()),
             Place::ErrorBackoff => expiry(a) < expiry(b),
+            _ if a.first != b.first => a.first,
             _ => sort(),
         }
     }

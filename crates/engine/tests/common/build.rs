@@ -8,7 +8,7 @@ use plimsoll_framework::api;
 use plimsoll_framework::intern::Istr;
 use plimsoll_framework::labels::{LabelSet, Shared};
 use plimsoll_framework::node::NodeInfo;
-use plimsoll_framework::pod::{Faults, PodInfo, PodKey, PodRequests, PodSpecInfo, ScheduledCondition, Uid};
+use plimsoll_framework::pod::{Faults, GroupRef, PodInfo, PodKey, PodRequests, PodSpecInfo, ScheduledCondition, Uid};
 use plimsoll_framework::ports::HostPort;
 use plimsoll_framework::resources::Resources;
 use plimsoll_framework::toleration::{Taint, TaintEffect, Toleration};
@@ -32,6 +32,8 @@ pub(crate) struct Pod {
     pub(crate) port: Option<i32>,
     pub(crate) tolerates: Option<&'static str>,
     pub(crate) gated: bool,
+    /// `spec.schedulingGroup.podGroupName`.
+    pub(crate) group: Option<String>,
     pub(crate) node: Option<String>,
     pub(crate) nominated: Option<String>,
     pub(crate) terminating: bool,
@@ -54,6 +56,7 @@ pub(crate) fn pod(name: &str) -> Pod {
         port: None,
         tolerates: None,
         gated: false,
+        group: None,
         node: None,
         nominated: None,
         terminating: false,
@@ -119,12 +122,14 @@ impl Pod {
         let (spec, labels) = SHARED.with_borrow_mut(|(specs, labels)| {
             (specs.share(self.spec()), labels.share(self.labels.iter().map(|(k, v)| (*k, v.as_str())).collect()))
         });
+        let group = self.group.as_ref().map(|name| api::SchedulingGroup { pod_group_name: name.as_str().into() });
         let some = |name: &Option<String>| name.as_ref().map(|n| Istr::new(n));
         PodInfo {
             key: PodKey { namespace: "default".into(), name: Arc::from(&*self.name), uid: self.uid() },
             resource_version: self.version,
             generation: 1,
             scheduler_name: self.scheduler.into(),
+            group: GroupRef::of(&labels, group.as_ref()).map(Box::new),
             labels,
             spec,
             node_name: some(&self.node),

@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use plimsoll_engine::effect::{BindRequest, Effect, StatusUpdate};
+use plimsoll_engine::effect::{BindRequest, Effect, PodGroupStatus, StatusUpdate};
 use plimsoll_engine::engine::{Engine, EngineSettings};
 use plimsoll_engine::event::{BindResult, Event, EvictResult};
 use plimsoll_engine::profile::Profile;
@@ -22,6 +22,8 @@ pub(crate) struct Cluster {
     /// Bindings not answered yet.
     pub(crate) binds: Vec<BindRequest>,
     pub(crate) statuses: Vec<StatusUpdate>,
+    /// Conditions of PodGroups.
+    pub(crate) groups: Vec<PodGroupStatus>,
     /// Events about pods, as `pod reason: note`.
     pub(crate) notes: Vec<String>,
     /// Pods that were asked to go and are not answered for, by name, with the one they go for.
@@ -40,8 +42,8 @@ impl Cluster {
 
     pub(crate) fn with(profiles: Vec<Profile>, log: Log, settings: EngineSettings, nodes: &[Node]) -> Self {
         let engine = Engine::new(profiles, settings);
-        let (binds, statuses, notes, evictions, reads) = Default::default();
-        let mut cluster = Self { engine, now: at(0), log, binds, statuses, notes, evictions, reads };
+        let (binds, statuses, groups, notes, evictions, reads) = Default::default();
+        let mut cluster = Self { engine, now: at(0), log, binds, statuses, groups, notes, evictions, reads };
         for node in nodes {
             cluster.tell(node.seen());
         }
@@ -50,6 +52,8 @@ impl Cluster {
 
     pub(crate) fn tell(&mut self, event: Event) {
         self.engine.handle(self.now, event);
+        // So that a test sees at once where pods of groups are.
+        self.engine.settle(self.now);
         self.gather();
     }
 
@@ -106,6 +110,7 @@ impl Cluster {
         while let Some(effect) = self.engine.poll_effect() {
             match effect {
                 Effect::Bind(request) => self.binds.push(*request),
+                Effect::PodGroupStatus(status) => self.groups.push(*status),
                 Effect::Status(status) => self.statuses.push(*status),
                 Effect::Record(e) => self.notes.push(format!("{} {}: {}", e.pod.key.name, e.reason, e.note)),
                 Effect::Evict(e) => {

@@ -14,7 +14,7 @@ use plimsoll_engine::engine::{Engine, EngineSettings};
 use plimsoll_engine::event::{BindResult, Event, EvictResult};
 use plimsoll_engine::queue::{Place, QueueSettings};
 use plimsoll_framework::extensions::Extensions;
-use plimsoll_framework::pod::{PodKey, Uid};
+use plimsoll_framework::pod::{PodInfo, PodKey, Uid};
 use plimsoll_framework::table::View;
 use plimsoll_framework::time::Time;
 
@@ -69,6 +69,8 @@ pub(crate) struct World {
     now: Time,
     mode: Mode,
     local: bool,
+    /// Whether pods come in gangs.
+    gangs: bool,
     version: u64,
     pods: BTreeMap<String, Pod>,
     nodes: BTreeMap<String, Node>,
@@ -125,6 +127,7 @@ impl World {
             now: at(0),
             mode,
             local,
+            gangs: false,
             version: 1,
             pods: BTreeMap::new(),
             nodes: BTreeMap::new(),
@@ -144,6 +147,12 @@ impl World {
             listed: 0,
             trace: Vec::new(),
         }
+    }
+
+    /// Most pods come in gangs, the pods of each alike; every rule reads its own node alone, so that it does not matter
+    /// in which order the pods of one are placed.
+    pub(crate) fn of_gangs(workers: usize) -> Self {
+        Self { gangs: true, ..Self::new(Mode::Workers, workers, true) }
     }
 
     pub(crate) fn run(&mut self, ops: &[Op]) {
@@ -214,6 +223,9 @@ impl World {
         if a / 384 % 8 == 1 {
             made = made.label("nominate", &format!("n{}", a / 3_072 % 6));
         }
+        if self.gangs && !a.is_multiple_of(8) {
+            made = in_gang(made, (b / 2) % GANGS);
+        }
         made.version = self.version;
         self.pods.insert(made.uid.clone(), made.clone());
         self.pod_log.log.push((self.version, News::Seen(made)));
@@ -228,6 +240,10 @@ impl World {
         // A nominated pod that asks for less tells nobody (upstream's hints do not look at it either).
         let local = self.local;
         let nominated = pod.nominated.is_some() || pod.labels.iter().any(|(key, _)| *key == "nominate");
+        if self.gangs && gang_of(&pod).is_some() && b % 6 > 2 {
+            // They stay alike.
+            return;
+        }
         self.write_pod(&pod.uid, |p| match b % 6 {
             0 => p.gated = false,
             1 => p.nominated = p.nominated.take().xor((p.node.is_none()).then(|| format!("n{}", b / 6 % 6))),
@@ -427,6 +443,7 @@ impl World {
 
     /// Takes in what the engine asked for. `before` is how things stood when the decisions at hand were committed.
     fn gather(&mut self, mut before: Option<Plain>) {
+        let mut placed: BTreeSet<String> = BTreeSet::new();
         // A nomination may end between two commits of one call; those that are left held for all of them.
         let nominations = self.engine.cache().table().view().nominations();
         for (node, pods) in before.iter_mut().flat_map(|plain| &mut plain.nominated) {
@@ -441,19 +458,31 @@ impl World {
                     assert!(!plain.pods.contains_key(&uid), "{uid} counted on a node and was placed once more");
                     assert_eq!(plain.objection(&request.pod, &node), None, "{uid} on {node}");
                     plain.place(Arc::clone(&request.pod), &node);
+                    placed.extend(request.pod.group.as_ref().map(|group| group.name.to_string()));
                     let ticket = self.tickets.iter().rev().find(|(_, of)| *of == request.pod.key.uid);
                     let seq = ticket.expect("it was popped").0;
-                    assert!(seq > self.last_bound, "{uid} was overtaken");
+                    let together = request.pod.group.is_some() && seq == self.last_bound;
+                    assert!(seq > self.last_bound || together, "{uid} was overtaken");
                     self.last_bound = seq;
                     assert!(self.under_way.insert(uid.clone()), "{uid} is being bound already");
                     self.binds.push((uid, node));
                 }
+                Effect::PodGroupStatus(_) => {}
                 Effect::Status(status) => self.write_status(*status),
                 Effect::Evict(request) => self.asked_to_go(&request),
                 Effect::ReadPod(key) => self.reads.push(key),
                 Effect::Record(event) => self.trace.push(format!("{} {}", event.pod.key.uid, event.note)),
             }
         }
+        placed.iter().for_each(|gang| self.check_whole(gang));
+    }
+
+    /// Whoever of a gang was just given a node is one of enough, on nodes or on their way.
+    fn check_whole(&self, gang: &str) {
+        let members = self.engine.cache().iter().filter(|k| {
+            !k.pod.terminating && k.node().is_some() && k.pod.group.as_ref().is_some_and(|g| *g.name == *gang)
+        });
+        assert!(members.count() >= size_of(gang), "{gang} is partly assumed");
     }
 
     fn asked_to_go(&mut self, request: &EvictRequest) {
@@ -520,7 +549,7 @@ impl World {
         let (worker, job) = &mut self.workers[index];
         if job.tickets.is_empty() {
             job.tickets = self.engine.take_work(self.now, b % 5 + 1);
-            self.tickets.extend(job.tickets.iter().map(|t| (t.seq, t.pod.key.uid.clone())));
+            self.tickets.extend(job.tickets.iter().flat_map(pods_of));
             return self.gather(None);
         }
         if job.view.is_none() {
@@ -547,7 +576,7 @@ impl World {
             }
         } else {
             let tickets = self.engine.take_work(self.now, 1);
-            self.tickets.extend(tickets.iter().map(|t| (t.seq, t.pod.key.uid.clone())));
+            self.tickets.extend(tickets.iter().flat_map(pods_of));
             let (view, profiles) = (self.engine.view(), self.engine.profiles());
             let proposals = self.workers[0].0.decide_batch(&profiles, &view, &tickets);
             self.engine.propose(self.now, proposals);
@@ -580,9 +609,13 @@ impl World {
     fn check(&self) {
         assert_sums(&self.engine);
         let (engine, queue) = (&self.engine, self.engine.queue());
+        let line = u64::try_from(engine.line_length()).expect("few");
+        let last = self.tickets.last().map_or(0, |(seq, _)| *seq);
         let in_line: BTreeSet<&Uid> =
-            self.tickets.iter().rev().take(engine.line_length()).map(|(_, uid)| uid).collect();
-        assert_eq!(queue.in_flight().0, engine.line_length(), "in flight is what is in line");
+            self.tickets.iter().rev().take_while(|(seq, _)| seq + line > last).map(|(_, uid)| uid).collect();
+        if !self.gangs {
+            assert_eq!(queue.in_flight().0, engine.line_length(), "in flight is what is in line");
+        }
         for known in engine.cache().iter() {
             let uid = &known.pod.key.uid;
             let queued = queue.get(uid).is_some();
@@ -663,6 +696,10 @@ impl World {
         assert_eq!(nodes, real, "nodes");
         for (info, place) in engine.queue().iter().filter(|_| !plain.nodes.is_empty()) {
             let uid = &info.pod.key.uid;
+            if let Some(gang) = info.pod.group.as_ref().map(|group| group.name.to_string()) {
+                self.check_gang_at_rest(&gang, place, &info.pod, &plain);
+                continue;
+            }
             if place == Place::Gated {
                 assert!(!info.pod.spec.scheduling_gates.is_empty(), "{uid} is gated by nothing");
                 continue;
@@ -673,4 +710,59 @@ impl World {
             }
         }
     }
+
+    /// A pod of a gang waits for pods that are not there, or for room that is not there for all of them.
+    fn check_gang_at_rest(&self, gang: &str, place: Place, pod: &PodInfo, plain: &Plain) {
+        let uid = &pod.key.uid;
+        let key = pod.group_key().expect("it is one of a gang");
+        let members = || self.engine.cache().members(&key).filter(|k| !k.pod.terminating);
+        let placed = members().filter(|k| k.node().is_some()).count();
+        let ready: Vec<Arc<PodInfo>> = members()
+            .filter(|k| k.standing == Standing::Pending && k.pod.spec.scheduling_gates.is_empty())
+            .map(|k| Arc::clone(&k.pod))
+            .collect();
+        let complete = placed + ready.len() >= size_of(gang);
+        let gated = !complete || !pod.spec.scheduling_gates.is_empty();
+        assert_eq!(place, if gated { Place::Gated } else { Place::Unschedulable }, "{uid} of {gang}");
+        let needed = size_of(gang).saturating_sub(placed).max(1);
+        let mut plain = plain.clone();
+        let mut fit = 0;
+        for pod in ready.iter().filter(|_| complete) {
+            let names: Vec<String> = plain.nodes.keys().cloned().collect();
+            if let Some(node) = names.iter().find(|name| plain.objection(pod, name).is_none()) {
+                plain.place(Arc::clone(pod), node);
+                fit += 1;
+            }
+        }
+        assert!(fit < needed, "{fit} pods of {gang} could go, {needed} have to, and they sleep");
+    }
+}
+
+/// How many gangs there are.
+const GANGS: usize = 6;
+
+/// How many pods a gang has.
+fn size_of(gang: &str) -> usize {
+    2 + gang.bytes().map(usize::from).sum::<usize>() % 3
+}
+
+fn in_gang(pod: Pod, number: usize) -> Pod {
+    let gang = format!("g{number}");
+    let size = size_of(&gang).to_string();
+    let pod = pod.cpu([200, 400, 700][number % 3]).priority([0, 0, 1][number / 2 % 3]);
+    pod.with(|p| {
+        (p.memory_bytes, p.scheduler, p.nominated) = ([0, 300][number % 2], "plimsoll", None);
+        p.port = number.is_multiple_of(4).then_some(80);
+        p.tolerates = (number == 3).then_some("gpu");
+        p.labels = vec![("plimsoll/gang", gang), ("plimsoll/gang-size", size)];
+    })
+}
+
+fn gang_of(pod: &Pod) -> Option<&str> {
+    pod.labels.iter().find(|(key, _)| *key == "plimsoll/gang").map(|(_, name)| name.as_str())
+}
+
+fn pods_of(ticket: &Ticket) -> Vec<(u64, Uid)> {
+    let others = ticket.gang.iter().flat_map(|gang| &gang.others);
+    std::iter::once(&ticket.pod).chain(others).map(|pod| (ticket.seq, pod.key.uid.clone())).collect()
 }

@@ -1,0 +1,174 @@
+//! Deciding a group of pods: one after the other, each as if those before it were there already (reference section 8.5).
+
+use std::sync::Arc;
+
+use plimsoll_framework::intern::Istr;
+use plimsoll_framework::overlay::Overlay;
+use plimsoll_framework::pod::PodInfo;
+use plimsoll_framework::table::View;
+
+use super::{Outcome, Worker};
+use crate::profile::Profile;
+
+/// The rest of a group, on the ticket of its first pod.
+#[derive(Clone, Debug)]
+pub struct Gang {
+    /// The other pods, in the order in which they are decided.
+    pub others: Vec<Arc<PodInfo>>,
+    /// How many of all of them have to find a place for any to get one.
+    pub needed: usize,
+}
+
+/// How a group could be placed at the cost of pods of lower priority.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct GangPlan {
+    /// A place for each of its pods that would get one.
+    pub seats: Vec<Seat>,
+}
+
+/// A place for one pod of a group.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Seat {
+    /// Which pod, by its number.
+    pub pod: usize,
+    /// The node it would go to.
+    pub node: Istr,
+    /// Who has to leave that node for it, those included that are leaving already; the most important one first.
+    pub victims: Vec<Arc<PodInfo>>,
+}
+
+impl GangPlan {
+    /// Everybody who has to go.
+    pub fn victims(&self) -> impl Iterator<Item = &Arc<PodInfo>> {
+        self.seats.iter().flat_map(|seat| &seat.victims)
+    }
+}
+
+impl Worker {
+    /// Looks for room for a whole group: where a pod of it finds no place, PostFilter is asked which pods would have to go
+    /// for it, and those that come after see them gone. `None` where so many as are needed could not be placed even so;
+    /// then nobody has to go for any of them.
+    pub(crate) fn plan_gang(
+        &mut self,
+        profile: &Profile,
+        view: &View,
+        pods: &[Arc<PodInfo>],
+        needed: usize,
+        draw: u64,
+    ) -> Option<GangPlan> {
+        let (mut overlay, mut plan) = (Overlay::default(), GangPlan::default());
+        for (nth, pod) in pods.iter().enumerate() {
+            if plan.seats.len() + pods.len() - nth < needed {
+                return None;
+            }
+            let draw = draw ^ (u64::try_from(nth).unwrap_or(0) << 40);
+            match self.decide(profile, view, &overlay, pod, draw) {
+                Outcome::Node { row, node, .. } => {
+                    overlay.add(view, row, Arc::clone(pod));
+                    plan.seats.push(Seat { pod: nth, node, victims: Vec::new() });
+                }
+                // Those beyond the number that is needed are worth nobody's place.
+                Outcome::Unfit(_) if plan.seats.len() < needed => {
+                    let Some(done) = self.post_filter_through(profile, view, &overlay, pod, draw) else { continue };
+                    let Some(node) = done.nominated_node else { continue };
+                    let Some(row) = view.rows().find(|row| view.node(*row).is_some_and(|n| n.name == node)) else {
+                        continue;
+                    };
+                    for victim in &done.victims {
+                        overlay.remove(view, row, Arc::clone(victim));
+                    }
+                    overlay.add(view, row, Arc::clone(pod));
+                    plan.seats.push(Seat { pod: nth, node, victims: done.victims });
+                }
+                Outcome::Unfit(_) => {}
+                Outcome::Failed(_) => return None,
+            }
+        }
+        (plan.seats.len() >= needed).then_some(plan)
+    }
+
+    /// Decides the pods of a group through an overlay, which then holds those that found a place if they are as many as
+    /// `needed`, and is as it was before otherwise. They are tried in their order; if that fails and they differ, once
+    /// more with the largest first. The answers are in the pods' order; where not enough found a place there may be fewer.
+    pub(crate) fn decide_gang(
+        &mut self,
+        profile: &Profile,
+        view: &View,
+        overlay: &mut Overlay,
+        pods: &[&Arc<PodInfo>],
+        needed: usize,
+        draw: u64,
+    ) -> Vec<Outcome> {
+        self.tell(|probe| probe.gang_begins());
+        let mut given: Vec<usize> = (0..pods.len()).collect();
+        let mut outcomes = self.decide_in_order(profile, view, overlay, (pods, &given), needed, draw);
+        let failed = outcomes.iter().any(|outcome| matches!(outcome, Outcome::Failed(_)));
+        let alike = pods.windows(2).all(|pair| matches!(pair, [a, b] if Arc::ptr_eq(&a.spec, &b.spec)));
+        if count_placed(&outcomes) < needed && !failed && !alike {
+            given.sort_by_key(|at| std::cmp::Reverse(pods.get(*at).map(|pod| size(pod))));
+            let again = self.decide_in_order(profile, view, overlay, (pods, &given), needed, draw);
+            if count_placed(&again) >= needed {
+                let mut in_order: Vec<(usize, Outcome)> = given.into_iter().zip(again).collect();
+                in_order.sort_by_key(|(at, _)| *at);
+                outcomes = in_order.into_iter().map(|(_, outcome)| outcome).collect();
+            }
+        }
+        self.tell(|probe| probe.gang_ended());
+        outcomes
+    }
+
+    /// Decides pods in an order, given by their numbers. It ends where as many as are needed cannot be reached any more,
+    /// or with the first pod that cannot be decided; then the overlay is as it was.
+    fn decide_in_order(
+        &mut self,
+        profile: &Profile,
+        view: &View,
+        overlay: &mut Overlay,
+        (pods, order): (&[&Arc<PodInfo>], &[usize]),
+        needed: usize,
+        draw: u64,
+    ) -> Vec<Outcome> {
+        let before = overlay.deltas().len();
+        let (mut left, mut placed) = (order.len(), 0);
+        let mut outcomes = Vec::with_capacity(left);
+        for (nth, pod) in (0..).zip(order.iter().filter_map(|at| pods.get(*at))) {
+            let outcome = self.decide(profile, view, overlay, pod, draw ^ (nth << 40));
+            left -= 1;
+            if let Outcome::Node { row, .. } = &outcome {
+                overlay.add(view, *row, Arc::clone(pod));
+                placed += 1;
+            }
+            let failed = matches!(outcome, Outcome::Failed(_));
+            outcomes.push(outcome);
+            if failed || placed + left < needed {
+                take_back(overlay, view, before);
+                break;
+            }
+        }
+        outcomes
+    }
+}
+
+fn count_placed(outcomes: &[Outcome]) -> usize {
+    outcomes.iter().filter(|outcome| matches!(outcome, Outcome::Node { .. })).count()
+}
+
+/// How hard a pod is to place: what is rarest on nodes first.
+fn size(pod: &PodInfo) -> (i64, i64, i64) {
+    let asked = &pod.spec.requests.filter;
+    let devices = asked.scalars.iter().fold(0_i64, |sum, (_, amount)| sum.saturating_add(*amount));
+    (devices, asked.milli_cpu, asked.memory_bytes)
+}
+
+/// Takes what was added after the first `kept` pods out of an overlay.
+fn take_back(overlay: &mut Overlay, view: &View, kept: usize) {
+    let deltas: Vec<_> = overlay.deltas().iter().take(kept).cloned().collect();
+    overlay.clear();
+    for delta in deltas {
+        if delta.sign > 0 {
+            overlay.add(view, delta.row, delta.pod);
+        } else {
+            overlay.remove(view, delta.row, delta.pod);
+        }
+    }
+}
