@@ -4,7 +4,7 @@ CARGO ?= cargo
 LOCKED := --locked
 .DEFAULT_GOAL := help
 SEEDS ?= 500
-.PHONY: help build demo test fmt fmt-check lint layers unit chaos doc chart kubectl deny bench-e2e bench-storm bench-apiserver clean
+.PHONY: help build demo test fmt fmt-check lint layers unit chaos doc chart kubectl deny bench-e2e bench-preemption bench-storm bench-apiserver clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -52,6 +52,10 @@ deny: ## Check licences, bans and sources of dependencies (needs cargo-deny)
 bench-e2e: ## Measure the scheduler end to end: pods/s, CPU per pod, memory, latency
 	$(CARGO) build $(LOCKED) --release --quiet
 	target/release/plimsoll bench-e2e $(ARGS)
+
+bench-preemption: ## Measure preemption: 500 full nodes, 2,000 pods of higher priority
+	$(CARGO) build $(LOCKED) --release --quiet
+	target/release/plimsoll bench-preemption --at-least 500 $(ARGS)
 
 bench-storm: ## Measure what pods that fit nowhere do to those that can be placed
 	$(CARGO) build $(LOCKED) --release --quiet

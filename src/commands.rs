@@ -10,6 +10,8 @@ pub mod bench_apiserver;
 #[cfg(feature = "tools")]
 pub mod bench_e2e;
 #[cfg(feature = "tools")]
+pub mod bench_preemption;
+#[cfg(feature = "tools")]
 pub mod bench_storm;
 pub mod check_config;
 #[cfg(feature = "tools")]
@@ -62,6 +64,9 @@ enum Command {
     /// Measure the scheduler end to end, against the stand-in API server in a process of its own.
     #[cfg(feature = "tools")]
     BenchE2e(bench_e2e::Args),
+    /// Measure preemption end to end: full nodes, and pods of higher priority.
+    #[cfg(feature = "tools")]
+    BenchPreemption(bench_preemption::Args),
     /// Measure what pods that fit nowhere and pods that go do to those that can be placed.
     #[cfg(feature = "tools")]
     BenchStorm(bench_storm::Args),
@@ -104,6 +109,8 @@ pub fn main_with(registry: &Registry) -> ExitCode {
         Some(Command::Apiserver(args)) => apiserver::main(&args),
         #[cfg(feature = "tools")]
         Some(Command::BenchE2e(args)) => bench_e2e::main(&args),
+        #[cfg(feature = "tools")]
+        Some(Command::BenchPreemption(args)) => bench_preemption::main(&args),
         #[cfg(feature = "tools")]
         Some(Command::BenchStorm(args)) => bench_storm::main(&args),
         #[cfg(feature = "tools")]

@@ -322,7 +322,7 @@ fn bad_files_and_their_messages() {
                 "f.yaml:6:10: workers: must be between 1 and 64, not 0",
                 "f.yaml:7:11: tieBreak: must be one of random, name, not \"never\"",
                 "f.yaml:8:1: eventPolicy: unknown field \"eventPolicy\"; allowed here: apiVersion, kind, workers, tieBreak, \
-                 seed, replaceDefaultScheduler",
+                 seed, replaceDefaultScheduler, preemption",
             ],
         ),
         (
@@ -538,4 +538,17 @@ fn damaged_files_are_refused_and_never_panic() {
             }
         }
     }
+}
+
+#[test]
+fn what_preemption_heeds_is_read() {
+    use plimsoll::config::{Budgets, Preemption};
+    let read = |lines: &str| {
+        let text = format!("{HEAD}---\n{OWN}{lines}");
+        Config::parse("f.yaml", &text, &Defaults::plimsoll()).unwrap().plimsoll.preemption
+    };
+    let strict = Preemption { pod_disruption_budgets: Budgets::Strict, other_schedulers: true };
+    assert_eq!(read("preemption: {podDisruptionBudgets: Strict, otherSchedulers: true}\n"), strict);
+    let default = Preemption { pod_disruption_budgets: Budgets::BestEffort, other_schedulers: false };
+    assert_eq!((read(""), read("preemption: {}\n")), (default, default));
 }

@@ -32,6 +32,12 @@ pub(crate) fn bindings(calls: &[Call]) -> u64 {
     u64::try_from(calls.iter().filter(accepted).count()).unwrap()
 }
 
+/// How many pods had to make room for others, as far as the answer told.
+pub(crate) fn evictions(calls: &[Call]) -> u64 {
+    let deleted = |call: &&Call| call.verb == "delete" && call.resource == "pods" && (200..300).contains(&call.code);
+    u64::try_from(calls.iter().filter(deleted).count()).unwrap()
+}
+
 /// No pod was bound twice. Every pod has a name of its own here.
 pub(crate) fn check_bindings(world: &World) {
     let mut accepted: BTreeMap<String, u64> = BTreeMap::new();

@@ -136,11 +136,12 @@ async fn disturb(world: &mut World) {
 }
 
 /// The requests that schedulers live on; rules are about one of these.
-const CALLS: [(&str, &str); 12] = [
+const CALLS: [(&str, &str); 13] = [
     ("create", "pods/binding"),
     ("create", "pods/binding"),
     ("create", "pods/binding"),
     ("patch", "pods/status"),
+    ("delete", "pods"),
     ("get", "pods"),
     ("list", "pods"),
     ("watch", "pods"),
@@ -196,6 +197,7 @@ fn finish(world: World) -> Outcome {
     let calls = world.server.calls();
     counts.insert("calls".to_owned(), u64::try_from(calls.len()).unwrap());
     counts.insert("bindings".to_owned(), books::bindings(&calls));
+    counts.insert("evictions".to_owned(), books::evictions(&calls));
     for (fault, count) in world.server.faults().injected() {
         counts.insert(format!("faults: {fault}"), count);
     }

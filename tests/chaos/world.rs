@@ -146,8 +146,8 @@ impl World {
             0 => made = made.node_selector("topology.kubernetes.io/zone", zone),
             1 => made = made.node_selector("fast", "yes"),
             2 => made = made.toleration("k", "Exists", "", ""),
-            3 => made = made.priority(i32::try_from(self.dice.below(1_000)).unwrap()),
-            4 => made = made.host_port(8_080),
+            3 | 4 => made = made.priority(i32::try_from(self.dice.below(1_000)).unwrap()),
+            5 => made = made.host_port(8_080),
             _ => {}
         }
         made

@@ -57,13 +57,14 @@ async fn only_what_the_chart_grants_is_asked_for() {
         })
         .collect();
     let granted = granted();
-    assert_eq!(granted.len(), 49, "the table was read: {granted:?}");
+    assert_eq!(granted.len(), 51, "the table was read: {granted:?}");
     let missing: Vec<_> = used.difference(&granted).collect();
     assert!(missing.is_empty(), "used and not granted: {missing:?}");
     for (verb, group, resource) in [
         ("get", "", "pods"),
         ("create", "", "pods/binding"),
         ("patch", "", "pods/status"),
+        ("delete", "", "pods"),
         ("create", "events.k8s.io", "events"),
         ("update", "coordination.k8s.io", "leases"),
         ("patch", "scheduling.k8s.io", "podgroups/status"),

@@ -122,6 +122,20 @@ fn a_budget_that_stands_against_it_ends_it_and_clears_the_nomination() {
 }
 
 #[test]
+fn a_nomination_that_the_watch_has_not_shown_yet_is_cleared_all_the_same() {
+    let (mut c, p) = full();
+    assert_eq!(c.statuses.last().unwrap().nominated_node_name, Some(Some("n1".into())));
+    // Nobody of lower priority is there any more, and no room either.
+    for name in ["a", "b", "c"] {
+        c.tell(there(name).with(|p| p.priority = 9).version(9).seen());
+    }
+    c.evicted("b", EvictResult::Failed { message: "timed out".to_owned() });
+    c.decide();
+    let last = c.statuses.last().unwrap();
+    assert_eq!((&last.key.uid, &last.nominated_node_name), (&p.uid(), &Some(None)));
+}
+
+#[test]
 fn who_is_going_already_is_not_asked() {
     let mut c = with(EvictionPolicy::default());
     let there = [there("a").with(|p| p.terminating = true), there("b"), there("c").with(|p| p.terminating = true)];

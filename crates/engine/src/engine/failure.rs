@@ -68,10 +68,13 @@ impl Engine {
             self.queue.hold(&uid);
         }
         self.put_back(now, QueuedPodInfo { pod: Arc::clone(&pod), ..info }, rejectors);
+        let had = left.is_some();
         if let Some(left) = left {
             self.nomination_left(now, &left, &pod);
         }
-        self.report(&pod, reason, message, nominated.clone());
+        // What the watch has not shown yet may be on its way to the API server, so it does not tell what is there.
+        let news = nominated.clone().filter(|node| *node != pod.nominated_node_name || had);
+        self.report(&pod, reason, message, news);
         if let (Some(node), Some(told)) = (nominated.flatten(), told) {
             self.preempt(now, &pod, node, told);
         }
@@ -107,7 +110,7 @@ impl Engine {
         Some(Some(node))
     }
 
-    /// Writes the condition and records the event, each only if it says something new.
+    /// Writes the condition and records the event, each only if it says something new. A nomination is written as it is.
     pub(super) fn report(
         &mut self,
         pod: &Arc<PodInfo>,
@@ -124,7 +127,6 @@ impl Engine {
         if attempt || !told {
             self.record(pod, true, "FailedScheduling", "Scheduling", message.clone());
         }
-        let nominated = nominated.filter(|node| *node != pod.nominated_node_name);
         if !told || nominated.is_some() {
             self.effects.push_back(Effect::Status(Box::new(StatusUpdate {
                 key: pod.key.clone(),
