@@ -49,17 +49,21 @@ async fn a_failure_is_told_as_kube_scheduler_tells_it() {
 #[tokio::test(flavor = "multi_thread")]
 async fn the_same_failure_again_is_one_series() {
     let rig = Rig::start(vec![node("small").build()]).await;
-    for n in 0..5 {
-        rig.create(pod(&format!("filler{n}")).requests(&[("cpu", "100m")]));
+    for n in 0..6 {
+        rig.create(pod(&format!("filler{n}")).label("app", "filler"));
     }
     rig.all_bound().await;
-    rig.create(pod("web").requests(&[("cpu", "5")]));
+    rig.create(pod("web").affinity(json!({ "podAntiAffinity": {
+        "requiredDuringSchedulingIgnoredDuringExecution": [{
+            "labelSelector": { "matchLabels": { "app": "filler" } }, "topologyKey": "kubernetes.io/hostname",
+        }],
+    } })));
     let message = rig.refused("web", "Unschedulable").await;
     let attempts =
         || rig.scheduler.metric("scheduler_schedule_attempts_total{profile=\"plimsoll\",result=\"unschedulable\"}");
     for n in 0..5 {
         let before = attempts();
-        // A pod that goes is a reason to look again, in vain: the node is too small all the same.
+        // A pod that goes is a reason to look again, in vain: others of its kind are left.
         rig.server.delete("pods", "default", &format!("filler{n}")).unwrap();
         rig.until("another attempt", || attempts() > before).await;
     }

@@ -154,7 +154,16 @@ fn whoever_takes_over_reads_anew_what_its_watches_kept_from_it() {
     stage.server.create(waits).unwrap();
     let seen =
         |replica: &Process| replica.replica.metric("plimsoll_watch_events_total{kind=\"Pod\",type=\"applied\"}") > 0.0;
-    stage.until("both to have seen the pod", || seen(&first) && seen(&second));
+    // Whoever lists it first sees it change.
+    let mut changes = 0;
+    stage.until("both to have seen the pod", || {
+        changes += 1;
+        stage
+            .server
+            .edit("pods", "default", "waits", |pod| pod["metadata"]["labels"]["n"] = changes.to_string().into())
+            .unwrap();
+        seen(&first) && seen(&second)
+    });
     // From now on no watch of pods says anything, and somebody else takes the room.
     let silent = Rule::new(Fault::Watch(WatchFault::Stall(Duration::ZERO))).verb("watch").resource("pods");
     let silent = stage.server.faults().add(silent);

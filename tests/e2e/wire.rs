@@ -37,6 +37,9 @@ async fn only_what_the_chart_grants_is_asked_for() {
     rig.refused("invalid", "InvalidPodSpec").await;
     rig.create(pod("large").requests(&[("cpu", "3")]));
     rig.refused("large", "Unschedulable").await;
+    // One that needs the place of another.
+    rig.create(pod("urgent").requests(&[("cpu", "3")]).priority(10));
+    rig.bound("urgent").await;
     rig.create(json!({
         "apiVersion": "scheduling.k8s.io/v1alpha2", "kind": "PodGroup", "metadata": {"name": "g", "namespace": "default"},
         "spec": {"schedulingPolicy": {"gang": {"minCount": 1}}},

@@ -102,11 +102,10 @@ pub struct Rejectors {
 /// What an event can do for a pod that some plugin would have woken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Chance {
-    /// It may fit now.
+    /// It may fit now, or at least is turned away for another reason than before.
     Some,
-    /// It is certain that it fits nowhere. Where the event concerns one node, this plugin is the one that now turns the
-    /// pod away there, if any does.
-    None(Option<&'static str>),
+    /// It is certain that it is turned away everywhere as before.
+    None,
 }
 
 /// Who knows the cluster, and so can rule out that an event helps.

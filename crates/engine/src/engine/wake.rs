@@ -73,7 +73,7 @@ impl AtNode<'_> {
         let view = table.view();
         let Some(row) = table.row(name).filter(|row| view.node(*row).is_some()) else {
             // Nobody can be on a node that is not there.
-            return Some(Chance::None(None));
+            return Some(Chance::None);
         };
         let PreFiltered::Run(prepared) = Prepared::for_pod(profile, view, &none, pod) else { return None };
         // A group may have a priority of its own.
@@ -90,20 +90,22 @@ impl AtNode<'_> {
         // What PreFilter leaves follows from the spec, or a plugin that looks beyond it would be among those that turn
         // the pod away.
         if !prepared.leaves(name) && pod.nominated_node_name.as_ref() != Some(name) {
-            return Some(Chance::None(None));
+            return Some(Chance::None);
         }
         // Nominated pods are left out: those that are alike may be nominated for different nodes, and no one's own
-        // nomination is in its way.
-        let by_spec = |by: &(&'static str, Code)| profile.looks_at_spec(by.0);
-        let Some((by, code)) = prepared.turned_away_by(view, &none, row).filter(by_spec) else {
+        // nomination is in its way. And it is an old story only where a plugin tells it that turned the pod away before;
+        // another one is told by an attempt, so that the pod's message is true.
+        let as_before =
+            |by: &(&'static str, Code)| profile.looks_at_spec(by.0) && info.unschedulable_plugins.contains(by.0);
+        let Some((_, code)) = prepared.turned_away_by(view, &none, row).filter(as_before) else {
             return Some(Chance::Some);
         };
         if preempts && code == Code::Unschedulable {
             let without = without_lower(view, row, pod);
-            let stays = prepared.turned_away_by(view, &without, row).is_some_and(|by| by_spec(&by));
-            return Some(if stays { Chance::None(Some(by)) } else { Chance::Some });
+            let stays = prepared.turned_away_by(view, &without, row).is_some_and(|by| profile.looks_at_spec(by.0));
+            return Some(if stays { Chance::None } else { Chance::Some });
         }
-        Some(Chance::None(Some(by)))
+        Some(Chance::None)
     }
 
     /// Whether pods may have to go for this one; `None` where it is not known what PostFilter would do.

@@ -68,14 +68,13 @@ impl Queue {
                 continue;
             }
             // Who is gated has not been turned away by any node.
-            let chance = if info.gating_plugin.is_some() { Chance::Some } else { judge.chance(info, &change) };
+            if info.gating_plugin.is_none() && judge.chance(info, &change) == Chance::None {
+                continue;
+            }
             let members = self.waiting.members(group).into_iter();
             for slot in members.filter(|slot| self.info(*slot).is_some_and(|info| only(&info.pod))).collect::<Vec<_>>()
             {
-                match chance {
-                    Chance::Some => self.wake(now, slot, event, deserved),
-                    Chance::None(by) => self.turned_away_by(slot, by),
-                }
+                self.wake(now, slot, event, deserved);
             }
         }
         self.in_flight.record(event.clone(), change);
@@ -111,19 +110,6 @@ impl Queue {
         self.requeue(now, info, deserved, QueueReason::Event(event.clone()));
     }
 
-    /// A waiting pod is turned away by one plugin more: what that one listens to may help it, too.
-    fn turned_away_by(&mut self, slot: u32, plugin: Option<&'static str>) {
-        let (Some(plugin), Some(place)) = (plugin, self.place_of(slot)) else { return };
-        if self.info(slot).is_some_and(|info| info.unschedulable_plugins.contains(plugin)) {
-            return;
-        }
-        self.unlink(slot, place);
-        if let Some(s) = self.slots.get_mut(slot as usize).and_then(Option::as_mut) {
-            s.info.unschedulable_plugins.insert(plugin);
-        }
-        self.link(slot, place);
-    }
-
     /// What a pod that comes back deserves for what it missed.
     pub(super) fn replay(&self, info: &mut QueuedPodInfo, missed: &[Arc<Recorded>], judge: &mut dyn Judge) -> Requeue {
         let mut best = Requeue::Skip;
@@ -132,12 +118,9 @@ impl Queue {
             if deserved <= best {
                 continue;
             }
-            match judge.chance(info, &recorded.change) {
-                Chance::Some => {
-                    best = deserved;
-                    info.woken_by = Some(recorded.event.clone());
-                }
-                Chance::None(by) => by.into_iter().for_each(|by| info.unschedulable_plugins.insert(by)),
+            if judge.chance(info, &recorded.change) == Chance::Some {
+                best = deserved;
+                info.woken_by = Some(recorded.event.clone());
             }
         }
         best
