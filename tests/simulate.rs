@@ -115,12 +115,29 @@ fn a_dump_of_a_cluster_counts_what_is_there_and_places_what_waits() {
     assert_eq!(
         result["summary"],
         json!({
-            "placed": 2, "pending": 2, "notTaken": 0, "bound": 3, "onUnknownNodes": 1, "finished": 2, "nodes": 2,
+            "placed": 2, "pending": 2, "evicted": 0, "notTaken": 0, "bound": 3, "onUnknownNodes": 1, "finished": 2, "nodes": 2,
             "nodesUsedBefore": 1, "nodesUsedAfter": 2, "unused": {"Deployment": 1},
         })
     );
     let big = &result["nodes"][0];
     assert_eq!((&big["before"]["milliCpu"], &big["after"]["milliCpu"]), (&json!(2000), &json!(4000)));
+}
+
+#[test]
+fn pods_of_lower_priority_go_for_those_that_fit_nowhere() {
+    let low = |name: &str| known(name).node_name("n").phase("Running").requests(&[("cpu", "2")]);
+    let items = [
+        node("n").build(),
+        low("ours").build(),
+        low("theirs").scheduler_name("other").build(),
+        known("urgent").priority(9).requests(&[("cpu", "2")]).build(),
+        known("more").priority(8).requests(&[("cpu", "2")]).build(),
+    ];
+    let result = result(&items, &[]);
+    assert_eq!(fates(&result), [("more".to_owned(), None), ("urgent".to_owned(), Some("n".to_owned()))]);
+    let gone = json!([{ "namespace": "default", "name": "ours", "node": "n", "evictedFor": "default/urgent" }]);
+    assert_eq!((&result["evicted"], &result["summary"]["evicted"]), (&gone, &json!(1)));
+    assert_eq!(result["nodes"][0]["after"]["milliCpu"], 4_000);
 }
 
 #[test]
