@@ -44,8 +44,9 @@ use Point::{
     QueueSort, Reserve, Score,
 };
 
-/// The in-tree plugins of Kubernetes 1.36; those of the default set first and in its order, which is the order they run in.
-static IN_TREE: [PluginInfo; 23] = [
+/// The in-tree plugins of Kubernetes 1.36, then Plimsoll's own; those of the default set first and in its order, which is
+/// the order they run in.
+static IN_TREE: [PluginInfo; 25] = [
     PluginInfo::by_default("SchedulingGates", None, &[PreEnqueue]),
     PluginInfo::by_default("PrioritySort", None, &[QueueSort]),
     PluginInfo::by_default("NodeUnschedulable", None, &[Filter]),
@@ -73,6 +74,8 @@ static IN_TREE: [PluginInfo; 23] = [
     PluginInfo::on_request("GangScheduling", &[PreEnqueue, Permit]),
     PluginInfo::on_request("TopologyPlacementGenerator", &[PlacementGenerate]),
     PluginInfo::on_request("PodGroupPodsCount", &[PlacementScore]),
+    PluginInfo::on_request("TierDedication", &[Filter]),
+    PluginInfo::on_request("MostAvailableCPU", &[Score]),
 ];
 
 /// The plugins that a configuration may name: the in-tree ones and those that a scheduler built on this library adds.

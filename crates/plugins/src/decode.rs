@@ -10,7 +10,8 @@ use serde_json::Value;
 
 use crate::args::{
     DynamicResourcesArgs, InterPodAffinityArgs, NodeAffinityArgs, NodeResourcesBalancedAllocationArgs,
-    NodeResourcesFitArgs, PodTopologySpreadArgs, ScoringStrategyType, UtilizationShapePoint, VolumeBindingArgs,
+    NodeResourcesFitArgs, PodTopologySpreadArgs, ScoringStrategyType, TierDedicationArgs, UtilizationShapePoint,
+    VolumeBindingArgs,
 };
 use crate::default_preemption::DefaultPreemption;
 use crate::dynamic_resources::DynamicResources;
@@ -19,6 +20,7 @@ use crate::node_affinity::NodeAffinity;
 use crate::node_resources_balanced_allocation::NodeResourcesBalancedAllocation;
 use crate::node_resources_fit::{FitSettings, NodeResourcesFit, Shape, ShapePoint, Strategy};
 use crate::pod_topology_spread::PodTopologySpread;
+use crate::tier_dedication::TierDedication;
 use crate::volume_binding::VolumeBinding;
 
 /// The arguments of a plugin as the configuration has them; `None` where it has none.
@@ -105,6 +107,10 @@ pub(crate) fn volume_binding(raw: RawArgs<'_>) -> Result<VolumeBinding, ArgsErro
 /// What the arguments say, how long the allocation of devices may take, bears on nothing while no devices are allocated.
 pub(crate) fn dynamic_resources(raw: RawArgs<'_>) -> Result<DynamicResources, ArgsError> {
     decode::<DynamicResourcesArgs>("DynamicResources", raw).map(|_| DynamicResources)
+}
+
+pub(crate) fn tier_dedication(raw: RawArgs<'_>) -> Result<TierDedication, ArgsError> {
+    Ok(TierDedication::new(&decode::<TierDedicationArgs>("TierDedication", raw)?))
 }
 
 pub(crate) fn pod_topology_spread(raw: RawArgs<'_>) -> Result<PodTopologySpread, ArgsError> {
