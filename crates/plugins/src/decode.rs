@@ -9,7 +9,7 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use crate::args::{
-    DynamicResourcesArgs, InterPodAffinityArgs, NodeAffinityArgs, NodeResourcesBalancedAllocationArgs,
+    DynamicResourcesArgs, FieldError, InterPodAffinityArgs, NodeAffinityArgs, NodeResourcesBalancedAllocationArgs,
     NodeResourcesFitArgs, PodTopologySpreadArgs, ScoringStrategyType, TierDedicationArgs, UtilizationShapePoint,
     VolumeBindingArgs,
 };
@@ -47,11 +47,33 @@ pub enum ArgsError {
         /// What is wrong.
         source: SelectorError,
     },
+    /// A value is not allowed.
+    #[error("reading {} of {plugin}: {}", error.field, error.message)]
+    Value {
+        /// The plugin.
+        plugin: &'static str,
+        /// What is not allowed, and where it stands.
+        error: FieldError,
+    },
 }
 
-/// Reads arguments; those that are left out take their defaults. `apiVersion` and `kind` may be there, as they may in a
-/// configuration.
-fn decode<T: DeserializeOwned + Default>(plugin: &'static str, raw: RawArgs<'_>) -> Result<T, ArgsError> {
+impl ArgsError {
+    /// The field that it is about, empty for the arguments as a whole, and what is wrong.
+    pub fn to_field_error(&self) -> FieldError {
+        match self {
+            Self::Decode { source, .. } => FieldError::new("", source.to_string()),
+            Self::Selector { field, source, .. } => FieldError::new(*field, source.to_string()),
+            Self::Value { error, .. } => error.clone(),
+        }
+    }
+}
+
+/// Reads the arguments of a plugin; those that are left out take their defaults. `apiVersion` and `kind` may be there, as
+/// they may in a configuration.
+///
+/// # Errors
+/// When they have not the shape of `T`.
+pub fn decode<T: DeserializeOwned + Default>(plugin: &'static str, raw: RawArgs<'_>) -> Result<T, ArgsError> {
     let Some(value) = raw else { return Ok(T::default()) };
     let mut value = value.clone();
     if let Some(fields) = value.as_object_mut() {

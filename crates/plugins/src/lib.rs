@@ -40,7 +40,7 @@ pub mod volume_zone;
 
 use plimsoll_framework::extensions::Extensions;
 
-pub use decode::{ArgsError, RawArgs};
+pub use decode::{ArgsError, RawArgs, decode};
 pub use unsupported::unsupported;
 
 /// A plugin that can be made.
@@ -50,7 +50,8 @@ pub struct Entry {
     pub name: &'static str,
     /// What its score counts unless the configuration says otherwise; 0 for plugins without a score.
     pub default_weight: i64,
-    /// Makes it from its arguments. Fails when they cannot be read.
+    /// Makes it from its arguments; fails when they cannot be read. It has to make one from no arguments too: what it
+    /// extends is learnt from that one.
     pub build: fn(RawArgs<'_>) -> Result<Extensions, ArgsError>,
 }
 
