@@ -66,8 +66,7 @@ pub fn main(args: &Args, registry: &Registry) -> i32 {
         Ok(profiles) => profiles,
         Err(error) => return fail(&error, 2),
     };
-    let kinds: Vec<_> = profiles.iter().flat_map(|profile| profile.kinds.iter().copied()).collect();
-    let input = match input::read(args, &config, &kinds) {
+    let input = match input::read(args, &config, &profiles) {
         Ok(input) => input,
         Err(error) => return fail(&error.into(), 2),
     };

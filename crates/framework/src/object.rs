@@ -20,6 +20,8 @@ pub trait ObjectKind: Send + Sync + 'static {
     const PLURAL: &'static str;
     /// The name of the kind, such as `PodGroup`.
     const KIND: &'static str;
+    /// Whether its objects live in namespaces. Those of files that name none are then in `default`.
+    const NAMESPACED: bool = true;
     /// What a plugin reads of an object.
     type Object: Send + Sync + 'static;
     /// Reads an object. The error is reported with the object's name; the object then counts as absent.
@@ -50,6 +52,8 @@ pub struct KindRef {
     pub plural: &'static str,
     /// [`ObjectKind::KIND`].
     pub kind: &'static str,
+    /// [`ObjectKind::NAMESPACED`].
+    pub namespaced: bool,
     /// [`ObjectKind::decode`], typed away.
     pub decode: fn(&serde_json::Value) -> Result<AnyObject, String>,
 }
@@ -63,6 +67,7 @@ impl KindRef {
             version: K::VERSION,
             plural: K::PLURAL,
             kind: K::KIND,
+            namespaced: K::NAMESPACED,
             decode: |json| K::decode(json).map(|object| Arc::new(object) as AnyObject),
         }
     }

@@ -83,6 +83,7 @@ impl ObjectKind for Budgets {
     const VERSION: &'static str = "v1";
     const PLURAL: &'static str = "rackbudgets";
     const KIND: &'static str = "RackBudget";
+    const NAMESPACED: bool = false;
     type Object = Budget;
 
     fn decode(json: &serde_json::Value) -> Result<Budget, String> {
