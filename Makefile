@@ -26,7 +26,7 @@ fmt-check: ## Check that the code is formatted
 
 lint: ## Clippy, with warnings as errors; also the program without its tools
 	$(CARGO) clippy $(LOCKED) --workspace --all-targets -- -D warnings
-	$(CARGO) clippy $(LOCKED) -p plimsoll --no-default-features -- -D warnings
+	$(CARGO) clippy $(LOCKED) -p plimsoll -p custom-scheduler --no-default-features -- -D warnings
 
 layers: ## Check that dependencies between crates go down only
 	tests/layers.sh

@@ -15,7 +15,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use hashbrown::HashMap;
 use plimsoll_framework::intern::Istr;
-use plimsoll_framework::object::ObjectKey;
+use plimsoll_framework::object::{KindRef, ObjectKey};
 use serde::de::DeserializeOwned;
 use thiserror::Error;
 
@@ -78,11 +78,10 @@ impl Manifest {
         self.kind.as_str() == kind && self.api_version.as_str() == api_version
     }
 
-    /// Where plugins find the object. One that says nothing of its namespace is in `default`, unless its kind has none.
-    pub fn key(&self) -> ObjectKey {
-        const WITHOUT: [&str; 6] =
-            ["PersistentVolume", "StorageClass", "CSINode", "CSIDriver", "VolumeAttachment", "DeviceClass"];
-        let missing = self.namespace.is_empty() && !WITHOUT.contains(&self.kind.as_str());
+    /// Where plugins find the object of a kind that they read. One that says nothing of its namespace is in `default`,
+    /// unless its kind has none.
+    pub fn key(&self, kind: &KindRef) -> ObjectKey {
+        let missing = kind.namespaced && self.namespace.is_empty();
         let namespace = if missing { Istr::new("default") } else { self.namespace.clone() };
         ObjectKey { namespace, name: self.name.clone() }
     }

@@ -1,4 +1,7 @@
 //! The plugins there are, and the profiles made of them.
+//!
+//! A scheduler with plugins of its own adds an [`Entry`] for each to a [`Registry`], and hands that to
+//! [`crate::commands::main_with`]; `docs/writing-a-plugin.md` walks through it.
 
 use std::sync::Arc;
 
@@ -8,8 +11,10 @@ use plimsoll_engine::engine::Admission;
 use plimsoll_engine::profile::{Profile, ProfileBuilder};
 use plimsoll_framework::extensions::Extensions;
 use plimsoll_framework::point::Point;
+use plimsoll_plugins::IN_TREE;
+pub use plimsoll_plugins::args::FieldError;
 use plimsoll_plugins::catalog::{Catalog, PluginInfo};
-use plimsoll_plugins::{Entry, IN_TREE};
+pub use plimsoll_plugins::{ArgsError, Entry, RawArgs, decode};
 
 use crate::config::{Config, ProfileConfig};
 
@@ -51,6 +56,7 @@ impl Registry {
                 points: points.into(),
                 default_enabled: false,
                 default_weight,
+                build: Some(entry.build),
             });
         }
     }

@@ -30,6 +30,8 @@ must_not plimsoll-engine "${outside[@]}" plimsoll-plugins plimsoll-apiserver pli
 must_not plimsoll-apiserver kube kube-client plimsoll-framework plimsoll-plugins plimsoll-engine plimsoll-testkit plimsoll
 # Builders know nobody, so that everybody's tests can use them.
 must_not plimsoll-testkit "${outside[@]}" plimsoll-framework plimsoll-plugins plimsoll-engine plimsoll-apiserver plimsoll
+# Other people's schedulers get the scheduler, not its tools.
+must_not custom-scheduler plimsoll-apiserver plimsoll-testkit indicatif
 # One TLS, one crypto.
 must_not plimsoll aws-lc-rs aws-lc-sys openssl openssl-sys native-tls
 

@@ -66,9 +66,7 @@ pub fn main(args: &Args, registry: &Registry) -> i32 {
         Ok(profiles) => profiles,
         Err(error) => return fail(&error, 2),
     };
-    let read = profiles.iter().flat_map(|profile| profile.kinds.iter().copied());
-    let kinds: Vec<_> = read.chain(plimsoll_engine::gang::kinds()).collect();
-    let input = match input::read(args, &config, &kinds) {
+    let input = match input::read(args, &config, &profiles) {
         Ok(input) => input,
         Err(error) => return fail(&error.into(), 2),
     };

@@ -2,7 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use plimsoll_plugins::args::PluginArgs;
+use plimsoll_plugins::ArgsError;
+use plimsoll_plugins::args::{FieldError, PluginArgs};
 
 use super::check::Check;
 use super::decode::decode;
@@ -94,8 +95,9 @@ fn arguments(
             None => PluginArgs::default_for(&config.name),
         };
         let Some(decoded) = decoded else { continue };
-        for error in decoded.validate() {
-            let field = format!("{path}.args.{}", error.field);
+        for error in faults(&config.name, &decoded, defaults) {
+            let below = if error.field.is_empty() { String::new() } else { format!(".{}", error.field) };
+            let field = format!("{path}.args{below}");
             // kube-scheduler checks these arguments when it makes the plugin, so never for one that does not run.
             if matches!(decoded, PluginArgs::NodeResourcesFit(_)) && !plugins.contains(&config.name) {
                 check.warn(&field, &error.message);
@@ -111,6 +113,14 @@ fn arguments(
         }
     }
     args
+}
+
+/// Every rule that arguments break. Those of a plugin that was added are its own business: it is made of them.
+fn faults(plugin: &str, args: &PluginArgs, defaults: &Defaults) -> Vec<FieldError> {
+    let PluginArgs::Other(value) = args else { return args.validate() };
+    let build = defaults.catalog.get(plugin).and_then(|info| info.build);
+    let made = build.map_or(Ok(()), |build| build(Some(value)).map(drop));
+    made.err().iter().map(ArgsError::to_field_error).collect()
 }
 
 /// Why arguments of a plugin do nothing, if so.

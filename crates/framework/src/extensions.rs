@@ -131,6 +131,15 @@ impl<P> Builder<P> {
     pub fn done(self) -> Extensions {
         self.made
     }
+
+    /// Whoever declares by its types to read annotations of nodes need not list them besides.
+    fn reads<R: Read>(&mut self) {
+        let mut declared = Vec::new();
+        R::annotation_keys(&mut declared);
+        let known = &mut self.made.annotation_keys;
+        declared.retain(|key| !known.contains(key));
+        known.append(&mut declared);
+    }
 }
 
 /// Points whose trait is used as it is: an object-safe twin, without the constant name, implemented for all.

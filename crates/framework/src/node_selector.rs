@@ -24,6 +24,11 @@ impl NodeSelectorTerm {
             })
     }
 
+    /// What the term says of one value of one label; `None` when it rules the value out.
+    fn names_value(&self, key: &Istr, value: &Istr) -> Option<bool> {
+        names_value(&self.expressions, key, value)
+    }
+
     /// Whether it has no requirement at all.
     pub fn is_empty(&self) -> bool {
         self.expressions.is_empty() && self.names.is_empty()
@@ -49,6 +54,18 @@ impl NodeSelectorTerm {
         let names = term.match_fields.iter().map(field).collect::<Result<_, _>>()?;
         Ok(Self { expressions, names })
     }
+}
+
+/// Whether some of the requirements names this value of the label, as `In` does; `None` when one of them rules it out.
+fn names_value(requirements: &[Requirement], key: &Istr, value: &Istr) -> Option<bool> {
+    let mut named = false;
+    for requirement in requirements.iter().filter(|r| r.key == *key) {
+        if !requirement.matches_value(Some(value)) {
+            return None;
+        }
+        named |= matches!(requirement.operator, Operator::In(_));
+    }
+    Some(named)
 }
 
 /// Fields know `In` and `NotIn` with one value, on `metadata.name`.
@@ -132,6 +149,19 @@ impl NodeAffinity {
     pub fn matches(&self, name: &Istr, labels: &LabelSet) -> bool {
         self.node_selector.as_ref().is_none_or(|s| s.matches(labels))
             && self.required.as_ref().is_none_or(|r| r.matches(name, labels))
+    }
+
+    /// Whether the pod asks by name for nodes with this value of a label: `nodeSelector`, or a term of the required
+    /// affinity, lists the value, and neither rules it out. `Exists` and `NotIn` name nothing.
+    pub fn selects(&self, key: &Istr, value: &Istr) -> bool {
+        let selector = self.node_selector.as_ref().map_or(&[][..], LabelSelector::requirements);
+        let Some(named) = names_value(selector, key, value) else { return false };
+        match &self.required {
+            None => named,
+            Some(required) => {
+                required.terms.iter().any(|t| t.names_value(key, value).is_some_and(|by_term| named || by_term))
+            }
+        }
     }
 
     /// Compiles what a pod (or `addedAffinity`) says.

@@ -22,6 +22,8 @@ pub trait ObjectKind: Send + Sync + 'static {
     const PLURAL: &'static str;
     /// The name of the kind, such as `PodGroup`.
     const KIND: &'static str;
+    /// Whether its objects live in namespaces. Those of files that name none are then in `default`.
+    const NAMESPACED: bool = true;
     /// What a plugin reads of an object.
     type Object: Send + Sync + 'static;
     /// Reads an object. The error is reported with the object's name; the object then counts as absent.
@@ -54,6 +56,8 @@ pub struct KindRef {
     pub plural: &'static str,
     /// [`ObjectKind::KIND`].
     pub kind: &'static str,
+    /// [`ObjectKind::NAMESPACED`].
+    pub namespaced: bool,
     /// [`ObjectKind::decode`], typed away.
     pub decode: fn(&serde_json::Value) -> Result<AnyObject, String>,
 }
@@ -68,6 +72,7 @@ impl KindRef {
             any_version: K::ANY_VERSION,
             plural: K::PLURAL,
             kind: K::KIND,
+            namespaced: K::NAMESPACED,
             decode: |json| K::decode(json).map(|object| Arc::new(object) as AnyObject),
         }
     }

@@ -24,12 +24,14 @@ pub trait Plugin: Send + Sync + 'static {
     /// The name in configuration, messages and metrics.
     const NAME: &'static str;
 
-    /// Annotations of pods and nodes that the plugin reads; all others are dropped while parsing.
+    /// Annotations of pods that the plugin reads, and of nodes where it reads them otherwise than by declaring
+    /// [`crate::read::Annotation`]; all others are dropped while parsing.
     fn annotation_keys(&self) -> Vec<Istr> {
         Vec::new()
     }
 
-    /// Further kinds of objects that the plugin reads.
+    /// Further kinds of objects that the plugin reads; all others are not watched, and [`crate::read::ObjectsOf`] finds
+    /// none of them. It is for the plugin to say, since with some arguments it may do without.
     fn kinds(&self) -> Vec<KindRef> {
         Vec::new()
     }

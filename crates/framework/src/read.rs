@@ -145,6 +145,11 @@ pub trait Read: Sealed + Send + Sync + 'static {
     type Item<'a>;
     /// Reads it.
     fn item<'a>(at: &At<'a>) -> Self::Item<'a>;
+    /// Adds the annotations that are read, so that they are kept when nodes are parsed.
+    #[doc(hidden)]
+    fn annotation_keys(keys: &mut Vec<Istr>) {
+        let _ = keys;
+    }
 }
 
 /// What a function that declared `R` is handed.
@@ -217,6 +222,9 @@ impl<K: AnnotationKey> Read for Annotation<K> {
     fn item<'a>(at: &At<'a>) -> Option<&'a str> {
         at.node()?.annotation(K::KEY)
     }
+    fn annotation_keys(keys: &mut Vec<Istr>) {
+        keys.push(Istr::new(K::KEY));
+    }
 }
 
 impl Sealed for () {}
@@ -233,6 +241,7 @@ macro_rules! tuples {
             const GROUPS: Groups = Groups::NONE$(.union($name::GROUPS))+;
             type Item<'a> = ($($name::Item<'a>,)+);
             fn item<'a>(at: &At<'a>) -> Self::Item<'a> { ($($name::item(at),)+) }
+            fn annotation_keys(keys: &mut Vec<Istr>) { $($name::annotation_keys(keys);)+ }
         }
         impl<$($name: ReadCluster),+> ReadCluster for ($($name,)+) {
             const GROUPS: Groups = Groups::NONE$(.union(<$name as ReadCluster>::GROUPS))+;

@@ -65,7 +65,7 @@ struct Reserved;
 impl Plugin for Reserved {
     const NAME: &'static str = "Reserved";
     fn annotation_keys(&self) -> Vec<Istr> {
-        vec![TEAM.into(), ReservedBy::KEY.into()]
+        vec![TEAM.into()]
     }
     fn kinds(&self) -> Vec<KindRef> {
         vec![KindRef::of::<Reservations>()]

@@ -1,5 +1,5 @@
 //! The arguments of the in-tree plugins: one file a kind, plain data with the defaults and rules of
-//! `kubescheduler.config.k8s.io/v1`.
+//! `kubescheduler.config.k8s.io/v1`, or Plimsoll's own.
 //!
 //! Decoding is serde's; what a value may be is told by [`PluginArgs::validate`], which gives every error and the field it is in.
 
@@ -13,6 +13,7 @@ mod node_resources_balanced_allocation;
 mod node_resources_fit;
 mod pod_topology_spread;
 mod resources;
+mod tier_dedication;
 mod volume_binding;
 
 use std::fmt;
@@ -34,6 +35,7 @@ pub use pod_topology_spread::{
     DefaultingType, NodeInclusionPolicy, PodTopologySpreadArgs, SpreadConstraint, WhenUnsatisfiable,
 };
 pub use resources::{ResourceSpec, UtilizationShapePoint};
+pub use tier_dedication::TierDedicationArgs;
 pub use volume_binding::VolumeBindingArgs;
 
 /// A value that is not allowed, and where it stands.
@@ -76,6 +78,8 @@ pub enum PluginArgs {
     NodeResourcesFit(NodeResourcesFitArgs),
     /// Of `PodTopologySpread`.
     PodTopologySpread(PodTopologySpreadArgs),
+    /// Of `TierDedication`.
+    TierDedication(TierDedicationArgs),
     /// Of `VolumeBinding`.
     VolumeBinding(VolumeBindingArgs),
     /// Of a plugin whose arguments are not known here: as written.
@@ -84,7 +88,7 @@ pub enum PluginArgs {
 
 impl PluginArgs {
     /// The plugins that have a kind of arguments of their own, sorted.
-    pub const PLUGINS: [&'static str; 8] = [
+    pub const PLUGINS: [&'static str; 9] = [
         "DefaultPreemption",
         "DynamicResources",
         "InterPodAffinity",
@@ -92,6 +96,7 @@ impl PluginArgs {
         "NodeResourcesBalancedAllocation",
         "NodeResourcesFit",
         "PodTopologySpread",
+        "TierDedication",
         "VolumeBinding",
     ];
 
@@ -105,6 +110,7 @@ impl PluginArgs {
             "NodeResourcesBalancedAllocation" => Self::NodeResourcesBalancedAllocation(Default::default()),
             "NodeResourcesFit" => Self::NodeResourcesFit(Default::default()),
             "PodTopologySpread" => Self::PodTopologySpread(Default::default()),
+            "TierDedication" => Self::TierDedication(Default::default()),
             "VolumeBinding" => Self::VolumeBinding(Default::default()),
             _ => return None,
         })
@@ -125,6 +131,7 @@ impl PluginArgs {
             }
             "NodeResourcesFit" => Self::NodeResourcesFit(Deserialize::deserialize(deserializer)?),
             "PodTopologySpread" => Self::PodTopologySpread(Deserialize::deserialize(deserializer)?),
+            "TierDedication" => Self::TierDedication(Deserialize::deserialize(deserializer)?),
             "VolumeBinding" => Self::VolumeBinding(Deserialize::deserialize(deserializer)?),
             _ => Self::Other(Deserialize::deserialize(deserializer)?),
         })
@@ -140,6 +147,7 @@ impl PluginArgs {
             Self::NodeResourcesBalancedAllocation(args) => args.validate(),
             Self::NodeResourcesFit(args) => args.validate(),
             Self::PodTopologySpread(args) => args.validate(),
+            Self::TierDedication(args) => args.validate(),
             Self::VolumeBinding(args) => args.validate(),
             Self::Other(_) => Vec::new(),
         }
@@ -186,6 +194,23 @@ mod tests {
         assert_eq!(fields("NodeResourcesFit", ratio), [path.to_owned(), format!("{path}.shape")]);
         let names = json!({"ignoredResources": ["-"], "ignoredResourceGroups": ["a b"]});
         assert_eq!(fields("NodeResourcesFit", names), ["ignoredResources[0]", "ignoredResourceGroups[0]"]);
+    }
+
+    #[test]
+    fn tiers() {
+        let rows = [
+            (json!({"labelKey": ""}), &["labelKey"][..]),
+            (json!({"labelKey": "a b"}), &["labelKey"]),
+            (json!({"labelKey": "example.com/tier", "closed": [], "dedicated": ["a", "b"]}), &[]),
+            (json!({"closed": ["cronjob"]}), &["dedicated[0]"]),
+            (json!({"closed": ["a", "b", "a"], "dedicated": ["c", "b"]}), &["closed[2]", "dedicated[1]"]),
+            (json!({"closed": ["a/b"], "dedicated": ["ok", "-"]}), &["closed[0]", "dedicated[1]"]),
+        ];
+        for (args, expect) in rows {
+            assert_eq!(fields("TierDedication", args.clone()), expect, "{args}");
+        }
+        let both = PluginArgs::deserialize_for("TierDedication", json!({"closed": ["cronjob"]})).unwrap();
+        assert_eq!(both.validate()[0].to_string(), "dedicated[0]: \"cronjob\" is listed twice: it is closed[0] too");
     }
 
     #[test]

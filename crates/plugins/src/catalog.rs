@@ -4,10 +4,13 @@
 
 use std::borrow::Cow;
 
+use plimsoll_framework::extensions::Extensions;
 pub use plimsoll_framework::point::Point;
 
+use crate::{ArgsError, RawArgs};
+
 /// What the configuration has to know of a plugin.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub struct PluginInfo {
     /// Name, as configurations write it.
     pub name: Cow<'static, str>,
@@ -17,15 +20,24 @@ pub struct PluginInfo {
     pub default_enabled: bool,
     /// Weight in the default set, if the set gives one; otherwise 1 where the plugin scores.
     pub default_weight: Option<i32>,
+    /// How arguments are judged that have no kind in [`crate::args`]: by making the plugin of them.
+    pub build: Option<fn(RawArgs<'_>) -> Result<Extensions, ArgsError>>,
 }
 
 impl PluginInfo {
     const fn by_default(name: &'static str, default_weight: Option<i32>, points: &'static [Point]) -> Self {
-        Self { name: Cow::Borrowed(name), points: Cow::Borrowed(points), default_enabled: true, default_weight }
+        Self {
+            name: Cow::Borrowed(name),
+            points: Cow::Borrowed(points),
+            default_enabled: true,
+            default_weight,
+            build: None,
+        }
     }
 
     const fn on_request(name: &'static str, points: &'static [Point]) -> Self {
-        Self { name: Cow::Borrowed(name), points: Cow::Borrowed(points), default_enabled: false, default_weight: None }
+        let (name, points) = (Cow::Borrowed(name), Cow::Borrowed(points));
+        Self { name, points, default_enabled: false, default_weight: None, build: None }
     }
 
     /// Whether the plugin takes part in `point`.
@@ -44,8 +56,9 @@ use Point::{
     QueueSort, Reserve, Score,
 };
 
-/// The in-tree plugins of Kubernetes 1.36; those of the default set first and in its order, which is the order they run in.
-static IN_TREE: [PluginInfo; 23] = [
+/// The in-tree plugins of Kubernetes 1.36, then Plimsoll's own; those of the default set first and in its order, which is
+/// the order they run in.
+static IN_TREE: [PluginInfo; 25] = [
     PluginInfo::by_default("SchedulingGates", None, &[PreEnqueue]),
     PluginInfo::by_default("PrioritySort", None, &[QueueSort]),
     PluginInfo::by_default("NodeUnschedulable", None, &[Filter]),
@@ -73,6 +86,8 @@ static IN_TREE: [PluginInfo; 23] = [
     PluginInfo::on_request("GangScheduling", &[PreEnqueue, Permit]),
     PluginInfo::on_request("TopologyPlacementGenerator", &[PlacementGenerate]),
     PluginInfo::on_request("PodGroupPodsCount", &[PlacementScore]),
+    PluginInfo::on_request("TierDedication", &[Filter]),
+    PluginInfo::on_request("MostAvailableCPU", &[Score]),
 ];
 
 /// The plugins that a configuration may name: the in-tree ones and those that a scheduler built on this library adds.
@@ -140,6 +155,6 @@ mod tests {
         catalog.add(PluginInfo::on_request("Mine", &[Score]));
         assert!(catalog.get("Mine").unwrap().implements(Score));
         assert!(!catalog.get("Mine").unwrap().implements(Filter));
-        assert_eq!(catalog.get("mine"), None);
+        assert!(catalog.get("mine").is_none());
     }
 }

@@ -9,8 +9,9 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use crate::args::{
-    DynamicResourcesArgs, InterPodAffinityArgs, NodeAffinityArgs, NodeResourcesBalancedAllocationArgs,
-    NodeResourcesFitArgs, PodTopologySpreadArgs, ScoringStrategyType, UtilizationShapePoint, VolumeBindingArgs,
+    DynamicResourcesArgs, FieldError, InterPodAffinityArgs, NodeAffinityArgs, NodeResourcesBalancedAllocationArgs,
+    NodeResourcesFitArgs, PodTopologySpreadArgs, ScoringStrategyType, TierDedicationArgs, UtilizationShapePoint,
+    VolumeBindingArgs,
 };
 use crate::default_preemption::DefaultPreemption;
 use crate::dynamic_resources::DynamicResources;
@@ -19,6 +20,7 @@ use crate::node_affinity::NodeAffinity;
 use crate::node_resources_balanced_allocation::NodeResourcesBalancedAllocation;
 use crate::node_resources_fit::{FitSettings, NodeResourcesFit, Shape, ShapePoint, Strategy};
 use crate::pod_topology_spread::PodTopologySpread;
+use crate::tier_dedication::TierDedication;
 use crate::volume_binding::VolumeBinding;
 
 /// The arguments of a plugin as the configuration has them; `None` where it has none.
@@ -45,11 +47,33 @@ pub enum ArgsError {
         /// What is wrong.
         source: SelectorError,
     },
+    /// A value is not allowed.
+    #[error("reading {} of {plugin}: {}", error.field, error.message)]
+    Value {
+        /// The plugin.
+        plugin: &'static str,
+        /// What is not allowed, and where it stands.
+        error: FieldError,
+    },
 }
 
-/// Reads arguments; those that are left out take their defaults. `apiVersion` and `kind` may be there, as they may in a
-/// configuration.
-fn decode<T: DeserializeOwned + Default>(plugin: &'static str, raw: RawArgs<'_>) -> Result<T, ArgsError> {
+impl ArgsError {
+    /// The field that it is about, empty for the arguments as a whole, and what is wrong.
+    pub fn to_field_error(&self) -> FieldError {
+        match self {
+            Self::Decode { source, .. } => FieldError::new("", source.to_string()),
+            Self::Selector { field, source, .. } => FieldError::new(*field, source.to_string()),
+            Self::Value { error, .. } => error.clone(),
+        }
+    }
+}
+
+/// Reads the arguments of a plugin; those that are left out take their defaults. `apiVersion` and `kind` may be there, as
+/// they may in a configuration.
+///
+/// # Errors
+/// When they have not the shape of `T`.
+pub fn decode<T: DeserializeOwned + Default>(plugin: &'static str, raw: RawArgs<'_>) -> Result<T, ArgsError> {
     let Some(value) = raw else { return Ok(T::default()) };
     let mut value = value.clone();
     if let Some(fields) = value.as_object_mut() {
@@ -105,6 +129,10 @@ pub(crate) fn volume_binding(raw: RawArgs<'_>) -> Result<VolumeBinding, ArgsErro
 /// What the arguments say, how long the allocation of devices may take, bears on nothing while no devices are allocated.
 pub(crate) fn dynamic_resources(raw: RawArgs<'_>) -> Result<DynamicResources, ArgsError> {
     decode::<DynamicResourcesArgs>("DynamicResources", raw).map(|_| DynamicResources)
+}
+
+pub(crate) fn tier_dedication(raw: RawArgs<'_>) -> Result<TierDedication, ArgsError> {
+    Ok(TierDedication::new(&decode::<TierDedicationArgs>("TierDedication", raw)?))
 }
 
 pub(crate) fn pod_topology_spread(raw: RawArgs<'_>) -> Result<PodTopologySpread, ArgsError> {

@@ -1,7 +1,7 @@
 //! Plimsoll's in-tree scheduling policies, one file each, and the registry that makes them by name.
 //!
-//! Each plugin does what kube-scheduler 1.36's plugin of the same name does, reasons and integers included. A plugin
-//! is registered by one line in [`IN_TREE`].
+//! Each plugin does what kube-scheduler 1.36's plugin of the same name does, reasons and integers included; those at the
+//! end of [`IN_TREE`] are Plimsoll's own, and off unless a profile enables them. A plugin is registered by one line there.
 
 mod claims;
 mod columns;
@@ -20,6 +20,7 @@ pub mod image_locality;
 pub mod inter_pod_affinity;
 pub mod kinds;
 mod lanes;
+pub mod most_available_cpu;
 pub mod node_affinity;
 pub mod node_declared_features;
 pub mod node_name;
@@ -32,13 +33,14 @@ pub mod pod_topology_spread;
 pub mod priority_sort;
 pub mod scheduling_gates;
 pub mod taint_toleration;
+pub mod tier_dedication;
 pub mod volume_binding;
 pub mod volume_restrictions;
 pub mod volume_zone;
 
 use plimsoll_framework::extensions::Extensions;
 
-pub use decode::{ArgsError, RawArgs};
+pub use decode::{ArgsError, RawArgs, decode};
 pub use unsupported::unsupported;
 
 /// A plugin that can be made.
@@ -48,11 +50,12 @@ pub struct Entry {
     pub name: &'static str,
     /// What its score counts unless the configuration says otherwise; 0 for plugins without a score.
     pub default_weight: i64,
-    /// Makes it from its arguments. Fails when they cannot be read.
+    /// Makes it from its arguments; fails when they cannot be read. It has to make one from no arguments too: what it
+    /// extends is learnt from that one.
     pub build: fn(RawArgs<'_>) -> Result<Extensions, ArgsError>,
 }
 
-/// The plugins there are, in the order in which the default configuration enables them.
+/// The plugins there are, in the order in which the default configuration enables them; then those it does not enable.
 pub static IN_TREE: &[Entry] = &[
     entry("SchedulingGates", 0, |_| {
         Ok(Extensions::of(scheduling_gates::SchedulingGates).enqueue().pre_enqueue().done())
@@ -110,6 +113,8 @@ pub static IN_TREE: &[Entry] = &[
     entry("NodeDeclaredFeatures", 0, |_| {
         Ok(Extensions::of(node_declared_features::NodeDeclaredFeatures).enqueue().pre_filter().filter().done())
     }),
+    entry("TierDedication", 0, |args| Ok(Extensions::of(decode::tier_dedication(args)?).enqueue().filter().done())),
+    entry("MostAvailableCPU", 1, |_| Ok(Extensions::of(most_available_cpu::MostAvailableCpu).score().done())),
 ];
 
 const fn entry(

@@ -52,11 +52,17 @@ fn node(huge: bool) -> impl Strategy<Value = Value> {
         {"names": ["z:1"], "sizeBytes": 4_000_000_000_i64},
     ]));
     let rare = |strategy| prop_oneof![3 => Just(Vec::new()), 2 => strategy];
-    let zone = prop_oneof![Just("a"), Just("b")];
-    (amounts(huge), 0..5_i64, rare(some_of(taints)), some_of(images), proptest::bool::weighted(0.2), zone).prop_map(
-        |(mut allocatable, pods, taints, images, unschedulable, zone)| {
+    let labels = proptest::sample::select(vec![
+        json!({"zone": "a"}),
+        json!({"zone": "b"}),
+        json!({"zone": "a", "tier": "cronjob"}),
+        json!({"zone": "a", "tier": "web"}),
+        json!({"zone": "b", "tier": "control"}),
+    ]);
+    (amounts(huge), 0..5_i64, rare(some_of(taints)), some_of(images), proptest::bool::weighted(0.2), labels).prop_map(
+        |(mut allocatable, pods, taints, images, unschedulable, labels)| {
             allocatable["pods"] = pods.to_string().into();
-            json!({"metadata": {"labels": {"zone": zone}}, "spec": {"taints": taints, "unschedulable": unschedulable},
+            json!({"metadata": {"labels": labels}, "spec": {"taints": taints, "unschedulable": unschedulable},
                    "status": {"allocatable": allocatable, "images": images}})
         },
     )
@@ -69,25 +75,25 @@ fn pod(huge: bool) -> impl Strategy<Value = Value> {
     ]));
     let image = proptest::sample::select(vec!["x:1", "y", "z:1", "none"]);
     let port = proptest::option::weighted(0.3, 80..83_i32);
+    let selector = proptest::sample::select(vec![json!({"zone": "a"}), json!({"tier": "cronjob"})]);
     let affinity = json!({"preferredDuringSchedulingIgnoredDuringExecution": [
         {"weight": 3, "preference": {"matchExpressions": [{"key": "zone", "operator": "In", "values": ["a"]}]}}]});
-    (vec((amounts(huge), image, port), 1..3), some_of(tolerations), any::<bool>(), any::<bool>()).prop_map(
-        move |(containers, tolerations, selects, prefers)| {
+    (vec((amounts(huge), image, port), 1..3), some_of(tolerations), proptest::option::of(selector), any::<bool>())
+        .prop_map(move |(containers, tolerations, selector, prefers)| {
             let container = |(requests, image, port): (Value, &str, Option<i32>)| {
                 let ports: Vec<Value> = port.iter().map(|p| json!({"hostPort": p})).collect();
                 json!({"image": image, "resources": {"requests": requests}, "ports": ports})
             };
             let containers: Vec<Value> = containers.into_iter().map(container).collect();
             let mut spec = json!({"containers": containers, "tolerations": tolerations});
-            if selects {
-                spec["nodeSelector"] = json!({"zone": "a"});
+            if let Some(selector) = selector {
+                spec["nodeSelector"] = selector;
             }
             if prefers {
                 spec["affinity"] = json!({"nodeAffinity": affinity});
             }
             json!({"spec": spec})
-        },
-    )
+        })
 }
 
 /// The plugins as they are by default, and those with arguments in the shapes that are computed otherwise.

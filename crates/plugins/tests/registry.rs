@@ -36,6 +36,8 @@ NodeResourcesBalancedAllocation 1 PreScore,Score
 ImageLocality 1 Score
 DefaultBinder 0 Bind
 NodeDeclaredFeatures 0 PreFilter,Filter +hints
+TierDedication 0 Filter +hints
+MostAvailableCPU 1 Score
 ";
     assert_eq!(table, expect);
 }

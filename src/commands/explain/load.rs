@@ -125,7 +125,7 @@ impl<'p> Decoder<'p> {
         };
         let json: Value = manifest.decode()?;
         let object = (kind.decode)(&json).map_err(|error| manifest.error(&format!("cannot be read: {error}")))?;
-        Ok(Decoded::Object(kind.id, manifest.key(), object))
+        Ok(Decoded::Object(kind.id, manifest.key(kind), object))
     }
 }
 

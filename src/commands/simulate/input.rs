@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use plimsoll_apiserver::{Offline, Settled};
 use plimsoll_engine::event::Event;
+use plimsoll_engine::profile::Profile;
 use plimsoll_framework::api;
 use plimsoll_framework::intern::Istr;
 use plimsoll_framework::labels::LabelSet;
@@ -52,14 +53,17 @@ const READ_BY_ADMISSION: [&str; 3] = ["Namespace", "PriorityClass", "RuntimeClas
 const WORKLOADS: [&str; 7] =
     ["Deployment", "ReplicaSet", "ReplicationController", "StatefulSet", "DaemonSet", "Job", "CronJob"];
 
-/// Reads the files. All that is wrong with them is told at once.
-pub(super) fn read(args: &Args, config: &Config, kinds: &[KindRef]) -> Result<Input, ManifestErrors> {
+/// Reads the files, and of objects what the plugins of these profiles read. All that is wrong is told at once.
+pub(super) fn read(args: &Args, config: &Config, profiles: &[Profile]) -> Result<Input, ManifestErrors> {
+    let read = profiles.iter().flat_map(|profile| profile.kinds.iter().copied());
+    let kinds: Vec<KindRef> = read.chain(plimsoll_engine::gang::kinds()).collect();
+    let keys: Vec<Istr> = profiles.iter().flat_map(|profile| profile.annotation_keys.iter().cloned()).collect();
     let manifests = manifest::read(&args.filename, args.recursive)?;
     let mut loader = Loader {
         offline: Offline::new(args.seed),
         // A DaemonSet makes its pods for the nodes that there are, so its controller has to see them.
         nodes_are_watched: manifests.iter().any(|m| m.kind.as_str() == "DaemonSet" && !m.from_cluster),
-        kinds,
+        kinds: &kinds,
         nodes: Vec::new(),
         pods: Vec::new(),
         others: Vec::new(),
@@ -81,7 +85,7 @@ pub(super) fn read(args: &Args, config: &Config, kinds: &[KindRef]) -> Result<In
         (Err(failure), _) | (_, Err(failure)) => errors.push(ManifestError::whole(failure.message)),
     }
     ManifestErrors::none(errors)?;
-    Ok(Input { others, ..parse(&nodes, pods, unused, &args.scheduler_name, config) })
+    Ok(Input { others, unused, ..parse(&nodes, pods, &keys, &args.scheduler_name, config) })
 }
 
 struct Loader<'k> {
@@ -138,7 +142,7 @@ impl Loader<'_> {
             .and_then(|json| (kind.decode)(&json).map_err(|error| manifest.error(&format!("cannot be read: {error}"))));
         match object {
             Ok(object) => {
-                self.others.push(Event::Object { kind, key: manifest.key(), object: Some(object) });
+                self.others.push(Event::Object { kind, key: manifest.key(&kind), object: Some(object) });
             }
             Err(error) => self.errors.push(error),
         }
@@ -178,14 +182,14 @@ fn complaints(settled: &Settled) -> Vec<ManifestError> {
 fn parse(
     nodes: &[api::Node],
     mut pods: Vec<api::Pod>,
-    unused: BTreeMap<String, usize>,
+    annotation_keys: &[Istr],
     only: &[String],
     config: &Config,
 ) -> Input {
     // Those without a node in the order in which they were created, as far as the input tells; others stay as they came.
     pods.sort_by(|a, b| a.metadata.creation_timestamp.cmp(&b.metadata.creation_timestamp));
     let profiles: Vec<Istr> = config.profiles.iter().map(|p| p.scheduler_name.as_str().into()).collect();
-    let mut parser = PodParser::default();
+    let mut parser = PodParser::new(annotation_keys.to_vec());
     let mut finished = 0;
     let pods = pods.iter_mut().filter_map(|pod| {
         if pod.spec.node_name.is_empty() {
@@ -198,8 +202,8 @@ fn parse(
         (!pod.finished).then_some(pod)
     });
     let pods = pods.collect();
-    let nodes = nodes.iter().map(|node| NodeInfo::parse(node, &[]).0).collect();
-    Input { nodes, pods, others: Vec::new(), finished, unused }
+    let nodes = nodes.iter().map(|node| NodeInfo::parse(node, annotation_keys).0).collect();
+    Input { nodes, pods, others: Vec::new(), finished, unused: BTreeMap::new() }
 }
 
 /// Gives a pod that is to be placed to a profile: its own, or the first. One that is not has none.
@@ -212,5 +216,20 @@ fn adopt(pod: &mut api::Pod, only: &[String], profiles: &[Istr]) {
         && let Some(first) = profiles.first()
     {
         *name = first.clone();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn annotations_that_plugins_read_are_kept() {
+        let meta = r#"{"metadata":{"name":"x","annotations":{"example.com/rack":"r7","other":"y"}}}"#;
+        let (node, pod) = (serde_json::from_str(meta).unwrap(), serde_json::from_str(meta).unwrap());
+        let input = parse(&[node], vec![pod], &["example.com/rack".into()], &[], &Config::default());
+        for annotations in [&input.nodes[0].annotations, &input.pods[0].annotations] {
+            assert_eq!(**annotations, [("example.com/rack".into(), "r7".into())]);
+        }
     }
 }

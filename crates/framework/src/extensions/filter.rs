@@ -106,6 +106,7 @@ impl<P: Filter> Builder<P> {
     /// The plugin extends Filter.
     #[must_use]
     pub fn filter(mut self) -> Self {
+        self.reads::<P::Node>();
         self.made.filter = Some(Arc::new(FilterAdapter(Arc::clone(&self.plugin))));
         self
     }

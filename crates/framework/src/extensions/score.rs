@@ -169,6 +169,7 @@ impl<P: Score> Builder<P> {
     /// The plugin extends Score.
     #[must_use]
     pub fn score(mut self) -> Self {
+        self.reads::<P::Node>();
         self.made.score = Some(Arc::new(ScoreAdapter(Arc::clone(&self.plugin))));
         self
     }
@@ -177,6 +178,7 @@ impl<P: ScoreOverFeasible> Builder<P> {
     /// The plugin extends Score, with scores that depend on which nodes are feasible.
     #[must_use]
     pub fn score_over_feasible(mut self) -> Self {
+        self.reads::<P::Node>();
         self.made.score = Some(Arc::new(FeasibleAdapter(Arc::clone(&self.plugin))));
         self
     }

@@ -25,6 +25,7 @@ impl ObjectKind for DeviceClassKind {
     const VERSION: &'static str = "v1";
     const PLURAL: &'static str = "deviceclasses";
     const KIND: &'static str = "DeviceClass";
+    const NAMESPACED: bool = false;
     type Object = DeviceClass;
 
     fn decode(json: &Value) -> Result<DeviceClass, String> {

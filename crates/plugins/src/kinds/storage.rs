@@ -199,6 +199,7 @@ impl ObjectKind for StorageClassKind {
     const VERSION: &'static str = "v1";
     const PLURAL: &'static str = "storageclasses";
     const KIND: &'static str = "StorageClass";
+    const NAMESPACED: bool = false;
     type Object = StorageClass;
 
     fn decode(json: &Value) -> Result<StorageClass, String> {

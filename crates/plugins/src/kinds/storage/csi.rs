@@ -50,6 +50,7 @@ impl ObjectKind for CsiNodeKind {
     const VERSION: &'static str = "v1";
     const PLURAL: &'static str = "csinodes";
     const KIND: &'static str = "CSINode";
+    const NAMESPACED: bool = false;
     type Object = CsiNode;
 
     fn decode(json: &Value) -> Result<CsiNode, String> {
@@ -104,6 +105,7 @@ impl ObjectKind for CsiDriverKind {
     const VERSION: &'static str = "v1";
     const PLURAL: &'static str = "csidrivers";
     const KIND: &'static str = "CSIDriver";
+    const NAMESPACED: bool = false;
     type Object = CsiDriver;
 
     fn decode(json: &Value) -> Result<CsiDriver, String> {
@@ -186,6 +188,7 @@ impl ObjectKind for VolumeAttachmentKind {
     const VERSION: &'static str = "v1";
     const PLURAL: &'static str = "volumeattachments";
     const KIND: &'static str = "VolumeAttachment";
+    const NAMESPACED: bool = false;
     type Object = VolumeAttachment;
 
     fn decode(json: &Value) -> Result<VolumeAttachment, String> {

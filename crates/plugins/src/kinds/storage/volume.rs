@@ -111,6 +111,7 @@ impl ObjectKind for PersistentVolumeKind {
     const VERSION: &'static str = "v1";
     const PLURAL: &'static str = "persistentvolumes";
     const KIND: &'static str = "PersistentVolume";
+    const NAMESPACED: bool = false;
     type Object = PersistentVolume;
 
     fn decode(json: &Value) -> Result<PersistentVolume, String> {
