@@ -1,11 +1,12 @@
 //! The writer: effects become API calls.
 //!
-//! Bindings, status writes and events have lanes of their own, each with its own number of calls at a time, so a storm
+//! Bindings, what is written before them, status writes and events have lanes of their own, each with its own number of calls at a time, so a storm
 //! in one does not starve the others. What is asked about one pod is done in the order in which it was asked: a
 //! condition that is still on its way is finished, or given up, before the pod's binding is sent.
 
 mod bind;
 mod events;
+mod objects;
 mod status;
 
 use std::sync::Arc;
@@ -31,8 +32,14 @@ use crate::reflector::parse_pod;
 const BIND_LANE: usize = 64;
 /// Status writes at a time.
 const STATUS_LANE: usize = 16;
-/// Reads of single pods and writes before bindings at a time.
-const OTHER_LANE: usize = 16;
+/// Pods at a time for which something is written before they are bound.
+const OBJECTS_LANE: usize = 32;
+/// Reads of single pods at a time.
+const READ_LANE: usize = 16;
+/// How often a server that is busy (429) is asked again.
+const BUSY_TRIES: u32 = 5;
+/// The longest wait that a busy server can ask for.
+const LONGEST_WAIT: Duration = Duration::from_secs(10);
 /// How long a call may take.
 const CALL_TIMEOUT: Duration = Duration::from_secs(10);
 
@@ -65,10 +72,12 @@ struct Lanes {
     settings: WriterSettings,
     bind: Semaphore,
     status: Semaphore,
-    other: Semaphore,
+    objects: Semaphore,
+    reads: Semaphore,
     profiles: HashMap<Istr, ProfileMetrics>,
     bind_limit: Option<RateLimit>,
     status_limit: Option<RateLimit>,
+    objects_limit: Option<RateLimit>,
     /// Tells the writer that a pod's status write has ended.
     status_done: mpsc::UnboundedSender<Uid>,
 }
@@ -106,10 +115,12 @@ impl Writer {
                 .collect(),
             bind_limit: limit(),
             status_limit: limit(),
+            objects_limit: limit(),
             settings,
             bind: Semaphore::new(BIND_LANE),
             status: Semaphore::new(STATUS_LANE),
-            other: Semaphore::new(OTHER_LANE),
+            objects: Semaphore::new(OBJECTS_LANE),
+            reads: Semaphore::new(READ_LANE),
             status_done,
         };
         Self { lanes: Arc::new(lanes), outbox, status_done: done, writing: HashMap::new(), events, calls }
@@ -140,6 +151,10 @@ impl Writer {
 
     fn take(&mut self, effect: Effect) {
         match effect {
+            Effect::Write(request) => {
+                let lanes = Arc::clone(&self.lanes);
+                self.calls.spawn(async move { lanes.write_before_binding(*request).await });
+            }
             Effect::Bind(request) => match self.writing.get_mut(&request.pod.key.uid) {
                 // The condition is out of date: the pod has a node now. One on its way is waited for, since it would
                 // otherwise overwrite what the binding sets.
@@ -238,7 +253,7 @@ impl Lanes {
     }
 
     async fn read_pod_for_engine(&self, key: &PodKey) {
-        let Ok(_place) = self.other.acquire().await else { return };
+        let Ok(_place) = self.reads.acquire().await else { return };
         self.settings.inbox.event(match self.read_pod(key).await {
             PodRead::Found(pod) => Event::Pod(pod),
             PodRead::Absent => Event::PodAbsent { key: key.clone() },

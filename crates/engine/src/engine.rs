@@ -4,8 +4,9 @@ mod binding;
 mod commit;
 mod failure;
 mod ingest;
+mod pre_binding;
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -18,6 +19,7 @@ use plimsoll_framework::table::View;
 use plimsoll_framework::time::Time;
 
 use binding::{Binding, Waiting};
+use pre_binding::{Awaiting, PreBinding};
 
 use crate::cache::Cache;
 use crate::decide::{Probe, Proposal, Ticket, TieBreak, Worker};
@@ -82,6 +84,12 @@ pub struct Engine {
     /// The last popped pod that was not committed where its worker had put it.
     last_miss: u64,
     waiting: Vec<Waiting>,
+    /// Pods for which something is being written before they are bound.
+    writing: HashMap<Uid, PreBinding>,
+    /// Pods that wait for what others do before they are bound, in a fixed order.
+    awaiting: BTreeMap<Uid, Awaiting>,
+    /// Since when something has changed that those pods may have waited for.
+    look_again: Option<Time>,
     binding: HashMap<Uid, Binding>,
     effects: VecDeque<Effect>,
     observations: Vec<Observation>,
@@ -103,6 +111,9 @@ impl Engine {
             next_seq: 1,
             last_miss: 0,
             waiting: Vec::new(),
+            writing: HashMap::new(),
+            awaiting: BTreeMap::new(),
+            look_again: None,
             binding: HashMap::new(),
             effects: VecDeque::new(),
             observations: Vec::new(),
@@ -118,12 +129,14 @@ impl Engine {
     pub fn tick(&mut self, now: Time) {
         self.queue.flush(now);
         self.expire_permits(now);
+        self.look_at_awaiting(now);
     }
 
     /// When [`Self::tick`] next has something to do.
     pub fn next_deadline(&self) -> Option<Time> {
         let permits = self.waiting.iter().flat_map(|w| w.plugins.iter().map(|(_, deadline, _)| *deadline));
-        permits.chain(self.queue.next_deadline()).min()
+        let awaited = self.awaiting.values().filter_map(Awaiting::deadline).chain(self.look_again);
+        permits.chain(awaited).chain(self.queue.next_deadline()).min()
     }
 
     /// Whether there is a pod to be decided.
@@ -214,9 +227,14 @@ impl Engine {
         &self.queue
     }
 
-    /// How many bindings are under way.
+    /// How many bindings, and writes before them, are under way. Pods that wait for what others do are not among them.
     pub fn bindings_under_way(&self) -> usize {
-        self.binding.len()
+        self.binding.len() + self.writing.len()
+    }
+
+    /// How many pods wait for what others do before they can be bound.
+    pub fn waiting_to_bind(&self) -> usize {
+        self.awaiting.len()
     }
 
     /// How many pods are popped and not committed.
