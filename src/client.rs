@@ -42,8 +42,10 @@ pub struct Clients {
     pub watch: Client,
     /// `pods/binding`.
     pub bind: Client,
-    /// Everything else that is written about pods and volumes: status, evictions, claims.
+    /// Everything else that is written about pods: status, evictions.
     pub status: Client,
+    /// What is written before a pod can be bound: volumes and claims.
+    pub objects: Client,
     /// Events.
     pub events: Client,
     /// The leader election's Lease: must get through whatever the others do.
@@ -57,6 +59,7 @@ impl Clients {
             watch: client.clone(),
             bind: client.clone(),
             status: client.clone(),
+            objects: client.clone(),
             events: client.clone(),
             lease: client,
         }
@@ -143,6 +146,7 @@ impl Cluster {
             watch: self.client()?,
             bind: self.client()?,
             status: self.client()?,
+            objects: self.client()?,
             events: self.client()?,
             lease: self.client()?,
         })

@@ -30,7 +30,7 @@ use observe::Observer;
 use stopwatch::Stopwatch;
 use workers::Workers;
 
-/// No more pods are popped while this many bindings are under way: the API server is the bottleneck then, and a pod
+/// No more pods are popped while this many bindings, or writes before them, are under way: the API server is the bottleneck then, and a pod
 /// that is more urgent must not wait behind thousands.
 const MAX_BINDINGS: usize = 256;
 /// How many pods are decided before the inbox is looked at again.

@@ -20,7 +20,7 @@ use prometheus::{IntGauge, IntGaugeVec, Opts, Registry, TextEncoder};
 pub use family::{Counters, Family, Gauges, Histograms, LabelSet, Vector};
 pub use labels::{
     AttemptResult, BindingResult, CacheKind, ExtensionPoint, GangState, QueueName, RecheckResult, RestartReason,
-    Status, WatchEventType,
+    Status, VolumeStage, WatchEventType,
 };
 pub use plimsoll::{PlimsollMetrics, WatchMetrics};
 pub use rest_client::RestClientMetrics;

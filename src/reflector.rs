@@ -437,6 +437,11 @@ impl Sink<DynamicObject> for Namespaces {
     }
 }
 
+/// The version of an object; 0 where it has none that is a number, which counts as later than any.
+fn version_of(object: &DynamicObject) -> u64 {
+    object.metadata.resource_version.as_ref().and_then(|version| version.parse().ok()).unwrap_or(0)
+}
+
 struct Objects {
     kind: KindRef,
     listed: HashSet<ObjectKey>,
@@ -453,15 +458,17 @@ impl Sink<DynamicObject> for Objects {
     fn apply(&mut self, object: DynamicObject) -> Option<Event> {
         let key = Self::key(&object);
         self.listed.insert(key.clone());
+        let resource_version = version_of(&object);
         let decoded =
             serde_json::to_value(&object).map_err(|e| e.to_string()).and_then(|json| (self.kind.decode)(&json));
         let object = decoded
             .inspect_err(|error| tracing::warn!(kind = ?self.kind, object = ?key, %error, "an object cannot be read; it counts as absent"))
             .ok();
-        Some(Event::Object { kind: self.kind, key, object })
+        Some(Event::Object { kind: self.kind, key, resource_version, object })
     }
     fn delete(&mut self, object: DynamicObject) -> Option<Event> {
-        Some(Event::Object { kind: self.kind, key: Self::key(&object), object: None })
+        let resource_version = version_of(&object);
+        Some(Event::Object { kind: self.kind, key: Self::key(&object), resource_version, object: None })
     }
     fn list_begins(&mut self) {
         self.listed.clear();

@@ -1,12 +1,14 @@
 //! The writer: effects become API calls.
 //!
-//! Bindings, evictions, status writes and events have lanes of their own, each with its own number of calls at a time, so a storm
+//! Bindings, what is written before them, evictions, status writes and events have lanes of their own, each with its own
+//! number of calls at a time, so a storm
 //! in one does not starve the others. What is asked about one pod is done in the order in which it was asked: a
 //! condition that is still on its way is finished, or given up, before the pod's binding is sent.
 
 mod bind;
 mod events;
 mod evict;
+mod objects;
 mod pod_group;
 mod status;
 
@@ -35,8 +37,14 @@ const BIND_LANE: usize = 64;
 const STATUS_LANE: usize = 16;
 /// Evictions at a time.
 const EVICT_LANE: usize = 32;
-/// Reads of single pods and writes before bindings at a time.
-const OTHER_LANE: usize = 16;
+/// Pods at a time for which something is written before they are bound.
+const OBJECTS_LANE: usize = 32;
+/// Reads of single pods at a time.
+const READ_LANE: usize = 16;
+/// How often a server that is busy (429) is asked again.
+const BUSY_TRIES: u32 = 5;
+/// The longest wait that a busy server can ask for.
+const LONGEST_WAIT: Duration = Duration::from_secs(10);
 /// How long a call may take.
 const CALL_TIMEOUT: Duration = Duration::from_secs(10);
 
@@ -70,11 +78,13 @@ struct Lanes {
     bind: Semaphore,
     status: Semaphore,
     evict: Semaphore,
-    other: Semaphore,
+    evict_limit: Option<RateLimit>,
+    objects: Semaphore,
+    reads: Semaphore,
     profiles: HashMap<Istr, ProfileMetrics>,
     bind_limit: Option<RateLimit>,
     status_limit: Option<RateLimit>,
-    evict_limit: Option<RateLimit>,
+    objects_limit: Option<RateLimit>,
     /// Tells the writer that a pod's status write has ended.
     status_done: mpsc::UnboundedSender<Uid>,
 }
@@ -115,11 +125,13 @@ impl Writer {
             bind_limit: limit(),
             status_limit: limit(),
             evict_limit: limit(),
+            evict: Semaphore::new(EVICT_LANE),
+            objects_limit: limit(),
             settings,
             bind: Semaphore::new(BIND_LANE),
             status: Semaphore::new(STATUS_LANE),
-            evict: Semaphore::new(EVICT_LANE),
-            other: Semaphore::new(OTHER_LANE),
+            objects: Semaphore::new(OBJECTS_LANE),
+            reads: Semaphore::new(READ_LANE),
             status_done,
         };
         let lanes = Arc::new(lanes);
@@ -156,6 +168,10 @@ impl Writer {
 
     fn take(&mut self, effect: Effect) {
         match effect {
+            Effect::Write(request) => {
+                let lanes = Arc::clone(&self.lanes);
+                self.calls.spawn(async move { lanes.write_before_binding(*request).await });
+            }
             Effect::Bind(request) => match self.writing.get_mut(&request.pod.key.uid) {
                 // The condition is out of date: the pod has a node now. One on its way is waited for, since it would
                 // otherwise overwrite what the binding sets.
@@ -263,7 +279,7 @@ impl Lanes {
     }
 
     async fn read_pod_for_engine(&self, key: &PodKey) {
-        let Ok(_place) = self.other.acquire().await else { return };
+        let Ok(_place) = self.reads.acquire().await else { return };
         self.settings.inbox.event(match self.read_pod(key).await {
             PodRead::Found(pod) => Event::Pod(pod),
             PodRead::Absent => Event::PodAbsent { key: key.clone() },

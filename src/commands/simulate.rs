@@ -8,6 +8,7 @@ mod input;
 mod people;
 mod play;
 mod record;
+mod volumes;
 
 use std::io::{IsTerminal as _, Write as _};
 use std::path::PathBuf;

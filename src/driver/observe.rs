@@ -9,11 +9,12 @@ use plimsoll_engine::engine::Engine;
 use plimsoll_engine::event::Event;
 use plimsoll_engine::profile::Profile;
 use plimsoll_engine::queue::Place;
+use plimsoll_framework::point::Point;
 use tokio::time::Instant;
 
 use crate::metrics::{
     AttemptResult, CacheKind, Counters, GangState, Metrics, PluginMetrics, ProfileMetrics, QueueName, RecheckResult,
-    Status,
+    Status, VolumeStage,
 };
 
 /// How often gauges are brought up to date.
@@ -103,6 +104,11 @@ impl Observer {
             Observation::RuledOut => self.metrics.plimsoll.wakeups_ruled_out.inc(),
             Observation::StaleScore => self.metrics.plimsoll.stale_scores.inc(),
             Observation::Held { reason } => self.metrics.plimsoll.invalid_pods(reason.as_str()).inc(),
+            Observation::PluginFailed { plugin, point } => {
+                if let (VOLUME_BINDING, Some(stage)) = (plugin, volume_stage(point)) {
+                    scheduler.volume_scheduling_stage_error.at(stage).inc();
+                }
+            }
             Observation::PermitWait { result, duration } => {
                 let status = if result == "Success" { Status::Success } else { Status::Unschedulable };
                 scheduler.permit_wait_duration.at(status).observe(duration.as_secs_f64());
@@ -132,7 +138,7 @@ impl Observer {
         let (popped, events) = engine.queue().in_flight();
         scheduler.inflight_events("PodPopped").set(signed(popped));
         scheduler.inflight_events("ClusterEvent").set(signed(events));
-        scheduler.goroutines("binding").set(signed(engine.bindings_under_way()));
+        scheduler.goroutines("binding").set(signed(engine.bindings_under_way() + engine.waiting_to_bind()));
         scheduler.goroutines("preemption").set(signed(engine.preemptions_under_way()));
         self.rejecting_plugins(engine);
     }
@@ -152,6 +158,19 @@ impl Observer {
             let metrics = metrics.or_insert_with(|| self.metrics.scheduler.plugin(plugin, name));
             metrics.unschedulable_pods.at(()).set(signed(count));
         }
+    }
+}
+
+/// The plugin whose failures kube-scheduler counts by themselves.
+const VOLUME_BINDING: &str = "VolumeBinding";
+
+/// What kube-scheduler calls the points at which it can fail.
+fn volume_stage(point: Point) -> Option<VolumeStage> {
+    match point {
+        Point::Filter => Some(VolumeStage::Predicate),
+        Point::Reserve => Some(VolumeStage::Assume),
+        Point::PreBind => Some(VolumeStage::Bind),
+        _ => None,
     }
 }
 

@@ -86,6 +86,9 @@ labels! {
         PostBind = "PostBind",
     }
 
+    /// Where the binding of a pod's volumes failed.
+    pub VolumeStage { Predicate = "predicate", Assume = "assume", Bind = "bind", }
+
     /// What came of a binding that was sent.
     pub BindingResult {
         Bound = "bound",

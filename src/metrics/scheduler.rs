@@ -7,6 +7,7 @@ use prometheus::{
 use super::family::Maker;
 use super::{
     AttemptResult, CacheKind, Counters, ExtensionPoint, Family, Gauges, Histograms, LabelSet, QueueName, Status,
+    VolumeStage,
 };
 
 /// Metrics that kube-scheduler has too. All durations are observed in seconds.
@@ -29,6 +30,8 @@ pub struct SchedulerMetrics {
     pub permit_wait_duration: Histograms<Status>,
     /// Objects in the cache.
     pub cache_size: Gauges<CacheKind>,
+    /// Failures of VolumeBinding, by where.
+    pub volume_scheduling_stage_error: Counters<VolumeStage>,
     pod_scheduling_sli_duration: Histograms<Attempts>,
     schedule_attempts: IntCounterVec,
     scheduling_attempt_duration: HistogramVec,
@@ -100,7 +103,13 @@ impl SchedulerMetrics {
             life()?,
             "Time from a pod's first entry into the queue, ungated, until it was bound.",
         )?;
+        let stages = make.counters(
+            "volume_scheduling_stage_error_total",
+            &["operation"],
+            "Failures in finding, assuming and binding volumes of pods.",
+        )?;
         Ok(Self {
+            volume_scheduling_stage_error: Family::new(&stages, &[]),
             scheduling_algorithm_duration: make.histogram(
                 "scheduling_algorithm_duration_seconds",
                 attempt()?,

@@ -9,18 +9,13 @@ use bytes::Bytes;
 use http::{Method, StatusCode};
 use plimsoll_engine::effect::BindRequest;
 use plimsoll_engine::event::{BindResult, Event};
-use plimsoll_framework::plugin::{BindVerdict, Write};
+use plimsoll_framework::plugin::BindVerdict;
 use serde::Serialize;
 use tokio::time::{Instant, sleep};
 
-use super::{Lanes, PodRead, pod_path, refusal, segment, turn};
+use super::{BUSY_TRIES, LONGEST_WAIT, Lanes, PodRead, pod_path, refusal, turn};
 use crate::client::{CallError, RawRequest, RawResponse, describe, send};
 use crate::metrics::{BindingResult, ExtensionPoint, Status};
-
-/// How often a server that is busy (429) is asked again.
-const BUSY_TRIES: u32 = 5;
-/// The longest wait that a busy server can ask for.
-const LONGEST_WAIT: Duration = Duration::from_secs(10);
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -79,12 +74,6 @@ impl Lanes {
 
     async fn settle(&self, request: &BindRequest) -> BindResult {
         let results = &self.settings.metrics.plimsoll.binding_results;
-        for write in &request.writes {
-            if let Err(message) = self.write_object(write).await {
-                results.at(BindingResult::Error).inc();
-                return BindResult::Failed { message };
-            }
-        }
         let said = match &request.by {
             BindVerdict::Write(write) => match self.write_object(write).await {
                 Ok(()) => Said::Bound,
@@ -184,34 +173,5 @@ impl Lanes {
                 if error.outcome_unknown() { Said::Unclear(text) } else { Said::Failed(text) }
             }
         }
-    }
-
-    /// Carries out a write that a plugin asked for.
-    async fn write_object(&self, write: &Write) -> Result<(), String> {
-        let act = format!("patching {} {}/{}", write.plural, write.namespace, write.name);
-        if !self.settings.fence.may_bind(Instant::now()) {
-            return Err(format!("{act}: this replica does not lead any more"));
-        }
-        let root = if write.group.is_empty() { "api".to_owned() } else { format!("apis/{}", segment(&write.group)) };
-        let mut path = format!("/{root}/{}", segment(&write.version));
-        if !write.namespace.is_empty() {
-            path.push_str(&format!("/namespaces/{}", segment(&write.namespace)));
-        }
-        path.push_str(&format!("/{}/{}", segment(&write.plural), segment(&write.name)));
-        if let Some(subresource) = &write.subresource {
-            path.push_str(&format!("/{}", segment(subresource)));
-        }
-        let body = serde_json::to_vec(&write.merge_patch).map_err(|e| format!("{act}: {e}"))?;
-        let request = RawRequest {
-            method: Method::PATCH,
-            path: &path,
-            content_type: "application/merge-patch+json",
-            body: body.into(),
-            timeout: self.settings.bind_timeout,
-        };
-        let answer =
-            send(&self.settings.clients.status, request).await.map_err(|e| format!("{act}: {}", describe(&e)))?;
-        self.permission("patch", &write.plural, &answer);
-        if answer.status.is_success() { Ok(()) } else { Err(format!("{act}: {}", refusal(&answer))) }
     }
 }

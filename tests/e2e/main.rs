@@ -16,4 +16,5 @@ mod refusals;
 mod replicas;
 mod rig;
 mod shutdown;
+mod volumes;
 mod wire;

@@ -204,7 +204,7 @@ impl Story {
     fn object<K: ObjectKind>(&mut self, key: &(Istr, Istr), json: &Value) {
         let kind = KindRef::of::<K>();
         let key = ObjectKey { namespace: key.0.clone(), name: key.1.clone() };
-        self.handle(Event::Object { kind, key, object: Some((kind.decode)(json).unwrap()) });
+        self.handle(Event::Object { kind, key, resource_version: 0, object: Some((kind.decode)(json).unwrap()) });
     }
 
     fn owner(&mut self) {

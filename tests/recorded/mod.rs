@@ -105,7 +105,7 @@ impl Teller {
             "Namespace" => Some(Event::Namespace { name: key.name, labels: Some(Arc::new(labels(json))) }),
             _ => {
                 let kind = *self.kinds.iter().find(|k| k.kind == kind)?;
-                Some(Event::Object { kind, key, object: Some((kind.decode)(json).unwrap()) })
+                Some(Event::Object { kind, key, resource_version: 0, object: Some((kind.decode)(json).unwrap()) })
             }
         }
     }
@@ -122,7 +122,7 @@ impl Teller {
             "Namespace" => Some(Event::Namespace { name: key.name, labels: None }),
             _ => {
                 let kind = *self.kinds.iter().find(|k| k.kind == kind)?;
-                Some(Event::Object { kind, key, object: None })
+                Some(Event::Object { kind, key, resource_version: 0, object: None })
             }
         }
     }
@@ -149,7 +149,7 @@ pub(crate) fn solve(scenario: &Scenario) -> Told {
         match teller.seen(json) {
             Some(Event::Node(node)) => drop(table.set_node(Arc::from(node))),
             Some(Event::Namespace { name, labels }) => table.set_namespace(name, labels),
-            Some(Event::Object { kind, key, object }) => drop(table.cluster_mut().set_object(kind.id, key, object)),
+            Some(Event::Object { kind, key, object, .. }) => drop(table.cluster_mut().set_object(kind.id, key, object)),
             Some(Event::Pod(pod)) => match (pod.node_name.clone(), pod.nominated_node_name.clone()) {
                 (Some(node), _) => drop(table.add_pod(&node, Arc::from(pod))),
                 (None, Some(node)) => table.nominations_mut().set(node, Arc::from(pod)),

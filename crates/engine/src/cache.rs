@@ -16,6 +16,7 @@ use std::sync::Arc;
 use hashbrown::HashMap;
 use plimsoll_framework::intern::Istr;
 use plimsoll_framework::node::NodeInfo;
+use plimsoll_framework::object::{KindId, ObjectKey};
 use plimsoll_framework::pod::{GroupKey, PodInfo, Uid};
 use plimsoll_framework::table::Table;
 
@@ -109,6 +110,8 @@ pub struct Cache {
     table: Table,
     /// The version at which each node was last heard of: a heartbeat leaves the table, and the version in it, alone.
     node_versions: HashMap<Istr, u64>,
+    /// The version at which each object of a further kind was last heard of.
+    object_versions: HashMap<(KindId, ObjectKey), u64>,
     assumed: usize,
     /// How many of the pods that count on nodes have each priority.
     priorities: BTreeMap<i32, usize>,
@@ -200,6 +203,25 @@ impl Cache {
             self.node_versions.insert(name.clone(), version);
         }
         newer
+    }
+
+    /// Notes that an object of a further kind was heard of at this version, or that it is gone; `false` where this
+    /// version or a later one is known already. 0 is later than any.
+    pub fn note_object_version(&mut self, kind: KindId, key: &ObjectKey, version: Option<u64>) -> bool {
+        let at = (kind, key.clone());
+        match version {
+            None => {
+                self.object_versions.remove(&at);
+                true
+            }
+            Some(version) => {
+                let newer = version == 0 || self.object_versions.get(&at).is_none_or(|known| version > *known);
+                if newer {
+                    self.object_versions.insert(at, version);
+                }
+                newer
+            }
+        }
     }
 
     /// Takes a node away from the table.

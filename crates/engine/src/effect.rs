@@ -6,11 +6,14 @@ use std::time::Duration;
 use plimsoll_framework::intern::Istr;
 use plimsoll_framework::plugin::{BindVerdict, Write};
 use plimsoll_framework::pod::{PodInfo, PodKey};
+use plimsoll_framework::point::Point;
 use plimsoll_framework::time::Time;
 
 /// Something to be done outside. Effects of one pod are done in the order in which they were asked for.
 #[derive(Debug)]
 pub enum Effect {
+    /// Write what a pod needs before it is bound; answered by [`crate::event::Event::WritesFinished`].
+    Write(Box<WriteRequest>),
     /// Bind a pod; answered by [`crate::event::Event::BindFinished`].
     Bind(Box<BindRequest>),
     /// Write a pod's status.
@@ -25,6 +28,15 @@ pub enum Effect {
     ReadPod(PodKey),
 }
 
+/// What is to be written before a pod is bound.
+#[derive(Debug)]
+pub struct WriteRequest {
+    /// The pod.
+    pub pod: Arc<PodInfo>,
+    /// Who wants what written, in order; what comes after a write that failed is left alone.
+    pub writes: Vec<(&'static str, Write)>,
+}
+
 /// A pod to be bound.
 #[derive(Debug)]
 pub struct BindRequest {
@@ -32,8 +44,6 @@ pub struct BindRequest {
     pub pod: Arc<PodInfo>,
     /// The node chosen for it.
     pub node: Istr,
-    /// What is to be written first, in order.
-    pub writes: Vec<Write>,
     /// How to bind.
     pub by: BindVerdict,
     /// The node's total score; `None` when it was the only one that fitted.
@@ -221,6 +231,13 @@ pub enum Observation {
     Held {
         /// Why.
         reason: Reason,
+    },
+    /// A plugin failed at a point, as opposed to saying no.
+    PluginFailed {
+        /// The plugin.
+        plugin: &'static str,
+        /// Where.
+        point: Point,
     },
     /// A pod waited for Permit.
     PermitWait {

@@ -6,10 +6,11 @@ mod commit;
 mod failure;
 mod gang;
 mod ingest;
+mod pre_binding;
 mod preempt;
 mod wake;
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -24,6 +25,7 @@ use plimsoll_framework::time::Time;
 
 use binding::{Binding, Waiting};
 use gang::Gangs;
+use pre_binding::{Awaiting, PreBinding};
 use preempt::Preemptions;
 
 use crate::cache::Cache;
@@ -97,6 +99,12 @@ pub struct Engine {
     waiting: Vec<Waiting>,
     /// Groups that wait for Permit and have lost a pod.
     gangs_in_doubt: Vec<u64>,
+    /// Pods for which something is being written before they are bound.
+    writing: HashMap<Uid, PreBinding>,
+    /// Pods that wait for what others do before they are bound, in a fixed order.
+    awaiting: BTreeMap<Uid, Awaiting>,
+    /// Since when something has changed that those pods may have waited for.
+    look_again: Option<Time>,
     binding: HashMap<Uid, Binding>,
     preemptions: Preemptions,
     effects: VecDeque<Effect>,
@@ -121,6 +129,9 @@ impl Engine {
             last_miss: 0,
             waiting: Vec::new(),
             gangs_in_doubt: Vec::new(),
+            writing: HashMap::new(),
+            awaiting: BTreeMap::new(),
+            look_again: None,
             binding: HashMap::new(),
             preemptions: Preemptions::default(),
             effects: VecDeque::new(),
@@ -140,12 +151,15 @@ impl Engine {
         self.expire_permits(now);
         self.expire_gangs(now);
         self.look_at_doubtful_gangs(now);
+        self.look_at_awaiting(now);
     }
 
     /// When [`Self::tick`] next has something to do.
     pub fn next_deadline(&self) -> Option<Time> {
         let permits = self.waiting.iter().flat_map(|w| w.plugins.iter().map(|(_, deadline, _)| *deadline));
-        permits.chain(self.queue.next_deadline()).chain(self.next_gang_deadline()).min()
+        let awaited = self.awaiting.values().filter_map(Awaiting::deadline).chain(self.look_again);
+        let gangs = self.next_gang_deadline();
+        permits.chain(awaited).chain(self.queue.next_deadline()).chain(gangs).min()
     }
 
     /// Whether there is a pod to be decided, or something has happened that may have made one ready.
@@ -253,9 +267,14 @@ impl Engine {
         &self.queue
     }
 
-    /// How many bindings are under way.
+    /// How many bindings, and writes before them, are under way. Pods that wait for what others do are not among them.
     pub fn bindings_under_way(&self) -> usize {
-        self.binding.len()
+        self.binding.len() + self.writing.len()
+    }
+
+    /// How many pods wait for what others do before they can be bound.
+    pub fn waiting_to_bind(&self) -> usize {
+        self.awaiting.len()
     }
 
     /// How many pods wait for others to be evicted for them.

@@ -1,6 +1,5 @@
 //! Everything that can reach the engine.
 
-use std::any::Any;
 use std::sync::Arc;
 
 use hashbrown::HashSet;
@@ -60,6 +59,8 @@ pub enum Event {
         kind: KindRef,
         /// Which object.
         key: ObjectKey,
+        /// Its version; 0 counts as later than any.
+        resource_version: u64,
         /// As the plugin decoded it; `None`: gone.
         object: Option<AnyObject>,
     },
@@ -76,6 +77,13 @@ pub enum Event {
         kind: KindRef,
         /// `None`: it does not.
         version: Option<Istr>,
+    },
+    /// What a pod needed written before its binding is written, or was given up.
+    WritesFinished {
+        /// For which pod.
+        uid: Uid,
+        /// How.
+        result: Result<(), WriteFailure>,
     },
     /// A binding is settled, one way or the other.
     BindFinished {
@@ -101,8 +109,16 @@ pub enum Event {
     },
 }
 
-/// A decoded object of a further kind.
-pub type AnyObject = Arc<dyn Any + Send + Sync>;
+pub use plimsoll_framework::cluster::AnyObject;
+
+/// A write that failed, or whose answer was lost. Those before it were done, those behind it were not begun.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct WriteFailure {
+    /// Whose write.
+    pub plugin: &'static str,
+    /// What went wrong.
+    pub message: String,
+}
 
 /// How a binding ended. Always certain: where an answer was lost, the pod was read before this is said.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -215,6 +215,7 @@ fn licence(node: Option<&str>) -> Event {
     Event::Object {
         kind: KindRef::of::<plugins::Licence>(),
         key: plugins::licence(),
+        resource_version: 0,
         object: node.map(|n| Arc::new(n.to_owned()) as plimsoll_engine::event::AnyObject),
     }
 }

@@ -41,7 +41,7 @@ fn serves(kind: KindRef) -> Event {
 fn object(kind: KindRef, namespace: &str, name: &str, spec: Value) -> Event {
     let json = json!({"metadata": {"name": name, "namespace": namespace, "uid": name, "generation": 2}, "spec": spec});
     let key = ObjectKey { namespace: namespace.into(), name: name.into() };
-    Event::Object { kind, key, object: Some((kind.decode)(&json).unwrap()) }
+    Event::Object { kind, key, resource_version: 0, object: Some((kind.decode)(&json).unwrap()) }
 }
 
 fn min_member(count: i64) -> Value {
@@ -639,7 +639,7 @@ fn a_group_that_changes_is_looked_at_again() {
     c.tell(object(extended, "default", "g", min_member(4)));
     assert_eq!(c.place(&pods[0]), Some(Place::Gated));
     let key = ObjectKey { namespace: "default".into(), name: "g".into() };
-    c.tell(Event::Object { kind: extended, key, object: None });
+    c.tell(Event::Object { kind: extended, key, resource_version: 0, object: None });
     c.wait(2);
     assert_eq!(c.condition().0, "GangIncomplete");
     c.tell(object(extended, "default", "g", min_member(3)));
@@ -749,7 +749,12 @@ fn the_status_of_a_native_group_says_what_became_of_it() {
         let group = json!({"metadata": {"name": "g", "namespace": "default", "uid": "g"}, "spec": gang_of_two,
                            "status": {"conditions": [condition]}});
         let key = ObjectKey { namespace: "default".into(), name: "g".into() };
-        c.tell(Event::Object { kind: native, key, object: Some((native.decode)(&group).unwrap()) });
+        c.tell(Event::Object {
+            kind: native,
+            key,
+            resource_version: 0,
+            object: Some((native.decode)(&group).unwrap()),
+        });
         version += 1;
         c.tell(node("n1").version(version).cpu(1_000 + i64::try_from(version).unwrap()).seen());
         c.wait(12);

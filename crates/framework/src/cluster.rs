@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use hashbrown::HashMap;
 
+use crate::assume::{AssumedObjects, Assumption};
 use crate::intern::Istr;
 use crate::labels::LabelSet;
 use crate::node::NodeInfo;
@@ -29,6 +30,7 @@ pub struct ClusterInfo {
     pub(crate) resource_columns: Arc<Vec<Istr>>,
     pub(crate) namespaces: Arc<HashMap<Istr, Arc<LabelSet>>>,
     pub(crate) objects: HashMap<KindId, Arc<ObjectMap>>,
+    pub(crate) assumed: Arc<AssumedObjects>,
     pub(crate) claim_uses: Arc<ClaimCounts>,
 }
 
@@ -54,7 +56,8 @@ impl ClaimCounts {
     }
 }
 
-pub(crate) type AnyObject = Arc<dyn Any + Send + Sync>;
+/// A decoded object of a further kind.
+pub type AnyObject = Arc<dyn Any + Send + Sync>;
 
 /// The objects of one kind, by namespace and name.
 #[derive(Clone, Debug, Default)]
@@ -120,9 +123,35 @@ impl ClusterInfo {
         };
     }
 
-    /// Sets or (with `None`) forgets an object of a kind that some plugin declared. Gives what was known before.
+    /// Sets or (with `None`) forgets an object of a kind that some plugin declared, as the API server has it now; what
+    /// was assumed of an older version is void. Gives what was known, or assumed, before.
     pub fn set_object(&mut self, kind: KindId, key: ObjectKey, object: Option<AnyObject>) -> Option<AnyObject> {
+        if !self.assumed.is_empty() {
+            Arc::make_mut(&mut self.assumed).forget(kind, &key);
+        }
         Arc::make_mut(self.objects.entry(kind).or_default()).set(key, object)
+    }
+
+    /// From now on an object is read as it will be, on top of what the API server has told; `false` where there is none.
+    pub fn assume_object(&mut self, uid: &Uid, assumption: Assumption) -> bool {
+        let Assumption { kind, key, object } = assumption;
+        let Some(map) = self.objects.get_mut(&kind.id) else { return false };
+        let Some(now) = map.get(&key.namespace, &key.name).cloned() else { return false };
+        Arc::make_mut(map).set(key.clone(), Some(Arc::clone(&object)));
+        Arc::make_mut(&mut self.assumed).add(kind.id, key, uid.clone(), now, object);
+        true
+    }
+
+    /// Takes back what was assumed of an object for a pod. Gives the object as it was read and as it is read now, where
+    /// that makes a difference.
+    pub fn withdraw_object(&mut self, uid: &Uid, kind: KindId, key: &ObjectKey) -> Option<(AnyObject, AnyObject)> {
+        if self.assumed.is_empty() {
+            return None;
+        }
+        let now = Arc::make_mut(&mut self.assumed).remove(kind, key, uid)?;
+        let map = Arc::make_mut(self.objects.get_mut(&kind)?);
+        let before = map.set(key.clone(), Some(Arc::clone(&now)))?;
+        (!Arc::ptr_eq(&before, &now)).then_some((before, now))
     }
 
     /// Every object of a kind, in no promised order.

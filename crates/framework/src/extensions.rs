@@ -28,6 +28,7 @@
 //! let line = Extensions::of(Bell).filter().done(); // It is no Filter.
 //! ```
 
+mod after;
 mod filter;
 mod score;
 
@@ -45,6 +46,7 @@ use crate::table::{Row, View};
 use crate::topology::{CounterSpec, Counters, Totals};
 use crate::verdict::Verdict;
 
+pub use after::*;
 pub use filter::*;
 pub use score::*;
 
@@ -181,18 +183,9 @@ plain_points! {
         fn post_filter(&self, pod: &PodInfo, context: &PostFilterContext<'_>) -> Result<PostFilterVerdict, PluginError>;
         fn only_preempts(&self) -> bool;
     }
-    /// [`Reserve`], callable without knowing the plugin.
-    ReserveDyn of Reserve as reserve {
-        fn reserve(&self, pod: &PodInfo, node: &Istr) -> Result<(), Refusal>;
-        fn unreserve(&self, pod: &PodInfo, node: &Istr);
-    }
     /// [`Permit`], callable without knowing the plugin.
     PermitDyn of Permit as permit {
         fn permit(&self, pod: &PodInfo, node: &Istr, waiting: &[&PodInfo]) -> PermitAnswer;
-    }
-    /// [`PreBind`], callable without knowing the plugin.
-    PreBindDyn of PreBind as pre_bind {
-        fn pre_bind(&self, pod: &PodInfo, node: &Istr) -> Result<Vec<Write>, PluginError>;
     }
     /// [`Bind`], callable without knowing the plugin.
     BindDyn of Bind as bind { fn bind(&self, pod: &PodInfo, node: &Istr) -> BindVerdict; }

@@ -8,6 +8,7 @@
 mod chunk;
 
 pub mod api;
+pub mod assume;
 pub mod cluster;
 pub mod cluster_event;
 pub mod extensions;

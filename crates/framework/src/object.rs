@@ -6,6 +6,7 @@ use std::fmt;
 use std::marker::PhantomData;
 use std::sync::Arc;
 
+use crate::assume::AssumedObjects;
 use crate::cluster::{AnyObject, ClusterInfo, ObjectMap};
 use crate::intern::Istr;
 
@@ -112,12 +113,13 @@ pub struct ObjectKey {
 /// The objects of one kind as they were when a plugin was prepared. Cheap to keep in a state.
 pub struct Objects<K: ObjectKind> {
     map: Option<Arc<ObjectMap>>,
+    assumed: Arc<AssumedObjects>,
     kind: PhantomData<fn() -> K>,
 }
 
 impl<K: ObjectKind> Clone for Objects<K> {
     fn clone(&self) -> Self {
-        Self { map: self.map.clone(), kind: PhantomData }
+        Self { map: self.map.clone(), assumed: Arc::clone(&self.assumed), kind: PhantomData }
     }
 }
 
@@ -140,12 +142,36 @@ impl<K: ObjectKind> fmt::Debug for Objects<K> {
 
 impl<K: ObjectKind> Objects<K> {
     pub(crate) fn new(cluster: &ClusterInfo) -> Self {
-        Self { map: cluster.objects.get(&KindId::of::<K>()).cloned(), kind: PhantomData }
+        let map = cluster.objects.get(&KindId::of::<K>()).cloned();
+        Self { map, assumed: Arc::clone(&cluster.assumed), kind: PhantomData }
     }
 
-    /// The object of this name, if it exists and could be decoded. The namespace of kinds that have none is empty.
+    /// The object of this name, if it exists and could be decoded. The namespace of kinds that have none is empty. Where
+    /// a plugin's Reserve has assumed how it will be, it is that.
     pub fn get(&self, namespace: &Istr, name: &Istr) -> Option<&K::Object> {
         self.map.as_ref()?.get(namespace, name)?.downcast_ref()
+    }
+
+    /// The object of this name as the API server has it, whatever is assumed of it.
+    pub fn written(&self, namespace: &Istr, name: &Istr) -> Option<&K::Object> {
+        match self.assumption(namespace, name) {
+            Some(written) => written.downcast_ref(),
+            None => self.get(namespace, name),
+        }
+    }
+
+    /// Whether the object is read as some plugin's Reserve has assumed it, and the API server has not told of a newer
+    /// version since.
+    pub fn is_assumed(&self, namespace: &Istr, name: &Istr) -> bool {
+        self.assumption(namespace, name).is_some()
+    }
+
+    fn assumption(&self, namespace: &Istr, name: &Istr) -> Option<&AnyObject> {
+        if self.assumed.is_empty() {
+            return None;
+        }
+        let key = ObjectKey { namespace: namespace.clone(), name: name.clone() };
+        self.assumed.written(KindId::of::<K>(), &key)
     }
 
     /// The objects of a namespace with their names, in no promised order.

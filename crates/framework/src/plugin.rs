@@ -8,8 +8,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::assume::Assumption;
 use crate::cluster_event::{Change, ClusterEvent, QueueingHint, Registration};
 use crate::intern::Istr;
+use crate::node::NodeInfo;
 use crate::object::KindRef;
 use crate::overlay::Overlay;
 use crate::pod::{PodInfo, Uid};
@@ -331,10 +333,24 @@ pub enum Refusal {
 /// Keeps account of what a pod takes up beyond the node's own columns. Called by the owner of the cache, one pod at a
 /// time.
 pub trait Reserve: Plugin {
-    /// Takes what the pod needs on its node.
-    fn reserve(&self, pod: &PodInfo, node: &Istr) -> Result<(), Refusal>;
-    /// Gives it back. Called for every plugin when any of them refused, so it may come without a `reserve`.
-    fn unreserve(&self, pod: &PodInfo, node: &Istr);
+    /// What is read of the cluster, as it is at this moment.
+    type Cluster: ReadCluster;
+
+    /// Takes what the pod needs on its node, and says which objects of further kinds will be different for it. Whoever
+    /// reads those objects from now on reads them so, until the API server tells of a newer version, or until the pod
+    /// does not come to its node after all: nothing has to be done about them in `unreserve`.
+    fn reserve(
+        &self,
+        pod: &PodInfo,
+        node: &NodeInfo,
+        cluster: ClusterOf<'_, Self::Cluster>,
+    ) -> Result<Vec<Assumption>, Refusal>;
+
+    /// Gives back what the plugin itself keeps account of. Called for every plugin when any of them refused, so it may
+    /// come without a `reserve`.
+    fn unreserve(&self, pod: &PodInfo, node: &Istr) {
+        let _ = (pod, node);
+    }
 }
 
 /// What Permit says of a pod whose node is chosen.
@@ -391,10 +407,66 @@ pub struct Write {
     pub merge_patch: serde_json::Value,
 }
 
-/// Writes something before the binding.
+/// What PreBind wants done before the binding.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PreBindAnswer<A> {
+    /// What has to be written first, in order. When one fails, the attempt does.
+    pub writes: Vec<Write>,
+    /// What has to happen after that, if anything.
+    pub wait: Option<Awaited<A>>,
+}
+
+/// Something that others have to do before a pod can be bound.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Awaited<A> {
+    /// What the plugin needs to know, to tell whether it has happened.
+    pub state: A,
+    /// How long it may take, from when everything is written.
+    pub at_most: Duration,
+    /// What is being done, for messages: `binding volumes`.
+    pub doing: &'static str,
+}
+
+impl<A> PreBindAnswer<A> {
+    /// There is nothing to be done.
+    pub fn nothing() -> Self {
+        Self { writes: Vec::new(), wait: None }
+    }
+}
+
+/// How far something is that a pod waits for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Progress {
+    /// It has happened: the pod can be bound.
+    Ready,
+    /// It has not happened yet.
+    Wait,
+    /// It will not happen; the attempt fails.
+    Failed(PluginError),
+}
+
+/// Writes something before the binding, and waits for what others do about it. Nothing else waits with the pod.
 pub trait PreBind: Plugin {
-    /// What has to be written first, in order.
-    fn pre_bind(&self, pod: &PodInfo, node: &Istr) -> Result<Vec<Write>, PluginError>;
+    /// What is read of the cluster, as it is at each moment.
+    type Cluster: ReadCluster;
+    /// What the plugin needs to know while the pod waits; `()` where none ever does.
+    type Awaited: Send + 'static;
+
+    /// What has to be done first. `assumed` is what the plugin's own Reserve has answered.
+    fn pre_bind(
+        &self,
+        pod: &PodInfo,
+        node: &NodeInfo,
+        assumed: &[Assumption],
+        cluster: ClusterOf<'_, Self::Cluster>,
+    ) -> Result<PreBindAnswer<Self::Awaited>, PluginError>;
+
+    /// Whether what is waited for has happened. Asked when everything is written, and then whenever an object of the
+    /// plugin's kinds or the node has changed.
+    fn progress(&self, awaited: &Self::Awaited, node: &NodeInfo, cluster: ClusterOf<'_, Self::Cluster>) -> Progress {
+        let _ = (awaited, node, cluster);
+        Progress::Ready
+    }
 }
 
 /// How a pod is bound.

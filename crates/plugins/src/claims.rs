@@ -44,6 +44,11 @@ pub(crate) fn claim_not_found(name: &Istr) -> String {
     format!("persistentvolumeclaim {:?} not found", name.as_str())
 }
 
+/// The API server's words for a volume that is not there.
+pub(crate) fn volume_not_found(name: &Istr) -> String {
+    format!("persistentvolume {:?} not found", name.as_str())
+}
+
 /// Why the claim of an ephemeral volume is not the pod's, if it is not.
 pub(crate) fn foreign_claim(pod: &PodInfo, claim: &PersistentVolumeClaim) -> Option<String> {
     let own = claim.is_controlled_by(pod.key.uid.as_str());

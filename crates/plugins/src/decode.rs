@@ -1,6 +1,8 @@
 //! From the configuration's arguments to plugins. What is left out takes its default; whether the values are sensible
 //! is checked where configurations are read.
 
+use std::time::Duration;
+
 use plimsoll_framework::api;
 use plimsoll_framework::intern::Istr;
 use plimsoll_framework::labels::SelectorError;
@@ -121,9 +123,11 @@ pub(crate) fn balanced_allocation(raw: RawArgs<'_>) -> Result<NodeResourcesBalan
     Ok(NodeResourcesBalancedAllocation::new(args.resources.into_iter().map(|r| r.name.into()).collect()))
 }
 
-/// What the arguments say, how long the binding of volumes may take, bears on nothing while no volumes are bound.
 pub(crate) fn volume_binding(raw: RawArgs<'_>) -> Result<VolumeBinding, ArgsError> {
-    decode::<VolumeBindingArgs>("VolumeBinding", raw).map(|_| VolumeBinding)
+    let args: VolumeBindingArgs = decode("VolumeBinding", raw)?;
+    // Less than nothing is refused where configurations are read.
+    let seconds = u64::try_from(args.bind_timeout_seconds).unwrap_or_default();
+    Ok(VolumeBinding::new(Duration::from_secs(seconds)))
 }
 
 /// What the arguments say, how long the allocation of devices may take, bears on nothing while no devices are allocated.

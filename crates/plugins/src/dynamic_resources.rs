@@ -2,12 +2,14 @@
 //! some are held back when they are admitted (see [`crate::unsupported`]), and for all others the plugin answers as
 //! kube-scheduler's does. Reference section 7.
 
+use plimsoll_framework::assume::Assumption;
 use plimsoll_framework::cluster_event::Registration;
 use plimsoll_framework::intern::Istr;
+use plimsoll_framework::node::NodeInfo;
 use plimsoll_framework::object::{KindRef, Objects};
 use plimsoll_framework::plugin::{
-    EnqueueExtensions, Filter, Plugin, PostFilter, PostFilterContext, PostFilterVerdict, PreBind, PreEnqueue,
-    PreFilter, PreFilterVerdict, Refusal, Reserve, Score, Write,
+    EnqueueExtensions, Filter, Plugin, PostFilter, PostFilterContext, PostFilterVerdict, PreBind, PreBindAnswer,
+    PreEnqueue, PreFilter, PreFilterVerdict, Refusal, Reserve, Score,
 };
 use plimsoll_framework::pod::{PodInfo, PodSpecInfo};
 use plimsoll_framework::read::{ObjectsOf, Spec};
@@ -131,16 +133,19 @@ impl Score for DynamicResources {
 }
 
 impl Reserve for DynamicResources {
-    fn reserve(&self, _: &PodInfo, _: &Istr) -> Result<(), Refusal> {
-        Ok(())
-    }
+    type Cluster = ();
 
-    fn unreserve(&self, _: &PodInfo, _: &Istr) {}
+    fn reserve(&self, _: &PodInfo, _: &NodeInfo, (): ()) -> Result<Vec<Assumption>, Refusal> {
+        Ok(Vec::new())
+    }
 }
 
 impl PreBind for DynamicResources {
-    fn pre_bind(&self, _: &PodInfo, _: &Istr) -> Result<Vec<Write>, PluginError> {
-        Ok(Vec::new())
+    type Cluster = ();
+    type Awaited = ();
+
+    fn pre_bind(&self, _: &PodInfo, _: &NodeInfo, _: &[Assumption], (): ()) -> Result<PreBindAnswer<()>, PluginError> {
+        Ok(PreBindAnswer::nothing())
     }
 }
 

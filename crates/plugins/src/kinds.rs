@@ -22,6 +22,8 @@ struct Meta {
     #[serde(deserialize_with = "nullable")]
     uid: Istr,
     #[serde(deserialize_with = "nullable")]
+    resource_version: Box<str>,
+    #[serde(deserialize_with = "nullable")]
     labels: BTreeMap<Istr, Istr>,
     #[serde(deserialize_with = "nullable")]
     annotations: BTreeMap<String, String>,

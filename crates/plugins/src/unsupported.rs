@@ -4,23 +4,19 @@
 use plimsoll_framework::cluster::ClusterInfo;
 use plimsoll_framework::pod::PodInfo;
 
-use crate::claims::is_claim;
-use crate::{dynamic_resources, volume_binding};
+use crate::dynamic_resources;
 
 /// Why `pod` cannot be placed by this version as the cluster is now, if it cannot. `is_disabled` says which plugins the
 /// profile has switched off: whoever did that does not want the rule.
 ///
-/// It depends on claims and classes, so it has to be asked again when those change, and before a pod is bound.
+/// It depends on classes of devices, so it has to be asked again when those change, and before a pod is bound.
 pub fn unsupported(pod: &PodInfo, cluster: &ClusterInfo, is_disabled: &dyn Fn(&str) -> bool) -> Option<String> {
     if !is_disabled("DynamicResources")
         && let Some(place) = dynamic_resources::asks_for_devices(&pod.spec, &cluster.objects())
     {
         return Some(format!("needs DynamicResources ({place}), which this version does not support yet"));
     }
-    let has_claims = pod.spec.volumes.iter().any(is_claim) && !is_disabled("VolumeBinding");
-    (has_claims && volume_binding::has_claims_to_bind(pod, &cluster.objects(), &cluster.objects())).then(|| {
-        "has claims that wait for their first consumer (spec.volumes), which this version does not bind yet".to_owned()
-    })
+    None
 }
 
 #[cfg(test)]
@@ -57,13 +53,11 @@ mod tests {
             |resource: &str, amount: &str| json!({"containers": [{"resources": {"requests": {resource: amount}}}]});
         let devices =
             |place: &str| format!("needs DynamicResources ({place}), which this version does not support yet");
-        let waits =
-            "has claims that wait for their first consumer (spec.volumes), which this version does not bind yet";
         let implicit = "deviceclass.resource.kubernetes.io/nic";
         let rows = [
             (json!({}), None),
             (claims(&["bound"]), None),
-            (claims(&["bound", "later"]), Some(waits.to_owned())),
+            (claims(&["bound", "later"]), None),
             // These are turned away by the plugin, as by kube-scheduler.
             (claims(&["now"]), None),
             (claims(&["missing"]), None),

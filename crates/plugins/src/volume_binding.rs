@@ -1,17 +1,18 @@
 //! VolumeBinding (PreFilter, Filter, PreScore, Score, Reserve, PreBind): keeps a pod on nodes that can reach its volumes,
 //! and where volumes can be found or made for those of its claims that have none. Reference section 6.3.
 
+mod bind;
 mod claims;
 mod hints;
 mod matching;
 mod wanted;
 
+use std::time::Duration;
+
 use plimsoll_framework::intern::Istr;
 use plimsoll_framework::labels::LabelSet;
 use plimsoll_framework::object::{KindRef, Objects};
-use plimsoll_framework::plugin::{
-    Filter, Plugin, PreBind, PreFilter, PreFilterVerdict, PreScore, Refusal, Reserve, Score, Write,
-};
+use plimsoll_framework::plugin::{Filter, Plugin, PreFilter, PreFilterVerdict, PreScore, Score};
 use plimsoll_framework::pod::{PodInfo, PodSpecInfo};
 use plimsoll_framework::read::{ClusterOf, Labels, Name, ObjectsOf, Spec, WholePod};
 use plimsoll_framework::verdict::{PluginError, Rejection, Verdict};
@@ -26,8 +27,23 @@ pub use wanted::{Choice, Wanted};
 const REASON_IMMEDIATE: &str = "pod has unbound immediate PersistentVolumeClaims";
 
 /// Keeps a pod where its volumes are or can be.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct VolumeBinding;
+#[derive(Clone, Copy, Debug)]
+pub struct VolumeBinding {
+    bind_timeout: Duration,
+}
+
+impl VolumeBinding {
+    /// Volumes may take this long to be bound.
+    pub fn new(bind_timeout: Duration) -> Self {
+        Self { bind_timeout }
+    }
+}
+
+impl Default for VolumeBinding {
+    fn default() -> Self {
+        Self::new(Duration::from_secs(600))
+    }
+}
 
 impl Plugin for VolumeBinding {
     const NAME: &'static str = "VolumeBinding";
@@ -124,32 +140,6 @@ impl Score for VolumeBinding {
     fn score(&self, (): &(), (): ()) -> i64 {
         0
     }
-}
-
-/// For pods whose claims are all bound there is nothing to keep account of. Others do not come this far: they are held
-/// back when they are admitted (see [`crate::unsupported`]).
-impl Reserve for VolumeBinding {
-    fn reserve(&self, _: &PodInfo, _: &Istr) -> Result<(), Refusal> {
-        Ok(())
-    }
-
-    fn unreserve(&self, _: &PodInfo, _: &Istr) {}
-}
-
-impl PreBind for VolumeBinding {
-    fn pre_bind(&self, _: &PodInfo, _: &Istr) -> Result<Vec<Write>, PluginError> {
-        Ok(Vec::new())
-    }
-}
-
-/// Whether the pod has claims that are bound only once its node is chosen.
-pub(crate) fn has_claims_to_bind(
-    pod: &PodInfo,
-    claims: &Objects<PersistentVolumeClaimKind>,
-    classes: &Objects<StorageClassKind>,
-) -> bool {
-    let sorted = claims::of_pod(pod, claims).ok().and_then(|claims| Claims::sort(claims, classes).ok());
-    sorted.is_some_and(|claims| !claims.delayed.is_empty())
 }
 
 #[cfg(test)]

@@ -10,7 +10,7 @@ use plimsoll_framework::pod::PodInfo;
 use plimsoll_framework::read::{Labels, ObjectsOf, WholePod};
 use plimsoll_framework::verdict::{Rejection, Verdict};
 
-use crate::claims::{claim_not_found, uses};
+use crate::claims::{claim_not_found, uses, volume_not_found};
 use crate::hints::{event_of, objects, queue_if};
 use crate::kinds::storage::{
     BindingMode, PersistentVolume, PersistentVolumeClaim, PersistentVolumeClaimKind, PersistentVolumeKind,
@@ -101,7 +101,7 @@ impl VolumeZone {
                 waits_for_consumer(claim, classes)?;
                 continue;
             }
-            let missing = || format!("persistentvolume {:?} not found", claim.volume_name.as_str());
+            let missing = || volume_not_found(&claim.volume_name);
             let volume = volumes.get(&global, &claim.volume_name).ok_or_else(missing)?;
             places.extend(self.labels.iter().filter_map(|(label, successor)| {
                 let values = zones(volume.labels.get(label)?)?;

@@ -142,7 +142,12 @@ impl Loader<'_> {
             .and_then(|json| (kind.decode)(&json).map_err(|error| manifest.error(&format!("cannot be read: {error}"))));
         match object {
             Ok(object) => {
-                self.others.push(Event::Object { kind, key: manifest.key(&kind), object: Some(object) });
+                self.others.push(Event::Object {
+                    kind,
+                    key: manifest.key(&kind),
+                    resource_version: 0,
+                    object: Some(object),
+                });
             }
             Err(error) => self.errors.push(error),
         }

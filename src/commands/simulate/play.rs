@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use hashbrown::HashMap;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
-use plimsoll_engine::effect::{BindRequest, Effect, EvictRequest, StatusUpdate};
+use plimsoll_engine::effect::{BindRequest, Effect, EvictRequest, StatusUpdate, WriteRequest};
 use plimsoll_engine::engine::{Engine, EngineSettings};
 use plimsoll_engine::event::{BindResult, Event, EvictResult};
 use plimsoll_engine::gang;
@@ -19,6 +19,7 @@ use plimsoll_framework::time::Time;
 
 use super::input::Input;
 use super::record::{Amounts, Evicted, Node, Pod, Record, Summary};
+use super::volumes;
 use crate::config::Config;
 use crate::registry::Registry;
 
@@ -154,8 +155,21 @@ impl Stage {
 
     /// Does what is asked for: all of it succeeds at once.
     fn drain(&mut self) {
+        self.do_effects();
+        // Claims of the input may be on the way to a volume already.
+        if self.engine.waiting_to_bind() > 0 {
+            volumes::settle(&self.engine.view()).into_iter().for_each(|event| self.tell(event));
+            self.engine.tick(self.now);
+            self.do_effects();
+        }
+        // Nobody counts them.
+        drop(self.engine.take_observations());
+    }
+
+    fn do_effects(&mut self) {
         while let Some(effect) = self.engine.poll_effect() {
             match effect {
+                Effect::Write(request) => self.write(&request),
                 Effect::Bind(request) => self.bind(&request),
                 Effect::Status(update) => self.note(*update),
                 Effect::Evict(request) => self.evict(&request),
@@ -164,8 +178,12 @@ impl Stage {
                 Effect::ReadPod(key) => self.tell(Event::PodAbsent { key }),
             }
         }
-        // Nobody counts them.
-        drop(self.engine.take_observations());
+    }
+
+    /// What is written is there at once, and volumes are bound and made at once.
+    fn write(&mut self, request: &WriteRequest) {
+        volumes::written(&self.engine.view(), request).into_iter().for_each(|event| self.tell(event));
+        self.tell(Event::WritesFinished { uid: request.pod.key.uid.clone(), result: Ok(()) });
     }
 
     fn bind(&mut self, request: &BindRequest) {

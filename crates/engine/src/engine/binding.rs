@@ -1,8 +1,10 @@
-//! From the chosen node to the bound pod: Permit, PreBind, Bind, PostBind (reference section 9.4).
+//! From the chosen node to the bound pod: Permit, Bind, PostBind (reference section 9.4). What comes between Permit and
+//! Bind is in [`super::pre_binding`].
 
 use std::sync::Arc;
 use std::time::Duration;
 
+use plimsoll_framework::assume::Assumption;
 use plimsoll_framework::intern::Istr;
 use plimsoll_framework::plugin::{BindVerdict, PermitAnswer, PermitVerdict};
 use plimsoll_framework::pod::{PodInfo, Uid};
@@ -25,6 +27,8 @@ pub(super) struct Binding {
     pub(super) node: Istr,
     pub(super) score: Option<i64>,
     pub(super) popped: Time,
+    /// What the Reserve plugins assume for it, by plugin.
+    pub(super) assumed: Vec<(&'static str, Vec<Assumption>)>,
 }
 
 /// A pod that Permit plugins hold.
@@ -157,36 +161,29 @@ impl Engine {
     pub(super) fn leave_permit(&mut self, now: Time, uid: &Uid) {
         if let Some(at) = self.waiting_index(uid) {
             let waiting = self.stop_waiting(now, at, "Unschedulable");
-            self.unreserve(&waiting.binding.info, &waiting.binding.node);
             self.queue.done(uid);
             self.gangs_in_doubt.extend(waiting.gang);
+            let withdrawn = self.unreserve(&waiting.binding);
+            self.tell_withdrawn(now, uid, withdrawn);
         }
     }
 
-    /// A pod that waits for Permit is on its node already, by somebody else's hand: there is nothing left to permit.
+    /// A pod that is held on its way is on its node already, by somebody else's hand: there is nothing left to be done.
     pub(super) fn bound_by_another(&mut self, now: Time, uid: &Uid) {
+        self.leave_awaiting(now, uid);
         if let Some(at) = self.waiting_index(uid) {
             let waiting = self.stop_waiting(now, at, "Success");
             self.queue.done(uid);
             self.gangs_in_doubt.extend(waiting.gang);
+            let withdrawn = self.withdraw(&waiting.binding);
+            self.tell_withdrawn(now, uid, withdrawn);
         }
     }
 
-    /// From here on only the binding itself can fail: what happens meanwhile no longer concerns the decision.
-    pub(super) fn start_binding(&mut self, now: Time, binding: Binding) {
+    /// Sends the binding of a pod for which everything else is done.
+    pub(super) fn bind(&mut self, now: Time, binding: Binding) {
         let pod = Arc::clone(&binding.info.pod);
-        self.queue.done(&pod.key.uid);
         let profile = &self.profiles[binding.info.profile];
-        let mut writes = Vec::new();
-        for point in &profile.pre_bind {
-            match point.plugin.pre_bind(&pod, &binding.node) {
-                Ok(more) => writes.extend(more),
-                Err(e) => {
-                    let message = format!("running PreBind plugin \"{}\": {e}", point.name);
-                    return self.give_back(now, binding, Failure::Error(message));
-                }
-            }
-        }
         let verdicts = profile.bind.iter().map(|p| p.plugin.bind(&pod, &binding.node));
         let by = verdicts.into_iter().find(|v| *v != BindVerdict::Skip);
         let Some(by) = by else {
@@ -196,13 +193,17 @@ impl Engine {
         self.effects.push_back(Effect::Bind(Box::new(BindRequest {
             pod: Arc::clone(&pod),
             node: binding.node.clone(),
-            writes,
             by,
             score: binding.score,
             attempts: binding.info.attempts,
             popped: binding.popped,
         })));
         self.binding.insert(pod.key.uid.clone(), binding);
+    }
+
+    /// Whether something about the pod is under way to the API server that has to be answered first.
+    pub(super) fn is_under_way(&self, uid: &Uid) -> bool {
+        self.binding.contains_key(uid) || self.writing.contains_key(uid)
     }
 
     /// A binding is settled.
@@ -220,7 +221,8 @@ impl Engine {
                 self.give_back(now, binding, failure);
             }
             BindResult::Gone => {
-                self.unreserve(&binding.info, &binding.node);
+                let withdrawn = self.unreserve(&binding);
+                self.tell_withdrawn(now, uid, withdrawn);
                 let duration = now.since(binding.popped);
                 let profile = binding.info.profile;
                 self.observations.push(Observation::Attempt { result: AttemptResult::Error, profile, duration });

@@ -5,12 +5,18 @@
 
 use std::sync::Arc;
 
+use plimsoll_framework::assume::Assumption;
+use plimsoll_framework::cluster_event::{Actions, ClusterEvent, EventResource};
 use plimsoll_framework::intern::Istr;
+use plimsoll_framework::node::NodeInfo;
+use plimsoll_framework::object::KindRef;
 use plimsoll_framework::overlay::Overlay;
 use plimsoll_framework::plugin::Refusal;
-use plimsoll_framework::pod::PodInfo;
+use plimsoll_framework::pod::{PodInfo, Uid};
+use plimsoll_framework::point::Point;
 use plimsoll_framework::table::Row;
 use plimsoll_framework::time::Time;
+use plimsoll_framework::verdict::PluginError;
 
 use super::Engine;
 use crate::cache::{Assumed, Standing};
@@ -19,7 +25,15 @@ use crate::diagnosis::Diagnosis;
 use crate::effect::Observation;
 use crate::engine::binding::Binding;
 use crate::engine::failure::Failure;
+use crate::event::{AnyObject, OwnedChange};
 use crate::queue::QueuedPodInfo;
+
+/// An object of which nothing is assumed any more.
+pub(super) struct Withdrawn {
+    kind: KindRef,
+    before: AnyObject,
+    now: AnyObject,
+}
 
 impl Engine {
     /// Commits one proposal. `first` is the first ticket of the batch it was decided in.
@@ -116,15 +130,39 @@ impl Engine {
         if let Some(left) = left {
             self.nomination_left(now, &left, &pod);
         }
-        let binding = Binding { info, node, score, popped };
-        let refused = self.profiles[binding.info.profile]
-            .reserve
-            .iter()
-            .find_map(|p| p.plugin.reserve(&pod, &binding.node).err().map(|refusal| (p.name, refusal)));
-        match refused {
-            Some((plugin, refusal)) => self.give_back(now, binding, refused_by("Reserve", plugin, refusal)),
-            None => self.permit(now, binding),
+        let mut binding = Binding { info, node, score, popped, assumed: Vec::new() };
+        match self.reserve(&mut binding) {
+            Err((plugin, refusal)) => {
+                if matches!(refusal, Refusal::Failed(_)) {
+                    self.observations.push(Observation::PluginFailed { plugin, point: Point::Reserve });
+                }
+                self.give_back(now, binding, refused_by("Reserve", plugin, refusal));
+            }
+            Ok(()) => self.permit(now, binding),
         }
+    }
+
+    /// Asks every Reserve plugin; each sees what those before it assume.
+    pub(super) fn reserve(&mut self, binding: &mut Binding) -> Result<(), (&'static str, Refusal)> {
+        let profiles = Arc::clone(&self.profiles);
+        let pod = &binding.info.pod;
+        for point in &profiles[binding.info.profile].reserve {
+            let Some(node) = self.node(&binding.node) else {
+                let message = format!("node {:?} not found", binding.node.as_str());
+                return Err((point.name, Refusal::Failed(PluginError { message })));
+            };
+            let view = self.cache.table().view();
+            let assumed = point.plugin.reserve(pod, node, view).map_err(|refusal| (point.name, refusal))?;
+            if assumed.is_empty() {
+                continue;
+            }
+            let cluster = self.cache.table_mut().cluster_mut();
+            for assumption in &assumed {
+                cluster.assume_object(&pod.key.uid, assumption.clone());
+            }
+            binding.assumed.push((point.name, assumed));
+        }
+        Ok(())
     }
 
     /// Undoes an assumed pod whose binding will not come about, and puts it back into the queue.
@@ -135,21 +173,55 @@ impl Engine {
             }
             failure => failure,
         };
-        self.unreserve(&binding.info, &binding.node);
-        let pod = self.cache.get(&binding.info.pod.key.uid).map(|k| Arc::clone(&k.pod));
+        let uid = binding.info.pod.key.uid.clone();
+        let withdrawn = self.unreserve(&binding);
+        let pod = self.cache.get(&uid).map(|k| Arc::clone(&k.pod));
         let left = pod.filter(|p| self.is_assumed(p)).and_then(|pod| self.cache.set(pod, Standing::Pending));
         self.fail(now, binding.popped, binding.info, failure);
         // Only now: while the pod is in flight its own leaving would be kept for it, and wake it for ever.
         if let Some(left) = left {
             self.place_left(now, &left);
         }
+        self.tell_withdrawn(now, &uid, withdrawn);
     }
 
-    /// Every Reserve plugin gives back what it took, in reverse order, whether it had taken anything or not.
-    pub(super) fn unreserve(&self, info: &QueuedPodInfo, node: &Istr) {
-        for point in self.profiles[info.profile].reserve.iter().rev() {
-            point.plugin.unreserve(&info.pod, node);
+    /// Every Reserve plugin gives back what it took, in reverse order, whether it had taken anything or not. Gives the
+    /// objects that are read otherwise now, as in [`Self::withdraw`].
+    pub(super) fn unreserve(&mut self, binding: &Binding) -> Vec<Withdrawn> {
+        for point in self.profiles[binding.info.profile].reserve.iter().rev() {
+            point.plugin.unreserve(&binding.info.pod, &binding.node);
         }
+        self.withdraw(binding)
+    }
+
+    /// Takes back what was assumed of objects for a pod. Gives those that are read otherwise now, of which others are to
+    /// be told.
+    pub(super) fn withdraw(&mut self, binding: &Binding) -> Vec<Withdrawn> {
+        let assumed = binding.assumed.iter().rev().flat_map(|(_, assumed)| assumed.iter().rev());
+        let mut withdrawn = Vec::new();
+        for Assumption { kind, key, .. } in assumed {
+            let cluster = self.cache.table_mut().cluster_mut();
+            if let Some((before, now)) = cluster.withdraw_object(&binding.info.pod.key.uid, kind.id, key) {
+                withdrawn.push(Withdrawn { kind: *kind, before, now });
+            }
+        }
+        withdrawn
+    }
+
+    /// What was kept for a pod may be for others now; not for the pod itself, which had it.
+    pub(super) fn tell_withdrawn(&mut self, now: Time, uid: &Uid, withdrawn: Vec<Withdrawn>) {
+        for Withdrawn { kind, before, now: after } in withdrawn {
+            let event = ClusterEvent::new(EventResource::Other(kind.event_name()), Actions::UPDATE);
+            let change = OwnedChange::Other(Some(before), Some(after));
+            self.wake(now, &event, change, |p| p.key.uid != *uid);
+            self.object_changed(now, kind.id);
+        }
+    }
+
+    /// A node as it is now.
+    pub(super) fn node(&self, name: &Istr) -> Option<&NodeInfo> {
+        let table = self.cache.table();
+        table.row(name).and_then(|row| table.view().node(row)).map(|node| &**node)
     }
 
     pub(super) fn is_assumed(&self, pod: &PodInfo) -> bool {

@@ -6,6 +6,7 @@ use hashbrown::HashSet;
 use plimsoll_framework::cluster_event::{Actions, ClusterEvent, EventResource};
 use plimsoll_framework::intern::Istr;
 use plimsoll_framework::node::NodeInfo;
+use plimsoll_framework::object::{KindRef, ObjectKey};
 use plimsoll_framework::pod::{PodInfo, PodKey, Uid};
 use plimsoll_framework::time::Time;
 
@@ -38,7 +39,11 @@ impl Engine {
                 let gone: Vec<Istr> = known.filter(|name| !present.contains(*name)).cloned().collect();
                 gone.into_iter().for_each(|name| self.cache.table_mut().set_namespace(name, None));
             }
-            Event::Object { kind, key, object } => {
+            Event::Object { kind, key, resource_version, object } => {
+                // A list tells again what is known, which must not end what is assumed on top of it.
+                if !self.cache.note_object_version(kind.id, &key, object.as_ref().map(|_| resource_version)) {
+                    return;
+                }
                 let key_of = key.clone();
                 let old = self.cache.table_mut().cluster_mut().set_object(kind.id, key, object.clone());
                 let actions = match (&old, &object) {
@@ -50,19 +55,25 @@ impl Engine {
                 let event = ClusterEvent::new(EventResource::Other(kind.event_name()), actions);
                 self.wake(now, &event, OwnedChange::Other(old, object), |_| true);
                 self.look_again_at_held(now);
+                self.object_changed(now, kind.id);
             }
             Event::ObjectsListed { kind, present } => {
                 let keys = self.cache.table().view().cluster().object_keys(kind.id);
                 let mut gone: Vec<_> = keys.filter(|key| !present.contains(key)).collect();
                 // In a fixed order, so that every run goes the same way.
                 gone.sort_by(|a, b| (&a.namespace, &a.name).cmp(&(&b.namespace, &b.name)));
-                gone.into_iter().for_each(|key| self.ingest(now, Event::Object { kind, key, object: None }));
+                gone.into_iter().for_each(|key| self.object_gone(now, kind, key));
             }
             Event::KindServed { kind, version } => self.kind_served(kind.id, version),
+            Event::WritesFinished { uid, result } => self.writes_finished(now, &uid, result),
             Event::BindFinished { uid, result } => self.bind_finished(now, &uid, result),
             Event::Evicted { victim, preemptor, result } => self.evicted(now, &victim, &preemptor, result),
             Event::PodAbsent { key } => self.pod_absent(now, &key),
         }
+    }
+
+    fn object_gone(&mut self, now: Time, kind: KindRef, key: ObjectKey) {
+        self.ingest(now, Event::Object { kind, key, resource_version: 0, object: None });
     }
 
     // --- pods ---
@@ -90,7 +101,7 @@ impl Engine {
         match known.as_ref().map(|k| &k.standing) {
             Some(Standing::Assumed(Assumed { node, .. })) if pod.node_name.as_ref() != Some(node) => {
                 tracing::warn!(pod = %pod.key, assumed = %node, actual = ?pod.node_name, "pod is on another node than the one chosen here");
-                self.leave_permit(now, &uid);
+                self.leave(now, &uid);
             }
             Some(Standing::Assumed(_)) => self.bound_by_another(now, &uid),
             Some(Standing::Pending) => {
@@ -147,7 +158,7 @@ impl Engine {
             // An older answer than that of the node it is on; there is no way back from a node.
             Standing::Assigned => tracing::warn!(pod = %pod.key, "pod is on a node and now seen without one; ignored"),
             // It was given up while its binding was under way; what becomes of that is waited for.
-            Standing::Held if self.binding.contains_key(&pod.key.uid) => {
+            Standing::Held if self.is_under_way(&pod.key.uid) => {
                 self.cache.set(pod, Standing::Held);
             }
             Standing::Foreign | Standing::Held => {
@@ -183,7 +194,7 @@ impl Engine {
             self.cache.set(pod, known.standing.clone());
             return self.place_changed(now, &known.placed(), &is.placed());
         }
-        self.leave_permit(now, &pod.key.uid);
+        self.leave(now, &pod.key.uid);
         self.leaves(now, &pod, false);
         self.cache.set(pod, Standing::Held);
         self.wake(now, &ASSIGNED_DELETE, OwnedChange::Pod(Some(known.placed()), None), |_| true);
@@ -196,7 +207,7 @@ impl Engine {
         }
         let last = resource_version.max(known.pod.resource_version);
         self.cache.bury(uid, last);
-        self.leave_permit(now, uid);
+        self.leave(now, uid);
         self.queue.delete(uid);
         let Some(known) = self.cache.remove(uid) else { return };
         self.needs_no_room(uid);
@@ -247,7 +258,7 @@ impl Engine {
         let free = |known: &&Known| {
             let pod = &known.pod;
             let profile = self.by_name.get(&pod.scheduler_name);
-            let in_the_way = pod.terminating || self.binding.contains_key(&pod.key.uid);
+            let in_the_way = pod.terminating || self.is_under_way(&pod.key.uid);
             !in_the_way && profile.is_some_and(|profile| self.refusal(pod, *profile).is_none())
         };
         let freed: Vec<Arc<PodInfo>> = self.cache.held().filter(free).map(|known| Arc::clone(&known.pod)).collect();
@@ -330,11 +341,16 @@ impl Engine {
         table.set_node(Arc::clone(&node));
         match old {
             None => {
+                self.node_changed(now, &node.name);
                 let event = ClusterEvent::new(EventResource::Node, Actions::ADD);
                 self.wake(now, &event, OwnedChange::Node(None, Some(node)), |_| true);
             }
             Some(old) => {
-                for event in changes::of_node(&old, &node) {
+                let events = changes::of_node(&old, &node);
+                if !events.is_empty() {
+                    self.node_changed(now, &node.name);
+                }
+                for event in events {
                     let change = OwnedChange::Node(Some(Arc::clone(&old)), Some(Arc::clone(&node)));
                     self.wake(now, &event, change, |_| true);
                 }
@@ -343,6 +359,7 @@ impl Engine {
     }
 
     fn node_deleted(&mut self, now: Time, name: &Istr) {
+        self.node_changed(now, name);
         if let Some(old) = self.cache.remove_node(name) {
             let event = ClusterEvent::new(EventResource::Node, Actions::DELETE);
             self.wake(now, &event, OwnedChange::Node(Some(old), None), |_| true);

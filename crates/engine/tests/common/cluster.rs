@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use plimsoll_engine::effect::{BindRequest, Effect, PodGroupStatus, StatusUpdate};
+use plimsoll_engine::effect::{BindRequest, Effect, PodGroupStatus, StatusUpdate, WriteRequest};
 use plimsoll_engine::engine::{Engine, EngineSettings};
 use plimsoll_engine::event::{BindResult, Event, EvictResult};
 use plimsoll_engine::profile::Profile;
@@ -19,6 +19,8 @@ pub(crate) struct Cluster {
     pub(crate) engine: Engine,
     pub(crate) now: Time,
     pub(crate) log: Log,
+    /// Writes before bindings, not answered yet.
+    pub(crate) writes: Vec<WriteRequest>,
     /// Bindings not answered yet.
     pub(crate) binds: Vec<BindRequest>,
     pub(crate) statuses: Vec<StatusUpdate>,
@@ -42,8 +44,8 @@ impl Cluster {
 
     pub(crate) fn with(profiles: Vec<Profile>, log: Log, settings: EngineSettings, nodes: &[Node]) -> Self {
         let engine = Engine::new(profiles, settings);
-        let (binds, statuses, groups, notes, evictions, reads) = Default::default();
-        let mut cluster = Self { engine, now: at(0), log, binds, statuses, groups, notes, evictions, reads };
+        let (writes, binds, statuses, groups, notes, evictions, reads) = Default::default();
+        let mut cluster = Self { engine, now: at(0), log, writes, binds, statuses, groups, notes, evictions, reads };
         for node in nodes {
             cluster.tell(node.seen());
         }
@@ -109,6 +111,7 @@ impl Cluster {
     fn gather(&mut self) {
         while let Some(effect) = self.engine.poll_effect() {
             match effect {
+                Effect::Write(request) => self.writes.push(*request),
                 Effect::Bind(request) => self.binds.push(*request),
                 Effect::PodGroupStatus(status) => self.groups.push(*status),
                 Effect::Status(status) => self.statuses.push(*status),

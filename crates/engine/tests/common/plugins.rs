@@ -3,10 +3,12 @@
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use plimsoll_framework::assume::Assumption;
 use plimsoll_framework::cluster_event::{Actions, Change, ClusterEvent, EventResource, QueueingHint, Registration};
 use plimsoll_framework::extensions::Extensions;
 use plimsoll_framework::intern::Istr;
 use plimsoll_framework::labels::LabelSelector;
+use plimsoll_framework::node::NodeInfo;
 use plimsoll_framework::object::{ObjectKey, ObjectKind, Objects};
 use plimsoll_framework::overlay::Overlay;
 use plimsoll_framework::plugin::*;
@@ -321,12 +323,13 @@ macro_rules! after_the_decision {
             }
         }
         impl Reserve for $plugin {
-            fn reserve(&self, pod: &PodInfo, _: &Istr) -> Result<(), Refusal> {
+            type Cluster = ();
+            fn reserve(&self, pod: &PodInfo, _: &NodeInfo, (): ()) -> Result<Vec<Assumption>, Refusal> {
                 self.note("reserve", pod);
                 match wish(pod, Self::NAME, "reserve") {
                     Some("refuse") => Err(Refusal::Rejected(Rejection::unschedulable("nothing left"))),
                     Some("error") => Err(Refusal::Failed(PluginError { message: "broken".to_owned() })),
-                    _ => Ok(()),
+                    _ => Ok(Vec::new()),
                 }
             }
             fn unreserve(&self, pod: &PodInfo, _: &Istr) {
@@ -355,10 +358,18 @@ macro_rules! after_the_decision {
             }
         }
         impl PreBind for $plugin {
-            fn pre_bind(&self, pod: &PodInfo, _: &Istr) -> Result<Vec<Write>, PluginError> {
+            type Cluster = ();
+            type Awaited = ();
+            fn pre_bind(
+                &self,
+                pod: &PodInfo,
+                _: &NodeInfo,
+                _: &[Assumption],
+                (): (),
+            ) -> Result<PreBindAnswer<()>, PluginError> {
                 match wish(pod, Self::NAME, "prebind") {
                     Some("error") => Err(PluginError { message: "broken".to_owned() }),
-                    _ => Ok(Vec::new()),
+                    _ => Ok(PreBindAnswer::nothing()),
                 }
             }
         }

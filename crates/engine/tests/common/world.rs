@@ -468,6 +468,7 @@ impl World {
                     self.binds.push((uid, node));
                 }
                 Effect::PodGroupStatus(_) => {}
+                Effect::Write(_) => unreachable!("no plugin writes"),
                 Effect::Status(status) => self.write_status(*status),
                 Effect::Evict(request) => self.asked_to_go(&request),
                 Effect::ReadPod(key) => self.reads.push(key),

@@ -5,7 +5,7 @@ use plimsoll_framework::table::{Row, View};
 use serde_json::json;
 
 use super::*;
-use crate::testing::{World, pod, table};
+use crate::testing::{World, node, pod, table};
 
 fn plugin() -> Extensions {
     Extensions::of(DynamicResources).pre_filter().filter().score().done()
@@ -60,7 +60,8 @@ fn nothing_is_taken_from_others() {
 fn it_keeps_no_pod_from_going_its_way() {
     let pod = pod(json!({}));
     assert_eq!(DynamicResources.pre_enqueue(&pod), Ok(()));
-    assert!(DynamicResources.reserve(&pod, &"n".into()).is_ok());
-    assert_eq!(DynamicResources.pre_bind(&pod, &"n".into()), Ok(Vec::new()));
+    let node = node(json!({"metadata": {"name": "n"}}));
+    assert!(DynamicResources.reserve(&pod, &node, ()).is_ok_and(|assumed| assumed.is_empty()));
+    assert_eq!(DynamicResources.pre_bind(&pod, &node, &[], ()), Ok(PreBindAnswer::nothing()));
     assert!(DynamicResources.registrations().is_empty());
 }

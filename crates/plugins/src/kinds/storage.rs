@@ -26,7 +26,8 @@ pub use volume::{ClaimRef, PersistentVolume, PersistentVolumeKind, Source};
 /// The class of claims and volumes was an annotation once, which still goes before the field.
 const CLASS_ANNOTATION: &str = "volume.beta.kubernetes.io/storage-class";
 const BIND_COMPLETED: &str = "pv.kubernetes.io/bind-completed";
-const SELECTED_NODE: &str = "volume.kubernetes.io/selected-node";
+pub(crate) const BOUND_BY_CONTROLLER: &str = "pv.kubernetes.io/bound-by-controller";
+pub(crate) const SELECTED_NODE: &str = "volume.kubernetes.io/selected-node";
 
 /// What is not said is this.
 const FILESYSTEM: &str = "Filesystem";
@@ -59,6 +60,10 @@ pub struct PersistentVolumeClaim {
     pub name: Istr,
     /// Its identity.
     pub uid: Istr,
+    /// Its version, as it is named when it is changed.
+    pub resource_version: Box<str>,
+    /// Whether it has any annotation.
+    pub is_annotated: bool,
     /// The identity of the object that controls it.
     pub controller: Option<Istr>,
     /// The storage class; empty where there is none.
@@ -136,11 +141,13 @@ impl ObjectKind for PersistentVolumeClaimKind {
         Ok(PersistentVolumeClaim {
             class: class_of(&meta, spec.storage_class_name),
             bind_completed: meta.annotation(BIND_COMPLETED).is_some(),
+            is_annotated: !meta.annotations.is_empty(),
             selected_node: meta.annotation(SELECTED_NODE).map(Istr::new),
             controller: meta.owner_references.into_iter().find(|o| o.controller == Some(true)).map(|o| o.uid),
             namespace: meta.namespace,
             name: meta.name,
             uid: meta.uid,
+            resource_version: meta.resource_version,
             volume_name: spec.volume_name,
             terminating: meta.deletion_timestamp.is_some(),
             lost: status.phase.as_deref() == Some("Lost"),

@@ -5,11 +5,11 @@ use plimsoll_framework::plugin::EnqueueExtensions;
 use plimsoll_framework::pod::PodInfo;
 
 use super::VolumeBinding;
-use crate::claims::uses;
+use crate::claims::{ClaimVolume, uses};
 use crate::hints::{event_of, objects, queue_if};
 use crate::kinds::storage::{
-    CsiDriver, CsiDriverKind, CsiNode, CsiNodeKind, CsiStorageCapacity, CsiStorageCapacityKind, PersistentVolumeClaim,
-    PersistentVolumeClaimKind, PersistentVolumeKind, StorageClass, StorageClassKind,
+    CsiDriver, CsiDriverKind, CsiNode, CsiNodeKind, CsiStorageCapacity, CsiStorageCapacityKind, PersistentVolume,
+    PersistentVolumeClaim, PersistentVolumeClaimKind, PersistentVolumeKind, StorageClass, StorageClassKind,
 };
 
 impl EnqueueExtensions for VolumeBinding {
@@ -18,9 +18,9 @@ impl EnqueueExtensions for VolumeBinding {
         vec![
             Registration::new(event_of::<StorageClassKind>(), changed),
             Registration::new(event_of::<PersistentVolumeClaimKind>(), changed),
-            Registration::always(event_of::<PersistentVolumeKind>(), changed),
+            Registration::new(event_of::<PersistentVolumeKind>(), changed.or(Actions::DELETE)),
             Registration::always(EventResource::Node, Actions::ADD.or(Actions::UPDATE_NODE_LABEL)),
-            Registration::new(event_of::<CsiNodeKind>(), changed),
+            Registration::new(event_of::<CsiNodeKind>(), changed.or(Actions::DELETE)),
             Registration::new(event_of::<CsiDriverKind>(), Actions::UPDATE.or(Actions::DELETE)),
             Registration::new(event_of::<CsiStorageCapacityKind>(), changed),
         ]
@@ -33,8 +33,15 @@ impl EnqueueExtensions for VolumeBinding {
         if let (_, Some(claim)) = objects::<PersistentVolumeClaim>(change) {
             return queue_if(uses(pod, claim));
         }
-        if let (Some(old), Some(new)) = objects::<CsiNode>(change) {
-            return queue_if(old.migrated_plugins != new.migrated_plugins);
+        // A volume that was kept for a claim, and rules out all others, may go. kube-scheduler does not look at that.
+        if let (Some(old), None) = objects::<PersistentVolume>(change) {
+            return queue_if(old.claim.as_ref().is_some_and(|owner| {
+                owner.namespace == pod.key.namespace && ClaimVolume::all(pod).any(|volume| volume.name == owner.name)
+            }));
+        }
+        if let (Some(old), new) = objects::<CsiNode>(change) {
+            let migrated = new.map(|new| &new.migrated_plugins);
+            return queue_if(migrated.map_or(!old.migrated_plugins.is_empty(), |new| old.migrated_plugins != *new));
         }
         // kube-scheduler looks for inline volumes of the driver; it is claims that its room was asked for.
         if let (Some(old), new) = objects::<CsiDriver>(change) {

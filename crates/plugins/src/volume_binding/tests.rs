@@ -14,7 +14,7 @@ const SPACE: &str = "node(s) did not have enough free storage";
 const MISSING: &str = "node(s) unavailable due to one or more pvc(s) bound to non-existent pv(s)";
 
 fn plugin() -> Extensions {
-    Extensions::of(VolumeBinding).pre_filter().filter().done()
+    Extensions::of(VolumeBinding::default()).pre_filter().filter().done()
 }
 
 fn with_volumes(volumes: Value) -> Value {
@@ -262,11 +262,8 @@ fn room_is_asked_for_where_drivers_tell_of_it() {
 }
 
 #[test]
-fn scores_are_left_to_others_and_nothing_is_written() {
-    let pod = pod(with_claims(&["c"]));
-    assert!(!VolumeBinding.pre_score(&pod.spec, ()));
-    assert!(VolumeBinding.reserve(&pod, &"n".into()).is_ok());
-    assert_eq!(VolumeBinding.pre_bind(&pod, &"n".into()), Ok(Vec::new()));
+fn scores_are_left_to_others() {
+    assert!(!VolumeBinding::default().pre_score(&pod(with_claims(&["c"])).spec, ()));
 }
 
 #[test]
@@ -276,7 +273,7 @@ fn hints() {
     macro_rules! check {
         ($kind:ty, $($old:expr, $new:expr => $expect:expr;)*) => {$({
             let (old, new): (Option<Value>, Option<Value>) = ($old, $new);
-            let hint = object_hint::<$kind>(&VolumeBinding, &pod, old.as_ref(), new.as_ref());
+            let hint = object_hint::<$kind>(&VolumeBinding::default(), &pod, old.as_ref(), new.as_ref());
             assert_eq!(hint, $expect, "{old:?} {new:?}");
         })*};
     }
@@ -297,6 +294,17 @@ fn hints() {
         None, claim("d", "e") => Skip;
         None, claim("other", "c") => Skip;
     }
+    let kept = |namespace: &str, name: &str| {
+        Some(set(free("v", "s", "1Gi"), "spec|claimRef", json!({"namespace": namespace, "name": name})))
+    };
+    check! { PersistentVolumeKind,
+        None, kept("d", "c") => Queue;
+        kept("d", "c"), Some(free("v", "s", "1Gi")) => Queue;
+        kept("d", "c"), None => Queue;
+        kept("d", "other"), None => Skip;
+        kept("other", "c"), None => Skip;
+        Some(free("v", "s", "1Gi")), None => Skip;
+    }
     let migrated = |plugins: &str| {
         let annotations = json!({"storage.alpha.kubernetes.io/migrated-plugins": plugins});
         Some(json!({"metadata": {"name": "n", "annotations": annotations}}))
@@ -305,6 +313,8 @@ fn hints() {
         None, migrated("") => Queue;
         migrated(""), migrated("a") => Queue;
         migrated("a"), migrated("a") => Skip;
+        migrated("a"), None => Queue;
+        migrated(""), None => Skip;
     }
     let driver = |tells: bool| Some(json!({"metadata": {"name": "p"}, "spec": {"storageCapacity": tells}}));
     check! { CsiDriverKind,

@@ -129,6 +129,11 @@ impl Wanted {
         }
     }
 
+    /// Whether every claim has its volume.
+    pub(super) fn is_bound(&self) -> bool {
+        self.placed.is_empty() && self.unplaced.is_empty()
+    }
+
     /// What is to be done for the claims if the pod runs on this node. The error is Filter's answer.
     pub fn choose(&self, name: &Istr, labels: &LabelSet) -> Result<Choice, Verdict> {
         let bound = self.bound_trouble(name, labels);
@@ -200,7 +205,11 @@ impl Wanted {
 }
 
 /// Whether a node can reach a volume: by the labels of its driver, where that has taken over from an in-tree plugin.
-fn reaches<'v>(volume: &'v PersistentVolume, node: Option<&CsiNode>, labels: &LabelSet) -> Result<bool, &'v str> {
+pub(super) fn reaches<'v>(
+    volume: &'v PersistentVolume,
+    node: Option<&CsiNode>,
+    labels: &LabelSet,
+) -> Result<bool, &'v str> {
     match &volume.source {
         Source::InTree(source) if source.plugin.is_migrated_on(node) => match &source.translated {
             Ok(translated) => Ok(translated.is_reachable_from(labels)),

@@ -169,7 +169,7 @@ impl Engine {
         for (info, outcome) in members.into_iter().zip(outcomes) {
             match outcome {
                 Outcome::Node { node, score, .. } => {
-                    seats.push(Binding { info, node, score, popped: attempt.popped });
+                    seats.push(Binding { info, node, score, popped: attempt.popped, assumed: Vec::new() });
                 }
                 Outcome::Unfit(diagnosis) => rest.push((info, diagnosis)),
                 Outcome::Failed(_) => {}
@@ -185,19 +185,19 @@ impl Engine {
     }
 
     /// Counts every pod on its node, reserves what else they need, and asks Permit.
-    fn assume_gang(&mut self, now: Time, attempt: &Attempt, seats: Vec<Binding>) {
+    fn assume_gang(&mut self, now: Time, attempt: &Attempt, mut seats: Vec<Binding>) {
         for Binding { info, node, .. } in &seats {
             let pod = Arc::clone(&info.pod);
             let left = self.set_nomination(None, &pod).filter(|left| left != node);
+            self.needs_no_room(&pod.key.uid);
             self.cache.set(Arc::clone(&pod), Standing::Assumed(Assumed { node: node.clone(), bound: false }));
             if let Some(left) = left {
                 self.nomination_left(now, &left, &pod);
             }
         }
-        let refused = seats.iter().enumerate().find_map(|(at, Binding { info, node, .. })| {
-            let mut reserve = self.profiles[info.profile].reserve.iter();
-            reserve.find_map(|p| p.plugin.reserve(&info.pod, node).err().map(|refusal| (at, p.name, refusal)))
-        });
+        let mut each = seats.iter_mut().enumerate();
+        let refused =
+            each.find_map(|(at, seat)| self.reserve(seat).err().map(|(plugin, refusal)| (at, plugin, refusal)));
         match refused {
             Some((at, plugin, refusal)) => {
                 self.give_gang_back(now, attempt, seats, at, refused_by("Reserve", plugin, refusal));

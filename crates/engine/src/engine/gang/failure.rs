@@ -29,8 +29,9 @@ impl Engine {
         failure: Failure,
     ) {
         let mut left: Vec<Known> = Vec::new();
+        let mut withdrawn = Vec::new();
         for seat in &seats {
-            self.unreserve(&seat.info, &seat.node);
+            withdrawn.push((seat.info.pod.key.uid.clone(), self.unreserve(seat)));
             let pod = self.cache.get(&seat.info.pod.key.uid).map(|known| Arc::clone(&known.pod));
             let pod = pod.filter(|pod| self.is_assumed(pod));
             left.extend(pod.and_then(|pod| self.cache.set(pod, Standing::Pending)));
@@ -44,6 +45,7 @@ impl Engine {
         }
         // Their own going must not wake them, or they would be tried for ever.
         left.iter().for_each(|left| self.place_left_by_gang(now, left));
+        withdrawn.into_iter().for_each(|(uid, withdrawn)| self.tell_withdrawn(now, &uid, withdrawn));
     }
 
     /// No place for as many as are needed: nobody gets one, and all wait for what could help any of them.
@@ -115,8 +117,8 @@ impl Engine {
     /// The binding of one pod of a gang has failed. The others stay where they are; this one is tried again at the head
     /// of the queue, its own node first, which is kept for it.
     pub(in crate::engine) fn retry_member(&mut self, now: Time, binding: Binding, message: &str) {
+        let withdrawn = self.unreserve(&binding);
         let Binding { mut info, node, popped, .. } = binding;
-        self.unreserve(&info, &node);
         let (uid, profile) = (info.pod.key.uid.clone(), info.profile);
         let pod = self.cache.get(&uid).map(|known| Arc::clone(&known.pod));
         let left = pod.filter(|pod| self.is_assumed(pod)).and_then(|pod| self.cache.set(pod, Standing::Pending));
@@ -141,6 +143,7 @@ impl Engine {
         if let Some(left) = left {
             self.place_left_by_gang(now, &left);
         }
+        self.tell_withdrawn(now, &uid, withdrawn);
     }
 
     pub(super) fn observe_gang(&mut self, now: Time, attempt: &Attempt, result: AttemptResult) {

@@ -50,6 +50,8 @@ pub enum Source {
 pub struct PersistentVolume {
     /// Its name.
     pub name: Istr,
+    /// Its version, as it is named when it is changed.
+    pub resource_version: Box<str>,
     /// Its labels.
     pub labels: LabelSet,
     /// The storage class; empty where there is none.
@@ -176,6 +178,7 @@ impl ObjectKind for PersistentVolumeKind {
         Ok(PersistentVolume {
             class: class_of(&meta, spec.storage_class_name),
             name: meta.name,
+            resource_version: meta.resource_version,
             labels: LabelSet::from(&meta.labels),
             capacity: storage_in(&spec.capacity)?.unwrap_or_default(),
             access_modes: spec.access_modes.into(),

@@ -1,0 +1,97 @@
+//! Reserve and PreBind without their types.
+
+use std::any::Any;
+
+use super::*;
+use crate::assume::Assumption;
+use crate::node::NodeInfo;
+use crate::object::KindId;
+
+/// [`Reserve`], callable without knowing the plugin.
+pub trait ReserveDyn: Send + Sync {
+    /// [`Reserve::reserve`], on what the view shows.
+    fn reserve(&self, pod: &PodInfo, node: &NodeInfo, view: &View) -> Result<Vec<Assumption>, Refusal>;
+    /// [`Reserve::unreserve`].
+    fn unreserve(&self, pod: &PodInfo, node: &Istr);
+}
+
+impl<P: Reserve> ReserveDyn for P {
+    fn reserve(&self, pod: &PodInfo, node: &NodeInfo, view: &View) -> Result<Vec<Assumption>, Refusal> {
+        <P as Reserve>::reserve(self, pod, node, P::Cluster::item(view))
+    }
+    fn unreserve(&self, pod: &PodInfo, node: &Istr) {
+        <P as Reserve>::unreserve(self, pod, node);
+    }
+}
+
+/// What a plugin waits for, known to it alone.
+pub type AnyAwaited = Box<dyn Any + Send>;
+
+/// [`PreBind`], callable without knowing the plugin.
+pub trait PreBindDyn: Send + Sync {
+    /// Whether what it waits for may depend on objects of this kind.
+    fn reads(&self, kind: KindId) -> bool;
+    /// [`PreBind::pre_bind`], on what the view shows.
+    fn pre_bind(
+        &self,
+        pod: &PodInfo,
+        node: &NodeInfo,
+        assumed: &[Assumption],
+        view: &View,
+    ) -> Result<PreBindAnswer<AnyAwaited>, PluginError>;
+    /// [`PreBind::progress`], on what the view shows.
+    fn progress(&self, awaited: &(dyn Any + Send), node: &NodeInfo, view: &View) -> Progress;
+}
+
+struct PreBindAdapter<P> {
+    plugin: Arc<P>,
+    kinds: Vec<KindId>,
+}
+
+impl<P: PreBind> PreBindDyn for PreBindAdapter<P> {
+    fn reads(&self, kind: KindId) -> bool {
+        self.kinds.contains(&kind)
+    }
+
+    fn pre_bind(
+        &self,
+        pod: &PodInfo,
+        node: &NodeInfo,
+        assumed: &[Assumption],
+        view: &View,
+    ) -> Result<PreBindAnswer<AnyAwaited>, PluginError> {
+        let PreBindAnswer { writes, wait } = self.plugin.pre_bind(pod, node, assumed, P::Cluster::item(view))?;
+        let wait = wait.map(|Awaited { state, at_most, doing }| {
+            let state: AnyAwaited = Box::new(state);
+            Awaited { state, at_most, doing }
+        });
+        Ok(PreBindAnswer { writes, wait })
+    }
+
+    fn progress(&self, awaited: &(dyn Any + Send), node: &NodeInfo, view: &View) -> Progress {
+        match awaited.downcast_ref() {
+            Some(awaited) => self.plugin.progress(awaited, node, P::Cluster::item(view)),
+            // The engine hands back what this plugin gave it, so it is never another type.
+            None => Progress::Failed(PluginError { message: "what is waited for was lost".to_owned() }),
+        }
+    }
+}
+
+impl<P: Reserve> Builder<P> {
+    /// The plugin extends this point.
+    #[must_use]
+    pub fn reserve(mut self) -> Self {
+        self.made.reserve = Some(self.plugin.clone());
+        self
+    }
+}
+
+impl<P: PreBind> Builder<P> {
+    /// The plugin extends this point.
+    #[must_use]
+    pub fn pre_bind(mut self) -> Self {
+        let kinds = self.made.kinds.iter().map(|kind| kind.id).collect();
+        self.made.pre_bind = Some(Arc::new(PreBindAdapter { plugin: Arc::clone(&self.plugin), kinds }));
+        self
+    }
+}
