@@ -371,7 +371,6 @@ fn check_config_tells_what_is_done_otherwise() {
         "clientConnection.burst",
         "parallelism",
         "percentageOfNodesToScore",
-        "plugins.VolumeBinding",
         "plugins.DynamicResources",
     ] {
         assert!(fields.contains(field), "{field}: {fields:?}");
