@@ -100,52 +100,6 @@ async fn what_is_not_done_holds_a_pod_and_is_said() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn pods_follow_their_volumes() {
-    let class = |name: &str, mode: &str| {
-        json!({"apiVersion": "storage.k8s.io/v1", "kind": "StorageClass", "metadata": {"name": name},
-               "provisioner": "kubernetes.io/no-provisioner", "volumeBindingMode": mode})
-    };
-    let claim = |name: &str, class: &str| {
-        json!({"apiVersion": "v1", "kind": "PersistentVolumeClaim", "metadata": {"name": name, "namespace": "default"},
-               "spec": {"storageClassName": class, "accessModes": ["ReadWriteOnce"],
-                        "resources": {"requests": {"storage": "1Gi"}}}})
-    };
-    let volume = |name: &str, class: &str, node: &str| {
-        let term =
-            json!([{"matchExpressions": [{"key": "kubernetes.io/hostname", "operator": "In", "values": [node]}]}]);
-        json!({"apiVersion": "v1", "kind": "PersistentVolume", "metadata": {"name": name},
-               "spec": {"storageClassName": class, "capacity": {"storage": "1Gi"}, "accessModes": ["ReadWriteOnce"],
-                        "local": {"path": "/data"}, "nodeAffinity": {"required": {"nodeSelectorTerms": term}}}})
-    };
-    let with = |name: &str, claim: &str| {
-        pod(name).volume(json!({"name": "data", "persistentVolumeClaim": {"claimName": claim}}))
-    };
-    let rig = Rig::start(vec![node("a").build(), node("b").build(), class("now", "Immediate")]).await;
-    rig.create(class("later", "WaitForFirstConsumer"));
-    rig.create(with("early", "now"));
-    assert!(rig.refused("early", "Unschedulable").await.contains("persistentvolumeclaim \"now\" not found"));
-    rig.create(claim("now", "now"));
-    rig.create(volume("on-b", "now", "b"));
-    assert_eq!(rig.bound("early").await, "b");
-
-    rig.create(claim("later", "later"));
-    rig.create(with("waiting", "later"));
-    let waits = "has claims that wait for their first consumer (spec.volumes), which this version does not bind yet";
-    let message = rig.refused("waiting", "UnsupportedByPlimsoll").await;
-    assert_eq!(message, format!("the pod cannot be scheduled: it {waits}"));
-    // Somebody binds the claim.
-    rig.create(volume("on-a", "later", "a"));
-    rig.server
-        .edit("persistentvolumeclaims", "default", "later", |claim| {
-            claim["spec"]["volumeName"] = json!("on-a");
-            claim["metadata"]["annotations"]["pv.kubernetes.io/bind-completed"] = json!("yes");
-        })
-        .unwrap();
-    assert_eq!(rig.bound("waiting").await, "a");
-    rig.end().await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
 async fn a_server_that_lacks_a_kind_holds_up_nobody() {
     let server = Server::start(Options { minor: 31, ..Options::default() }).await.unwrap();
     server.load(vec![node("only").build()]);

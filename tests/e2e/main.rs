@@ -14,4 +14,5 @@ mod refusals;
 mod replicas;
 mod rig;
 mod shutdown;
+mod volumes;
 mod wire;
