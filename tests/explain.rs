@@ -371,11 +371,11 @@ fn check_config_tells_what_is_done_otherwise() {
         "clientConnection.burst",
         "parallelism",
         "percentageOfNodesToScore",
-        "plugins.VolumeBinding",
         "plugins.DynamicResources",
     ] {
         assert!(fields.contains(field), "{field}: {fields:?}");
     }
+    assert!(!fields.contains("plugins.VolumeBinding"), "it does all that kube-scheduler's does");
     let text = format!(
         "{head}profiles:\n- schedulerName: a\n  plugins: {{filter: {{disabled: [{{name: NodePorts}}]}}, score: {{disabled: \
          [{{name: ImageLocality}}], enabled: [{{name: NodeAffinity, weight: 7}}]}}}}\n"

@@ -122,16 +122,13 @@ pub(super) fn differences(upstream: Option<&Config>, own: &Config, not_done: &[&
         let why = "unset, every node is looked at; kube-scheduler looks at fewer of them from 100 nodes on";
         all.push(Difference::new("percentageOfNodesToScore", "by cluster size", "all nodes", why));
     }
-    // Both plugins are built, but not all of what they do.
-    for (plugin, what) in [
-        ("VolumeBinding", "pods whose claims wait for their first consumer"),
-        ("DynamicResources", "pods that need devices (resource claims, resources of a DeviceClass)"),
-    ] {
-        let enabled = |profile: &ProfileConfig| profile.plugins.at(Point::Filter).iter().any(|p| p.name == plugin);
-        if own.profiles.iter().any(enabled) {
-            let why = format!("{what} stay pending with the reason UnsupportedByPlimsoll");
-            all.push(Difference::new(&format!("plugins.{plugin}"), "schedules them", "holds them back", &why));
-        }
+    // The plugin is built, but not all of what it does.
+    let plugin = "DynamicResources";
+    let enabled = |profile: &ProfileConfig| profile.plugins.at(Point::Filter).iter().any(|p| p.name == plugin);
+    if own.profiles.iter().any(enabled) {
+        let why = "pods that need devices (resource claims, resources of a DeviceClass) stay pending with the reason \
+                   UnsupportedByPlimsoll";
+        all.push(Difference::new(&format!("plugins.{plugin}"), "schedules them", "holds them back", why));
     }
     all.extend(
         not_done.iter().map(|error| Difference::new(&error.field, "accepted", "refused by run", &error.message)),

@@ -429,7 +429,7 @@ impl World {
                     assert!(self.under_way.insert(uid.clone()), "{uid} is being bound already");
                     self.binds.push((uid, node));
                 }
-                Effect::Write(_) => panic!("no plugin writes"),
+                Effect::Write(request) => unreachable!("no plugin here writes: {request:?}"),
                 Effect::Status(status) => self.write_status(*status),
                 Effect::ReadPod(key) => self.reads.push(key),
                 Effect::Record(event) => self.trace.push(format!("{} {}", event.pod.key.uid, event.note)),
