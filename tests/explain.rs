@@ -375,6 +375,7 @@ fn check_config_tells_what_is_done_otherwise() {
     ] {
         assert!(fields.contains(field), "{field}: {fields:?}");
     }
+    assert!(!fields.contains("plugins.VolumeBinding"), "it does all that kube-scheduler's does");
     let text = format!(
         "{head}profiles:\n- schedulerName: a\n  plugins: {{filter: {{disabled: [{{name: NodePorts}}]}}, score: {{disabled: \
          [{{name: ImageLocality}}], enabled: [{{name: NodeAffinity, weight: 7}}]}}}}\n"

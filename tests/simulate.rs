@@ -286,6 +286,51 @@ fn pods_follow_claims_and_namespaces_of_the_input() {
 }
 
 #[test]
+fn claims_that_wait_for_pods_get_volumes_at_once() {
+    let class = |name: &str, provisioner: &str| {
+        json!({"apiVersion": "storage.k8s.io/v1", "kind": "StorageClass", "metadata": {"name": name},
+               "provisioner": provisioner, "volumeBindingMode": "WaitForFirstConsumer"})
+    };
+    let claim = |name: &str, class: &str, annotations: Value| {
+        json!({"apiVersion": "v1", "kind": "PersistentVolumeClaim",
+               "metadata": {"name": name, "annotations": annotations},
+               "spec": {"storageClassName": class, "accessModes": ["ReadWriteOnce"],
+                        "resources": {"requests": {"storage": "1Gi"}}}})
+    };
+    let using = |name: &str, claim: &str| {
+        known(name).volume(json!({"name": "d", "persistentVolumeClaim": {"claimName": claim}}))
+    };
+    let term = json!([{"matchExpressions": [{"key": "kubernetes.io/hostname", "operator": "In", "values": ["b"]}]}]);
+    let none = || json!({});
+    let selected = json!({"volume.kubernetes.io/selected-node": "b"});
+    let items = [
+        node("a").label("kubernetes.io/hostname", "a").zone("za").build(),
+        node("b").label("kubernetes.io/hostname", "b").zone("zb").build(),
+        class("local", "kubernetes.io/no-provisioner"),
+        class("made", "csi.example.com"),
+        json!({"apiVersion": "v1", "kind": "PersistentVolume", "metadata": {"name": "v"},
+               "status": {"phase": "Available"}, "spec": {"storageClassName": "local", "capacity": {"storage": "1Gi"},
+               "accessModes": ["ReadWriteOnce"], "nodeAffinity": {"required": {"nodeSelectorTerms": term}}}}),
+        claim("first", "local", none()),
+        claim("second", "local", none()),
+        claim("made", "made", none()),
+        claim("selected", "made", selected),
+        using("p1", "first").build(),
+        using("p2", "second").build(),
+        using("p3", "made").node_selector("kubernetes.io/hostname", "a").build(),
+        using("p4", "made").build(),
+        using("p5", "selected").build(),
+    ];
+    let result = result(&items, &[]);
+    let node_of = |name: &str| fates(&result).into_iter().find(|(n, _)| n == name).unwrap().1;
+    assert_eq!(node_of("p1").as_deref(), Some("b"), "where the volume is");
+    assert_eq!(node_of("p2"), None, "it is taken");
+    assert_eq!(node_of("p3").as_deref(), Some("a"));
+    assert_eq!(node_of("p4").as_deref(), Some("a"), "its volume was made in that zone");
+    assert_eq!(node_of("p5").as_deref(), Some("b"), "the claim had its node already");
+}
+
+#[test]
 fn wrong_input_is_named_with_its_place() {
     let pod = "apiVersion: v1\nkind: Pod\nmetadata: {name: a}\n";
     let job =

@@ -9,12 +9,11 @@ use plimsoll_engine::engine::Engine;
 use plimsoll_engine::event::Event;
 use plimsoll_engine::profile::Profile;
 use plimsoll_engine::queue::Place;
-use plimsoll_framework::point::Point;
 use tokio::time::Instant;
 
 use crate::metrics::{
     AttemptResult, CacheKind, Counters, GangState, Metrics, PluginMetrics, ProfileMetrics, QueueName, RecheckResult,
-    Status, VolumeStage,
+    Status,
 };
 
 /// How often gauges are brought up to date.
@@ -105,10 +104,9 @@ impl Observer {
             Observation::StaleScore => self.metrics.plimsoll.stale_scores.inc(),
             Observation::Held { reason } => self.metrics.plimsoll.invalid_pods(reason.as_str()).inc(),
             Observation::PluginFailed { plugin, point } => {
-                if let (VOLUME_BINDING, Some(stage)) = (plugin, volume_stage(point)) {
-                    scheduler.volume_scheduling_stage_error.at(stage).inc();
-                }
+                scheduler.plugin_failed(point, plugin);
             }
+            Observation::ObjectsAssumed { plugin, taken_back } => scheduler.objects_assumed(plugin, taken_back),
             Observation::PermitWait { result, duration } => {
                 let status = if result == "Success" { Status::Success } else { Status::Unschedulable };
                 scheduler.permit_wait_duration.at(status).observe(duration.as_secs_f64());
@@ -158,19 +156,6 @@ impl Observer {
             let metrics = metrics.or_insert_with(|| self.metrics.scheduler.plugin(plugin, name));
             metrics.unschedulable_pods.at(()).set(signed(count));
         }
-    }
-}
-
-/// The plugin whose failures kube-scheduler counts by themselves.
-const VOLUME_BINDING: &str = "VolumeBinding";
-
-/// What kube-scheduler calls the points at which it can fail.
-fn volume_stage(point: Point) -> Option<VolumeStage> {
-    match point {
-        Point::Filter => Some(VolumeStage::Predicate),
-        Point::Reserve => Some(VolumeStage::Assume),
-        Point::PreBind => Some(VolumeStage::Bind),
-        _ => None,
     }
 }
 

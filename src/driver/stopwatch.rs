@@ -67,6 +67,10 @@ impl Probe for Stopwatch {
             profile.points.extension_point_duration.at((point, status(code))).observe(took.as_secs_f64());
         }
     }
+
+    fn failed(&mut self, point: Point, plugin: &'static str) {
+        self.metrics.scheduler.plugin_failed(point, plugin);
+    }
 }
 
 fn extension_point(point: Point) -> Option<ExtensionPoint> {

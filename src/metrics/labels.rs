@@ -89,6 +89,9 @@ labels! {
     /// Where the binding of a pod's volumes failed.
     pub VolumeStage { Predicate = "predicate", Assume = "assume", Bind = "bind", }
 
+    /// What was done to what is assumed of volumes and claims.
+    pub CacheOperation { Add = "add", Delete = "delete", }
+
     /// What came of a binding that was sent.
     pub BindingResult {
         Bound = "bound",

@@ -1,13 +1,14 @@
 //! `scheduler_*`: upstream's names, labels and buckets.
 
+use plimsoll_framework::point::Point;
 use prometheus::{
     Histogram, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Registry, exponential_buckets,
 };
 
 use super::family::Maker;
 use super::{
-    AttemptResult, CacheKind, Counters, ExtensionPoint, Family, Gauges, Histograms, LabelSet, QueueName, Status,
-    VolumeStage,
+    AttemptResult, CacheKind, CacheOperation, Counters, ExtensionPoint, Family, Gauges, Histograms, LabelSet,
+    QueueName, Status, VolumeStage,
 };
 
 /// Metrics that kube-scheduler has too. All durations are observed in seconds.
@@ -30,8 +31,8 @@ pub struct SchedulerMetrics {
     pub permit_wait_duration: Histograms<Status>,
     /// Objects in the cache.
     pub cache_size: Gauges<CacheKind>,
-    /// Failures of VolumeBinding, by where.
-    pub volume_scheduling_stage_error: Counters<VolumeStage>,
+    volume_scheduling_stage_error: Counters<VolumeStage>,
+    volume_binder_cache_requests: Counters<CacheOperation>,
     pod_scheduling_sli_duration: Histograms<Attempts>,
     schedule_attempts: IntCounterVec,
     scheduling_attempt_duration: HistogramVec,
@@ -81,6 +82,9 @@ impl LabelSet for Attempts {
     }
 }
 
+/// The plugin that has metrics of its own.
+const VOLUME_BINDING: &str = "VolumeBinding";
+
 const ATTEMPTS: [&str; 15] = ["1", "2", "3", "4", "5", "6", "7", "8", "9", "10", "11", "12", "13", "14", "15+"];
 
 impl SchedulerMetrics {
@@ -103,6 +107,11 @@ impl SchedulerMetrics {
             life()?,
             "Time from a pod's first entry into the queue, ungated, until it was bound.",
         )?;
+        let requests = make.counters(
+            "volume_binder_cache_requests_total",
+            &["operation"],
+            "Pods for which something was assumed of volumes and claims, and taken back.",
+        )?;
         let stages = make.counters(
             "volume_scheduling_stage_error_total",
             &["operation"],
@@ -110,6 +119,7 @@ impl SchedulerMetrics {
         )?;
         Ok(Self {
             volume_scheduling_stage_error: Family::new(&stages, &[]),
+            volume_binder_cache_requests: Family::new(&requests, &[]),
             scheduling_algorithm_duration: make.histogram(
                 "scheduling_algorithm_duration_seconds",
                 attempt()?,
@@ -208,6 +218,28 @@ impl SchedulerMetrics {
         PluginMetrics {
             evaluations: Family::new(&self.plugin_evaluation, &[plugin, profile]),
             unschedulable_pods: Family::new(&self.unschedulable_pods, &[plugin, profile]),
+        }
+    }
+
+    /// A plugin failed at a point; kube-scheduler counts that for VolumeBinding.
+    pub fn plugin_failed(&self, point: Point, plugin: &str) {
+        let stage = match point {
+            Point::Filter => VolumeStage::Predicate,
+            Point::Reserve => VolumeStage::Assume,
+            Point::PreBind => VolumeStage::Bind,
+            _ => return,
+        };
+        if plugin == VOLUME_BINDING {
+            self.volume_scheduling_stage_error.at(stage).inc();
+        }
+    }
+
+    /// A plugin assumed something of objects for a pod, or that was taken back; kube-scheduler counts that for
+    /// VolumeBinding.
+    pub fn objects_assumed(&self, plugin: &str, taken_back: bool) {
+        if plugin == VOLUME_BINDING {
+            let operation = if taken_back { CacheOperation::Delete } else { CacheOperation::Add };
+            self.volume_binder_cache_requests.at(operation).inc();
         }
     }
 

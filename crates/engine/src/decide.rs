@@ -210,9 +210,12 @@ impl Worker {
         }
         let search = Search::of(profile, view.node_count(), splitmix(self.seed ^ draw));
         let feasible = self.scratch.search(search, &prepared, view, overlay, pod);
-        if let Some(message) = self.scratch.failure(&prepared, view) {
-            self.tell(|probe| probe.ran(Point::Filter, Code::Error));
-            return Outcome::Failed(message);
+        if let Some(failed) = self.scratch.failure(&prepared, view) {
+            self.tell(|probe| {
+                probe.ran(Point::Filter, Code::Error);
+                probe.failed(Point::Filter, failed.plugin);
+            });
+            return Outcome::Failed(filter::filter_failed(&failed));
         }
         let code = if feasible > 0 { Code::Success } else { Code::Unschedulable };
         self.tell(|probe| probe.ran(Point::Filter, code));

@@ -239,6 +239,13 @@ pub enum Observation {
         /// Where.
         point: Point,
     },
+    /// A plugin's Reserve assumed something of objects for a pod, or that was taken back.
+    ObjectsAssumed {
+        /// The plugin.
+        plugin: &'static str,
+        /// Whether it was taken back.
+        taken_back: bool,
+    },
     /// A pod waited for Permit.
     PermitWait {
         /// The status code it ended with.

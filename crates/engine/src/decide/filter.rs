@@ -443,13 +443,12 @@ impl Scratch {
     }
 
     /// What a filter could not answer, if there is such a thing: then nothing is decided.
-    pub(super) fn failure(&self, prepared: &Prepared<'_>, view: &View) -> Option<String> {
+    pub(super) fn failure(&self, prepared: &Prepared<'_>, view: &View) -> Option<NodeVerdict> {
         if !self.failed {
             return None;
         }
         let row = view.rows().find(|row| self.code(view, *row) == Some(Code::Error))?;
-        let failed = self.verdict(prepared, view, row)?;
-        Some(filter_failed(&failed))
+        self.verdict(prepared, view, row)
     }
 
     pub(super) fn first_feasible(&self) -> Option<Row> {

@@ -17,4 +17,8 @@ pub trait Probe: Send {
     fn gang_ended(&mut self) {}
     /// A point is done with: PreFilter, Filter (all nodes), PreScore, Score.
     fn ran(&mut self, point: Point, code: Code);
+    /// A plugin could not answer at a point, which ended the decision.
+    fn failed(&mut self, point: Point, plugin: &'static str) {
+        let _ = (point, plugin);
+    }
 }

@@ -160,6 +160,7 @@ impl Engine {
             for assumption in &assumed {
                 cluster.assume_object(&pod.key.uid, assumption.clone());
             }
+            self.observations.push(Observation::ObjectsAssumed { plugin: point.name, taken_back: false });
             binding.assumed.push((point.name, assumed));
         }
         Ok(())
@@ -198,6 +199,8 @@ impl Engine {
     /// be told.
     pub(super) fn withdraw(&mut self, binding: &Binding) -> Vec<Withdrawn> {
         let assumed = binding.assumed.iter().rev().flat_map(|(_, assumed)| assumed.iter().rev());
+        let taken_back = binding.assumed.iter().map(|(plugin, _)| *plugin);
+        self.observations.extend(taken_back.map(|plugin| Observation::ObjectsAssumed { plugin, taken_back: true }));
         let mut withdrawn = Vec::new();
         for Assumption { kind, key, .. } in assumed {
             let cluster = self.cache.table_mut().cluster_mut();

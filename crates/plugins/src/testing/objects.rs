@@ -6,10 +6,11 @@ use plimsoll_framework::cluster::ClusterInfo;
 use plimsoll_framework::cluster_event::{Actions, Change, ClusterEvent, EventResource, Object, QueueingHint};
 use plimsoll_framework::extensions::Extensions;
 use plimsoll_framework::intern::Istr;
+use plimsoll_framework::node::NodeInfo;
 use plimsoll_framework::object::{KindRef, ObjectKey, ObjectKind};
 use plimsoll_framework::overlay::Overlay;
 use plimsoll_framework::plugin::{EnqueueExtensions, PreFilterVerdict};
-use plimsoll_framework::table::{Row, Table};
+use plimsoll_framework::table::{Row, Table, View};
 use plimsoll_framework::verdict::{Code, Rejection};
 use serde_json::Value;
 
@@ -52,6 +53,21 @@ impl World {
             self.table.add_pod(&name.into(), Arc::new(pod(running)));
         }
         self
+    }
+
+    /// What is known beside the nodes.
+    pub(crate) fn cluster_mut(&mut self) -> &mut ClusterInfo {
+        self.table.cluster_mut()
+    }
+
+    /// All of it as plugins see it.
+    pub(crate) fn view(&self) -> &View {
+        self.table.view()
+    }
+
+    /// The first node.
+    pub(crate) fn node(&self) -> &NodeInfo {
+        self.table.view().node(self.row).unwrap()
     }
 
     /// What PreFilter says.

@@ -1,3 +1,4 @@
+mod bind;
 mod matching;
 
 use plimsoll_framework::cluster_event::QueueingHint;
