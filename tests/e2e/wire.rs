@@ -7,6 +7,7 @@ use plimsoll_apiserver::{Fault, Rule};
 use plimsoll_testkit::{node, pod};
 
 use crate::rig::{Rig, config, single};
+use crate::volumes;
 
 /// Verb, group, resource with subresource.
 type Permission = (String, String, String);
@@ -36,6 +37,14 @@ async fn only_what_the_chart_grants_is_asked_for() {
     rig.refused("invalid", "InvalidPodSpec").await;
     rig.create(pod("large").requests(&[("cpu", "3")]));
     rig.refused("large", "Unschedulable").await;
+    // Claims that wait for a pod: one gets a volume that there is, one a new one.
+    volumes::classes().into_iter().for_each(|class| drop(rig.create(class)));
+    rig.create(volumes::volume("v", "local", "only"));
+    for class in ["local", "made"] {
+        rig.create(volumes::claim(class, class));
+        rig.create(volumes::with(class, class));
+        rig.bound(class).await;
+    }
     rig.server.cut_watches("pods", true).unwrap();
     rig.server.compact("pods").unwrap();
     let Rig { server, scheduler } = rig;
@@ -50,13 +59,15 @@ async fn only_what_the_chart_grants_is_asked_for() {
         })
         .collect();
     let granted = granted();
-    assert_eq!(granted.len(), 42, "the table was read: {granted:?}");
+    assert_eq!(granted.len(), 44, "the table was read: {granted:?}");
     let missing: Vec<_> = used.difference(&granted).collect();
     assert!(missing.is_empty(), "used and not granted: {missing:?}");
     for (verb, group, resource) in [
         ("get", "", "pods"),
         ("create", "", "pods/binding"),
         ("patch", "", "pods/status"),
+        ("patch", "", "persistentvolumes"),
+        ("patch", "", "persistentvolumeclaims"),
         ("create", "events.k8s.io", "events"),
         ("update", "coordination.k8s.io", "leases"),
     ] {
