@@ -14,9 +14,11 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use hashbrown::HashMap;
+use plimsoll_framework::cluster::AnyObject;
 use plimsoll_framework::intern::Istr;
 use plimsoll_framework::object::{KindRef, ObjectKey};
 use serde::de::DeserializeOwned;
+use serde_json::Value;
 use thiserror::Error;
 
 /// More errors than this are not told; they have one cause, most likely.
@@ -84,6 +86,21 @@ impl Manifest {
         let missing = kind.namespaced && self.namespace.is_empty();
         let namespace = if missing { Istr::new("default") } else { self.namespace.clone() };
         ObjectKey { namespace, name: self.name.clone() }
+    }
+
+    /// The object as plugins read it: in the namespace where they find it, as the API server would fill it in.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub fn object(&self, kind: KindRef) -> Result<AnyObject, ManifestError> {
+        let mut json = self.decode::<Value>()?;
+        let namespace = self.key(&kind).namespace;
+        if let Some(meta) = json.get_mut("metadata").and_then(Value::as_object_mut)
+            && !namespace.is_empty()
+        {
+            meta.insert("namespace".to_owned(), namespace.as_str().into());
+        }
+        (kind.decode)(&json).map_err(|error| self.error(&format!("cannot be read: {error}")))
     }
 
     /// An error about this object.

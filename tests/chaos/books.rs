@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use plimsoll_apiserver::Call;
 use plimsoll_engine::cache::Standing;
 use plimsoll_engine::engine::Engine;
+use serde_json::Value;
 
 use crate::seen::{Named, Node, Pod, all, milli_cpu};
 use crate::world::World;
@@ -62,10 +63,31 @@ pub(crate) fn check_pods(world: &World) {
     }
 }
 
+/// Every claim of a pod on a node has a volume of its own.
+pub(crate) fn check_volumes(world: &World) {
+    let text = |object: &Value, at: &str| object.pointer(at).and_then(Value::as_str).unwrap_or_default().to_owned();
+    let mut volumes: BTreeMap<String, String> = BTreeMap::new();
+    for pod in world.server.list("pods", None).unwrap() {
+        let name = text(&pod, "/spec/volumes/0/persistentVolumeClaim/claimName");
+        if name.is_empty() || text(&pod, "/spec/nodeName").is_empty() {
+            continue;
+        }
+        let claim = world.server.get("persistentvolumeclaims", "default", &name).unwrap();
+        assert_eq!(text(&claim, "/status/phase"), "Bound", "the claim of {name}");
+        let volume = text(&claim, "/spec/volumeName");
+        let owner = text(&world.server.get("persistentvolumes", "", &volume).unwrap(), "/spec/claimRef/uid");
+        assert_eq!(owner, text(&claim, "/metadata/uid"), "the owner of {volume}");
+        if let Some(other) = volumes.insert(volume.clone(), name.clone()) {
+            panic!("{volume} is that of {name} and of {other}");
+        }
+    }
+}
+
 /// What a scheduler believes: pods by UID with their nodes, and nodes by name with their pods.
 type Belief = (BTreeMap<String, String>, BTreeMap<String, Vec<String>>);
 
 fn belief(engine: &Engine) -> Belief {
+    assert_eq!((engine.bindings_under_way(), engine.waiting_to_bind()), (0, 0), "pods on the way to their nodes");
     let cache = engine.cache();
     let pods = cache.iter().map(|known| {
         assert!(!matches!(known.standing, Standing::Assumed(_)), "still assumed: {known:?}");

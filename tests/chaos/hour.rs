@@ -57,6 +57,7 @@ async fn live_through(seed: u64, narrate: bool) -> Outcome {
     }
     books::check_pods(&world);
     books::check_bindings(&world);
+    books::check_volumes(&world);
     books::check_caches(&world).await;
     for replica in std::mem::take(&mut world.replicas) {
         replica.end().await.unwrap();
@@ -86,7 +87,7 @@ fn check_loss(error: &anyhow::Error) {
 /// Something goes wrong.
 async fn disturb(world: &mut World) {
     let dice = &mut world.dice;
-    let watched = *dice.pick(&["pods", "nodes"]);
+    let watched = *dice.pick(&WATCHED);
     match dice.below(24) {
         0..12 => {
             let (rule, text) = rule(dice);
@@ -135,8 +136,11 @@ async fn disturb(world: &mut World) {
     }
 }
 
+/// What schedulers watch, as far as it can be disturbed.
+const WATCHED: [&str; 4] = ["pods", "nodes", "persistentvolumes", "persistentvolumeclaims"];
+
 /// The requests that schedulers live on; rules are about one of these.
-const CALLS: [(&str, &str); 13] = [
+const CALLS: [(&str, &str); 17] = [
     ("create", "pods/binding"),
     ("create", "pods/binding"),
     ("create", "pods/binding"),
@@ -150,6 +154,10 @@ const CALLS: [(&str, &str); 13] = [
     ("create", "events"),
     ("update", "leases"),
     ("get", "leases"),
+    ("patch", "persistentvolumes"),
+    ("patch", "persistentvolumeclaims"),
+    ("watch", "persistentvolumes"),
+    ("watch", "persistentvolumeclaims"),
 ];
 
 /// A rule of some sort, and what it says.
@@ -187,7 +195,7 @@ fn rule(dice: &mut Dice) -> (Rule, String) {
 fn calm(world: &mut World) {
     world.say("peace".to_owned());
     world.server.faults().clear();
-    for resource in ["pods", "nodes"] {
+    for resource in WATCHED {
         world.server.delay_watches(resource, Duration::ZERO).unwrap();
     }
 }
@@ -212,7 +220,7 @@ fn finish(world: World) -> Outcome {
         })
         .collect();
     trace.extend(world.trace);
-    for resource in ["nodes", "pods", "events.events.k8s.io", "leases"] {
+    for resource in ["nodes", "pods", "persistentvolumes", "persistentvolumeclaims", "events.events.k8s.io", "leases"] {
         trace.extend(world.server.list(resource, None).unwrap().iter().map(ToString::to_string));
     }
     Outcome { counts, trace }

@@ -5,7 +5,7 @@ use std::time::{Duration, SystemTime};
 
 use plimsoll_apiserver::{Options, Server};
 use plimsoll_testkit::{Dice, deployment, job, node, pod};
-use serde_json::Value;
+use serde_json::{Value, json};
 use tokio::time::Instant;
 
 use crate::replica::Replica;
@@ -16,6 +16,9 @@ const EPOCH_SECONDS: u64 = 1_700_000_000;
 /// A resource that only pods of others ask for, so that two schedulers never compete for the same.
 const FOREIGN: &str = "example.com/foreign";
 const DEPLOYMENTS: [&str; 3] = ["web", "api", "batch"];
+/// The class of volumes that are made for claims, and that of volumes that are there.
+const MADE: &str = "made";
+const SHELF: &str = "shelf";
 const ZONES: [&str; 3] = ["a", "b", "c"];
 
 /// The cluster, its schedulers, and the chances.
@@ -59,6 +62,11 @@ impl World {
         };
         for _ in 0..world.dice.between(3, 8) {
             world.add_node();
+        }
+        for (name, provisioner) in [(MADE, "csi.example.com"), (SHELF, "kubernetes.io/no-provisioner")] {
+            let class = json!({"apiVersion": "storage.k8s.io/v1", "kind": "StorageClass", "metadata": {"name": name},
+                               "provisioner": provisioner, "volumeBindingMode": "WaitForFirstConsumer"});
+            world.server.create(class).unwrap();
         }
         for name in DEPLOYMENTS {
             let template = world.template(name);
@@ -165,6 +173,37 @@ impl World {
         }
     }
 
+    /// A volume that can be reached from one zone.
+    fn create_volume(&mut self, zone: &str) {
+        let name = format!("volume-{}", self.number());
+        let expression = json!({"key": "topology.kubernetes.io/zone", "operator": "In", "values": [zone]});
+        let terms = json!([{"matchExpressions": [expression]}]);
+        self.server
+            .create(json!({"apiVersion": "v1", "kind": "PersistentVolume", "metadata": {"name": name},
+                           "spec": {"storageClassName": SHELF, "capacity": {"storage": "1Gi"},
+                                    "accessModes": ["ReadWriteOnce"], "local": {"path": "/data"},
+                                    "nodeAffinity": {"required": {"nodeSelectorTerms": terms}}}}))
+            .unwrap();
+    }
+
+    /// A pod with a claim of its own, and now and then another volume for such claims.
+    fn create_pod_with_claim(&mut self) {
+        let (name, class) = (format!("stateful-{}", self.number()), *self.dice.pick(&[MADE, SHELF]));
+        if class == SHELF && self.dice.once_in(2) {
+            let zone = *self.dice.pick(&ZONES);
+            self.create_volume(zone);
+        }
+        self.say(format!("create {name} with a claim of class {class}"));
+        self.server
+            .create(json!({"apiVersion": "v1", "kind": "PersistentVolumeClaim",
+                           "metadata": {"name": name, "namespace": "default"},
+                           "spec": {"storageClassName": class, "accessModes": ["ReadWriteOnce"],
+                                    "resources": {"requests": {"storage": "1Gi"}}}}))
+            .unwrap();
+        let volume = json!({"name": "data", "persistentVolumeClaim": {"claimName": name}});
+        self.server.create(pod(&name).requests(&[("cpu", "200m")]).volume(volume)).unwrap();
+    }
+
     fn create_job(&mut self) {
         let name = format!("job-{}", self.number());
         let (completions, template) = (self.dice.between(1, 6), self.template(&name));
@@ -227,7 +266,7 @@ impl World {
 
     /// Something happens in the cluster, of its own accord.
     pub(crate) fn live(&mut self) {
-        match self.dice.below(22) {
+        match self.dice.below(25) {
             0..4 => self.create_pods(),
             4..8 => self.scale(),
             8..10 => self.create_job(),
@@ -238,6 +277,7 @@ impl World {
             16 => self.add_node(),
             17 => self.remove_node(),
             18 | 19 => self.create_gang(),
+            20..23 => self.create_pod_with_claim(),
             _ => self.change_node(),
         }
     }
@@ -252,6 +292,9 @@ impl World {
             self.server.edit("nodes", "", &name, change).unwrap();
         }
         for zone in ZONES {
+            for _ in 0..self.names("persistentvolumeclaims").len() {
+                self.create_volume(zone);
+            }
             for _ in 0..20 {
                 let name = format!("node-{}", self.number());
                 let room = [("cpu", "32"), ("memory", "64Gi"), ("pods", "110")];

@@ -20,7 +20,7 @@ fn class(name: &str, provisioner: &str, mode: &str) -> Value {
 }
 
 /// A class of local volumes, one whose volumes are made, and one that waits for nobody.
-fn classes() -> Vec<Value> {
+pub(crate) fn classes() -> Vec<Value> {
     vec![
         class("local", "kubernetes.io/no-provisioner", "WaitForFirstConsumer"),
         class("made", "csi.example.com", "WaitForFirstConsumer"),
@@ -28,21 +28,21 @@ fn classes() -> Vec<Value> {
     ]
 }
 
-fn claim(name: &str, class: &str) -> Value {
+pub(crate) fn claim(name: &str, class: &str) -> Value {
     json!({"apiVersion": "v1", "kind": "PersistentVolumeClaim", "metadata": {"name": name, "namespace": "default"},
            "spec": {"storageClassName": class, "accessModes": ["ReadWriteOnce"],
                     "resources": {"requests": {"storage": "1Gi"}}}})
 }
 
 /// A free volume on a node.
-fn volume(name: &str, class: &str, node: &str) -> Value {
+pub(crate) fn volume(name: &str, class: &str, node: &str) -> Value {
     let term = json!([{"matchExpressions": [{"key": "kubernetes.io/hostname", "operator": "In", "values": [node]}]}]);
     json!({"apiVersion": "v1", "kind": "PersistentVolume", "metadata": {"name": name}, "status": {"phase": "Available"},
            "spec": {"storageClassName": class, "capacity": {"storage": "1Gi"}, "accessModes": ["ReadWriteOnce"],
                     "local": {"path": "/data"}, "nodeAffinity": {"required": {"nodeSelectorTerms": term}}}})
 }
 
-fn with(name: &str, claim: &str) -> PodBuilder {
+pub(crate) fn with(name: &str, claim: &str) -> PodBuilder {
     pod(name).volume(json!({"name": "data", "persistentVolumeClaim": {"claimName": claim}}))
 }
 

@@ -8,6 +8,7 @@ use plimsoll_testkit::{node, pod};
 use serde_json::json;
 
 use crate::rig::{Rig, config, single};
+use crate::volumes;
 
 /// Verb, group, resource with subresource.
 type Permission = (String, String, String);
@@ -46,6 +47,14 @@ async fn only_what_the_chart_grants_is_asked_for() {
     }));
     rig.create(pod("one").set("/spec/schedulingGroup", json!({"podGroupName": "g"})));
     rig.bound("one").await;
+    // Claims that wait for a pod: one gets a volume that there is, one a new one.
+    volumes::classes().into_iter().for_each(|class| drop(rig.create(class)));
+    rig.create(volumes::volume("v", "local", "only"));
+    for class in ["local", "made"] {
+        rig.create(volumes::claim(class, class));
+        rig.create(volumes::with(class, class));
+        rig.bound(class).await;
+    }
     rig.server.cut_watches("pods", true).unwrap();
     rig.server.compact("pods").unwrap();
     let Rig { server, scheduler } = rig;
@@ -68,6 +77,8 @@ async fn only_what_the_chart_grants_is_asked_for() {
         ("create", "", "pods/binding"),
         ("patch", "", "pods/status"),
         ("delete", "", "pods"),
+        ("patch", "", "persistentvolumes"),
+        ("patch", "", "persistentvolumeclaims"),
         ("create", "events.k8s.io", "events"),
         ("update", "coordination.k8s.io", "leases"),
         ("patch", "scheduling.k8s.io", "podgroups/status"),

@@ -11,7 +11,6 @@ use plimsoll_framework::labels::LabelSet;
 use plimsoll_framework::node::NodeInfo;
 use plimsoll_framework::object::{KindId, KindRef, ObjectKey};
 use plimsoll_framework::pod::{PodInfo, PodParser};
-use serde_json::Value;
 
 use super::world::World;
 use crate::manifest::{Manifest, ManifestError, ManifestErrors, kinds};
@@ -123,9 +122,7 @@ impl<'p> Decoder<'p> {
         let Some(kind) = self.profile.kinds.iter().find(|kind| is_of(manifest, kind)) else {
             return kinds::check(manifest).map(|()| Decoded::Nothing);
         };
-        let json: Value = manifest.decode()?;
-        let object = (kind.decode)(&json).map_err(|error| manifest.error(&format!("cannot be read: {error}")))?;
-        Ok(Decoded::Object(kind.id, manifest.key(kind), object))
+        Ok(Decoded::Object(kind.id, manifest.key(kind), manifest.object(*kind)?))
     }
 }
 

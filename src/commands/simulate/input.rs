@@ -137,10 +137,7 @@ impl Loader<'_> {
         }
         let is_of = |k: &&KindRef| k.kind == manifest.kind.as_str() && k.group == manifest.group();
         let Some(kind) = self.kinds.iter().find(is_of).copied() else { return false };
-        let object = manifest
-            .decode::<Value>()
-            .and_then(|json| (kind.decode)(&json).map_err(|error| manifest.error(&format!("cannot be read: {error}"))));
-        match object {
+        match manifest.object(kind) {
             Ok(object) => {
                 self.others.push(Event::Object {
                     kind,
