@@ -1,7 +1,7 @@
 //! Who is woken by what happened in the cluster.
 //!
 //! A queueing hint sees the event and the pod, not the cluster: a hundred pods that go a second make it wake ten thousand
-//! that ask for more than any node has. Here the cluster is known. Where an event concerns one node, and every plugin
+//! that ask for more than any node has. Here the cluster is known. Where an event concerns what is on one node, and every plugin
 //! that turns the pod away looks at one node at a time, all other nodes turn it away still; so it is enough to ask that
 //! one node, once for all pods that are alike. Those may differ in what is not in their spec: only the word of a plugin
 //! that looks at nothing else holds for all of them.
@@ -127,10 +127,9 @@ fn without_lower(view: &View, row: Row, pod: &PodInfo) -> Overlay {
     without
 }
 
-/// The one node that a change is about, if it is about one.
+/// The one node that a change is about, if it is about what is on one.
 fn node_of(change: &OwnedChange) -> Option<&Istr> {
     match change {
-        OwnedChange::Node(old, new) => new.as_ref().or(old.as_ref()).map(|node| &node.name),
         OwnedChange::Pod(old, new) => {
             let place = |pod: &PodInfo| pod.node_name.clone().or_else(|| pod.nominated_node_name.clone());
             match (old, new) {
@@ -140,6 +139,8 @@ fn node_of(change: &OwnedChange) -> Option<&Istr> {
                 _ => None,
             }
         }
-        OwnedChange::Other(..) | OwnedChange::None => None,
+        // A node that changes may turn the pod away for another reason by now, which its message is to say; and nodes do
+        // not change as often as pods come and go.
+        OwnedChange::Node(..) | OwnedChange::Other(..) | OwnedChange::None => None,
     }
 }
