@@ -271,7 +271,8 @@ fn bad_files_and_their_messages() {
                SchedulingGates, PrioritySort, NodeUnschedulable, NodeName, TaintToleration, NodeAffinity, NodePorts, \
                NodeResourcesFit, VolumeRestrictions, NodeVolumeLimits, VolumeBinding, VolumeZone, PodTopologySpread, \
                InterPodAffinity, DynamicResources, DefaultPreemption, NodeResourcesBalancedAllocation, ImageLocality, \
-               DefaultBinder, NodeDeclaredFeatures, GangScheduling, TopologyPlacementGenerator, PodGroupPodsCount"],
+               DefaultBinder, NodeDeclaredFeatures, GangScheduling, TopologyPlacementGenerator, PodGroupPodsCount, \
+               TierDedication, MostAvailableCPU"],
         ),
         (
             profile("  plugins: {filter: {enabled: [{name: EBSLimits}]}}\n"),
