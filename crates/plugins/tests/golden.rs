@@ -18,6 +18,7 @@ use plimsoll_framework::overlay::Overlay;
 use plimsoll_framework::plugin::{Extent, PreFilterVerdict};
 use plimsoll_framework::pod::{PodInfo, PodParser};
 use plimsoll_framework::table::{Row, Table, View};
+use plimsoll_plugins::catalog::Catalog;
 use plimsoll_plugins::{IN_TREE, lookup};
 use serde::Deserialize;
 use serde_json::Value;
@@ -133,7 +134,9 @@ impl World {
         };
         let sets = &profile(scenario)["plugins"];
         let named = |set: &Value, name: &str| set.as_array()?.iter().find(|e| e["name"] == name).cloned();
-        let plugins = IN_TREE.iter().map(|entry| {
+        let catalog = Catalog::in_tree();
+        let default = IN_TREE.iter().filter(|entry| catalog.get(entry.name).is_some_and(|info| info.default_enabled));
+        let plugins = default.map(|entry| {
             let mut plugin = (entry.build)(args(entry.name)).unwrap();
             if named(&sets["score"]["disabled"], entry.name).is_some() {
                 plugin.score = None;
