@@ -121,7 +121,7 @@ impl EnqueueExtensions for RackBudget {
             Some(Object::Other(object)) => object.downcast_ref().map(|budget: &Budget| budget.milli_cpu_per_node),
             _ => None,
         };
-        let limit = |side| allowance(side).unwrap_or(self.without_budget.milli_cpu());
+        let limit = |side| allowance(side).unwrap_or_else(|| self.without_budget.milli_cpu());
         let (before, now) = (limit(change.old), limit(change.new));
         let helps = now > before && now >= pod.spec.requests.filter.milli_cpu;
         if helps { QueueingHint::Queue } else { QueueingHint::Skip }
@@ -160,7 +160,7 @@ impl Filter for RackBudget {
         // A node outside the racks has no budget to keep.
         let Some(rack) = rack else { return Verdict::FITS };
         let budget = asked.budgets.get(&Istr::default(), &Istr::new(rack));
-        let limit = budget.map_or(self.without_budget.milli_cpu(), |budget| budget.milli_cpu_per_node);
+        let limit = budget.map_or_else(|| self.without_budget.milli_cpu(), |budget| budget.milli_cpu_per_node);
         if requested.milli_cpu.saturating_add(asked.milli_cpu) <= limit {
             return Verdict::FITS;
         }
