@@ -1,7 +1,5 @@
 //! The plugin alone: no cluster, no scheduler.
 
-#![expect(clippy::unwrap_used, reason = "in a test, a failed step is a failed test")]
-
 use std::sync::Arc;
 
 use plimsoll_framework::node::NodeInfo;
