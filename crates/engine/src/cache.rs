@@ -137,6 +137,18 @@ impl Cache {
         self.pods.get(uid)
     }
 
+    /// A pod that is there to be scheduled: [`Standing::Pending`].
+    pub fn pending(&self, uid: &Uid) -> Option<Arc<PodInfo>> {
+        self.pods.get(uid).filter(|known| known.standing == Standing::Pending).map(|known| Arc::clone(&known.pod))
+    }
+
+    /// Takes an assumed pod off its node: it is [`Standing::Pending`] again. Gives what was known before, if it was assumed.
+    pub fn take_back(&mut self, uid: &Uid) -> Option<Known> {
+        let assumed = self.pods.get(uid).filter(|known| matches!(known.standing, Standing::Assumed(_)));
+        let pod = assumed.map(|known| Arc::clone(&known.pod))?;
+        self.set(pod, Standing::Pending)
+    }
+
     /// The pods that are held back, in a fixed order.
     pub fn held(&self) -> impl Iterator<Item = &Known> {
         self.held.iter().filter_map(|uid| self.pods.get(uid))

@@ -24,6 +24,7 @@ use plimsoll_framework::verdict::{Code, Verdict};
 pub use filter::NodeVerdict;
 use filter::Search;
 pub(crate) use filter::{PreFiltered, Prepared};
+pub(crate) use gang::count_placed;
 pub use gang::{Gang, GangPlan, Seat};
 pub use post_filter::PostFiltered;
 pub use probe::Probe;

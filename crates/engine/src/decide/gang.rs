@@ -149,7 +149,8 @@ impl Worker {
     }
 }
 
-fn count_placed(outcomes: &[Outcome]) -> usize {
+/// How many pods of a group were given a node.
+pub(crate) fn count_placed(outcomes: &[Outcome]) -> usize {
     outcomes.iter().filter(|outcome| matches!(outcome, Outcome::Node { .. })).count()
 }
 

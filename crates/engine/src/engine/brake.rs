@@ -43,14 +43,15 @@ pub(super) struct Brake {
 impl Brake {
     /// How much longer nobody is to go for this pod.
     pub(super) fn holds(&self, now: Time, pod: &PodInfo) -> Option<Duration> {
-        let until = self.vain.get(&party(pod))?.until?;
+        let until = self.vain.get(party(pod))?.until?;
         (until > now).then(|| until.since(now))
     }
 
     /// Room is made for a pod.
     pub(super) fn clears(&mut self, now: Time, pod: &PodInfo) {
-        if self.cleared_for.insert(pod.key.uid.clone(), (party(pod), now)).is_some() {
-            self.in_vain(now, party(pod));
+        let party = Party::from(party(pod));
+        if self.cleared_for.insert(pod.key.uid.clone(), (Arc::clone(&party), now)).is_some() {
+            self.in_vain(now, party);
         }
         forget(&mut self.cleared_for, |(_, at)| *at, now);
     }
@@ -58,7 +59,7 @@ impl Brake {
     /// A pod is on a node.
     pub(super) fn placed(&mut self, pod: &PodInfo) {
         if self.cleared_for.contains_key(&pod.key.uid)
-            && let Some(vain) = self.vain.get_mut(&party(pod))
+            && let Some(vain) = self.vain.get_mut(party(pod))
         {
             vain.count = vain.count.saturating_sub(1);
         }
@@ -96,6 +97,7 @@ fn forget<K: Ord + Clone, V>(map: &mut BTreeMap<K, V>, last: impl Fn(&V) -> Time
     }
 }
 
-fn party(pod: &PodInfo) -> Party {
-    Arc::from(pod.owner.as_ref().map_or(pod.key.uid.as_str(), |owner| owner.uid.as_str()))
+/// On whose behalf somebody would go for this pod, as [`Party`] keeps it.
+fn party(pod: &PodInfo) -> &str {
+    pod.owner.as_ref().map_or(pod.key.uid.as_str(), |owner| owner.uid.as_str())
 }

@@ -46,8 +46,7 @@ impl Engine {
         first: u64,
     ) {
         let uid = &ticket.pod.key.uid;
-        let Some(pod) = self.cache.get(uid).filter(|k| k.standing == Standing::Pending).map(|k| Arc::clone(&k.pod))
-        else {
+        let Some(pod) = self.cache.pending(uid) else {
             // Deleted, or put on a node by somebody else, while it was being decided.
             self.last_miss = ticket.seq;
             return self.queue.done(uid);
@@ -123,13 +122,7 @@ impl Engine {
 
     /// Counts the pod on its node, reserves what else it needs, and asks Permit.
     fn assume(&mut self, now: Time, popped: Time, info: QueuedPodInfo, node: Istr, score: Option<i64>) {
-        let pod = Arc::clone(&info.pod);
-        let left = self.set_nomination(None, &pod).filter(|left| *left != node);
-        self.needs_no_room(&pod.key.uid);
-        self.cache.set(Arc::clone(&pod), Standing::Assumed(Assumed { node: node.clone(), bound: false }));
-        if let Some(left) = left {
-            self.nomination_left(now, &left, &pod);
-        }
+        self.count_on(now, &info.pod, &node);
         let mut binding = Binding { info, node, score, popped, assumed: Vec::new() };
         match self.reserve(&mut binding) {
             Err((plugin, refusal)) => {
@@ -139,6 +132,16 @@ impl Engine {
                 self.give_back(now, binding, refused_by("Reserve", plugin, refusal));
             }
             Ok(()) => self.permit(now, binding),
+        }
+    }
+
+    /// Counts a pod on a node from now on. Nothing else is kept for it, and nobody has to make room.
+    pub(super) fn count_on(&mut self, now: Time, pod: &Arc<PodInfo>, node: &Istr) {
+        let left = self.set_nomination(None, pod).filter(|left| left != node);
+        self.needs_no_room(&pod.key.uid);
+        self.cache.set(Arc::clone(pod), Standing::Assumed(Assumed { node: node.clone(), bound: false }));
+        if let Some(left) = left {
+            self.nomination_left(now, &left, pod);
         }
     }
 
@@ -176,8 +179,7 @@ impl Engine {
         };
         let uid = binding.info.pod.key.uid.clone();
         let withdrawn = self.unreserve(&binding);
-        let pod = self.cache.get(&uid).map(|k| Arc::clone(&k.pod));
-        let left = pod.filter(|p| self.is_assumed(p)).and_then(|pod| self.cache.set(pod, Standing::Pending));
+        let left = self.cache.take_back(&uid);
         self.fail(now, binding.popped, binding.info, failure);
         // Only now: while the pod is in flight its own leaving would be kept for it, and wake it for ever.
         if let Some(left) = left {
@@ -225,10 +227,6 @@ impl Engine {
     pub(super) fn node(&self, name: &Istr) -> Option<&NodeInfo> {
         let table = self.cache.table();
         table.row(name).and_then(|row| table.view().node(row)).map(|node| &**node)
-    }
-
-    pub(super) fn is_assumed(&self, pod: &PodInfo) -> bool {
-        self.cache.get(&pod.key.uid).is_some_and(|k| matches!(k.standing, Standing::Assumed(_)))
     }
 }
 

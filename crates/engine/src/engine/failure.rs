@@ -9,7 +9,6 @@ use plimsoll_framework::time::Time;
 
 use super::Engine;
 use super::preempt::held_off;
-use crate::cache::Standing;
 use crate::diagnosis::Diagnosis;
 use crate::effect::{AttemptResult, Effect, Observation, PodEvent, Reason, StatusUpdate};
 use crate::queue::{QueuedPodInfo, Rejectors};
@@ -34,6 +33,14 @@ pub(super) enum Failure {
     Error(String),
 }
 
+/// What PostFilter comes to.
+struct Nomination {
+    /// The new nomination: `None` leaves it as it is, `Some(None)` clears it.
+    nominated: Option<Option<Istr>>,
+    /// Who has to be told to go, unless all victims are going already.
+    told: Option<Vec<Arc<PodInfo>>>,
+}
+
 impl Engine {
     /// Puts the pod back, if it still is there to be scheduled, and says why it was not.
     pub(super) fn fail(&mut self, now: Time, popped: Time, info: QueuedPodInfo, failure: Failure) {
@@ -45,8 +52,9 @@ impl Engine {
         let mut told = None;
         let (result, reason, message, rejectors, nominated) = match failure {
             Failure::Unfit(mut diagnosis) => {
-                let nominated = self.post_filter(now, &info, &mut diagnosis, &mut told);
-                rejected(diagnosis, nominated)
+                let done = self.post_filter(now, &info, &mut diagnosis);
+                told = done.told;
+                rejected(diagnosis, done.nominated)
             }
             Failure::Refused(diagnosis) => rejected(diagnosis, Some(None)),
             Failure::Group { diagnosis, text, nominated } => {
@@ -59,10 +67,7 @@ impl Engine {
         };
         self.observations.push(Observation::Attempt { result, profile, duration: now.since(popped) });
         let uid = info.pod.key.uid.clone();
-        let Some(pod) = self.cache.get(&uid).filter(|k| k.standing == Standing::Pending).map(|k| Arc::clone(&k.pod))
-        else {
-            return self.queue.done(&uid);
-        };
+        let Some(pod) = self.cache.pending(&uid) else { return self.queue.done(&uid) };
         let left = nominated.as_ref().and_then(|node| self.set_nomination(node.clone(), &pod));
         if told.as_ref().is_some_and(|told| !told.is_empty()) {
             self.queue.hold(&uid);
@@ -80,34 +85,28 @@ impl Engine {
         }
     }
 
-    /// Asks PostFilter. Gives the new nomination: `None` leaves it as it is, `Some(None)` clears it; and says in
-    /// `told` who has to be told to go, unless all victims are going already.
-    fn post_filter(
-        &mut self,
-        now: Time,
-        info: &QueuedPodInfo,
-        diagnosis: &mut Diagnosis,
-        told: &mut Option<Vec<Arc<PodInfo>>>,
-    ) -> Option<Option<Istr>> {
+    /// Asks PostFilter, whose message goes into the diagnosis.
+    fn post_filter(&mut self, now: Time, info: &QueuedPodInfo, diagnosis: &mut Diagnosis) -> Nomination {
+        let with = |nominated| Nomination { nominated, told: None };
         if diagnosis.node_count == 0 {
-            return Some(None);
+            return with(Some(None));
         }
         if let Some(wait) = self.held_off(now, &info.pod) {
             diagnosis.post_filter_message = held_off(wait);
-            return None;
+            return with(None);
         }
         let (profile, view) = (&self.profiles[info.profile], self.cache.table().view());
         let Some(done) = self.worker.post_filter(profile, view, &info.pod, u64::from(info.attempts)) else {
-            return Some(None);
+            return with(Some(None));
         };
         self.observations.push(Observation::PreemptionAttempt);
         diagnosis.post_filter_message = done.message;
-        let Some(node) = done.nominated_node else { return done.clears_nomination.then_some(None) };
-        if done.victims.iter().any(|victim| !victim.terminating) {
-            *told = Some(self.to_be_told(&done.victims));
+        let Some(node) = done.nominated_node else { return with(done.clears_nomination.then_some(None)) };
+        let told = done.victims.iter().any(|victim| !victim.terminating).then(|| self.to_be_told(&done.victims));
+        if told.is_some() {
             self.observations.push(Observation::Preemption { victims: done.victims.len() });
         }
-        Some(Some(node))
+        Nomination { nominated: Some(Some(node)), told }
     }
 
     /// Writes the condition and records the event, each only if it says something new. A nomination is written as it is.

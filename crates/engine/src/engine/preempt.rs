@@ -15,7 +15,6 @@ use plimsoll_framework::time::Time;
 use super::Engine;
 use super::brake::Brake;
 use super::failure::Failure;
-use crate::cache::{Known, Standing};
 use crate::effect::{Effect, EvictRequest, Observation, PodEvent, StatusUpdate};
 use crate::event::EvictResult;
 
@@ -37,10 +36,10 @@ struct Preemption {
     node: Istr,
     /// Asked to go, not answered.
     open: BTreeSet<Uid>,
-    /// Who is asked when all others have been; `None` once that is done.
-    last: Option<Arc<PodInfo>>,
-    /// The last one, asked or not.
-    last_uid: Uid,
+    /// Who is asked when all others have been.
+    last: Arc<PodInfo>,
+    /// Whether that is done.
+    last_asked: bool,
     failed: Option<EvictResult>,
     /// Whether the pod may be tried by now: only the last one is left, and it is going.
     released: bool,
@@ -89,8 +88,8 @@ impl Engine {
             pod: Arc::clone(pod),
             node,
             open: victims.iter().map(|victim| victim.key.uid.clone()).collect(),
-            last_uid: last.key.uid.clone(),
-            last: Some(last),
+            last,
+            last_asked: false,
             failed: None,
             released: false,
         };
@@ -134,7 +133,7 @@ impl Engine {
             self.preemptions.brake.gone(now, pod, pod.preempted);
         }
         // Whoever waits only for this one may be woken by its going.
-        let waits_for = |p: &&Preemption| p.last.is_none() && p.last_uid == *uid && p.failed.is_none();
+        let waits_for = |p: &&Preemption| p.last_asked && p.last.key.uid == *uid && p.failed.is_none();
         let alone = |p: &&Preemption| p.open.iter().all(|open| open == uid);
         let preemptors = self.preemptions.under_way.values().filter(waits_for).filter(alone);
         let preemptors: Vec<Uid> = preemptors.map(|p| p.pod.key.uid.clone()).collect();
@@ -153,14 +152,14 @@ impl Engine {
         if !preemption.open.is_empty() {
             return;
         }
-        if preemption.failed.is_none()
-            && let Some(last) = preemption.last.take()
-            && let Some(last) = self.to_be_told(&[last]).pop()
-        {
-            let Some(preemption) = self.preemptions.under_way.get_mut(preemptor) else { return };
-            preemption.open.insert(last.key.uid.clone());
-            let pod = Arc::clone(&preemption.pod);
-            return self.ask_to_go(last, &pod);
+        if preemption.failed.is_none() && !preemption.last_asked {
+            preemption.last_asked = true;
+            let (last, pod) = (Arc::clone(&preemption.last), Arc::clone(&preemption.pod));
+            if let Some(last) = self.to_be_told(&[last]).pop() {
+                let Some(preemption) = self.preemptions.under_way.get_mut(preemptor) else { return };
+                preemption.open.insert(last.key.uid.clone());
+                return self.ask_to_go(last, &pod);
+            }
         }
         let Some(ended) = self.preemptions.under_way.remove(preemptor) else { return };
         self.let_go(now, preemptor);
@@ -180,17 +179,8 @@ impl Engine {
         let uid = &pod.key.uid;
         let note = format!("No room on node {node}: {message}");
         self.tell_of(pod, "PreemptionRefused", note, None);
-        let Some(pod) = self.cache.get(uid).filter(|k| k.standing == Standing::Pending).map(|k| Arc::clone(&k.pod))
-        else {
-            return;
-        };
-        let left = self.set_nomination(None, &pod);
-        if left.is_some() || pod.nominated_node_name.is_some() {
-            self.write_nomination(&pod, None);
-        }
-        if let Some(left) = left {
-            self.nomination_left(now, &left, &pod);
-        }
+        let Some(pod) = self.cache.pending(uid) else { return };
+        self.clear_nomination(now, &pod);
         self.queue.try_after_backoff(now, uid);
     }
 
@@ -224,28 +214,27 @@ impl Engine {
 
     /// Pods of lower priority that are nominated for the node have to look for another.
     fn clear_lower_nominations(&mut self, now: Time, pod: &PodInfo, node: &Istr) {
-        let ours = |known: &&Known| known.standing == Standing::Pending;
         let nominated = self.cache.table().view().nominations().pods(node).iter();
         let lower = nominated.filter(|p| p.priority() < pod.priority());
-        let known = lower.filter_map(|p| self.cache.get(&p.key.uid).filter(ours));
-        let lower: Vec<Arc<PodInfo>> = known.map(|known| Arc::clone(&known.pod)).collect();
-        for pod in lower {
-            let left = self.set_nomination(None, &pod);
-            self.write_nomination(&pod, None);
-            if let Some(left) = left {
-                self.nomination_left(now, &left, &pod);
-            }
-        }
+        let lower: Vec<Arc<PodInfo>> = lower.filter_map(|p| self.cache.pending(&p.key.uid)).collect();
+        lower.iter().for_each(|pod| self.clear_nomination(now, pod));
     }
 
-    fn write_nomination(&mut self, pod: &PodInfo, node: Option<Istr>) {
-        self.effects.push_back(Effect::Status(Box::new(StatusUpdate {
-            key: pod.key.clone(),
-            generation: pod.generation,
-            condition: None,
-            transition: false,
-            nominated_node_name: Some(node),
-        })));
+    /// Nothing is kept on a node for a pod any more; its status says so if it said otherwise, or was to.
+    fn clear_nomination(&mut self, now: Time, pod: &Arc<PodInfo>) {
+        let left = self.set_nomination(None, pod);
+        if left.is_some() || pod.nominated_node_name.is_some() {
+            self.effects.push_back(Effect::Status(Box::new(StatusUpdate {
+                key: pod.key.clone(),
+                generation: pod.generation,
+                condition: None,
+                transition: false,
+                nominated_node_name: Some(None),
+            })));
+        }
+        if let Some(left) = left {
+            self.nomination_left(now, &left, pod);
+        }
     }
 
     fn turn_away_waiting(&mut self, now: Time, victim: &Arc<PodInfo>, preemptor: &Arc<PodInfo>, node: &Istr) {

@@ -75,12 +75,12 @@ impl AtNode<'_> {
             // Nobody can be on a node that is not there.
             return Some(Chance::None);
         };
-        let PreFiltered::Run(prepared) = Prepared::for_pod(profile, view, &none, pod) else { return None };
         // A group may have a priority of its own.
         if info.group.is_some() && !profile.post_filter.is_empty() {
             return None;
         }
         let preempts = self.may_preempt(profile, pod)?;
+        let PreFiltered::Run(prepared) = Prepared::for_pod(profile, view, &none, pod) else { return None };
         // Imagining pods away elsewhere may come to another end, too, if a filter counts over all nodes; and those that
         // are alike in their spec alone may differ in that.
         let one_by_one = prepared.filters().all(|filter| profile.looks_at_one_node(filter));

@@ -7,8 +7,7 @@ use plimsoll_framework::pod::{GroupKey, PodInfo};
 use plimsoll_framework::time::Time;
 
 use super::Stage;
-use crate::cache::{Assumed, Standing};
-use crate::decide::{Outcome, PreFiltered, Prepared, Proposal, Ticket};
+use crate::decide::{Outcome, PreFiltered, Prepared, Proposal, Ticket, count_placed};
 use crate::diagnosis::Diagnosis;
 use crate::effect::{AttemptResult, Observation};
 use crate::engine::binding::Binding;
@@ -69,7 +68,7 @@ impl Engine {
         same &= ticket.gang.as_ref().is_some_and(|gang| gang.needed == needed);
         let epoch = proposal.epoch;
         let mut outcomes: Vec<Outcome> = std::iter::once(proposal.outcome).chain(proposal.others).collect();
-        let unfit = outcomes.len() < members.len() || outcomes.iter().any(|o| !matches!(o, Outcome::Node { .. }));
+        let unfit = outcomes.len() < members.len() || count_placed(&outcomes) < outcomes.len();
         let stands = same && (!unfit || self.last_miss < first) && self.gang_still_fits(&members, &outcomes, epoch);
         if !stands {
             self.last_miss = ticket.seq;
@@ -86,8 +85,7 @@ impl Engine {
         mut info: QueuedPodInfo,
         same: &mut bool,
     ) -> Option<QueuedPodInfo> {
-        let known = self.cache.get(&info.pod.key.uid).filter(|known| known.standing == Standing::Pending);
-        let Some(pod) = known.map(|known| Arc::clone(&known.pod)) else {
+        let Some(pod) = self.cache.pending(&info.pod.key.uid) else {
             self.queue.done(&info.pod.key.uid);
             return None;
         };
@@ -155,8 +153,7 @@ impl Engine {
         if let Some((at, Outcome::Failed(error))) = failed.and_then(|at| Some((at, outcomes.get(at)?))) {
             return self.gang_failed(now, attempt, members, at, error);
         }
-        let placed = outcomes.iter().filter(|outcome| matches!(outcome, Outcome::Node { .. })).count();
-        if placed < needed {
+        if count_placed(&outcomes) < needed {
             let first = outcomes.into_iter().enumerate().find_map(|(at, outcome)| match outcome {
                 Outcome::Unfit(diagnosis) => Some((at, diagnosis)),
                 _ => None,
@@ -187,13 +184,7 @@ impl Engine {
     /// Counts every pod on its node, reserves what else they need, and asks Permit.
     fn assume_gang(&mut self, now: Time, attempt: &Attempt, mut seats: Vec<Binding>) {
         for Binding { info, node, .. } in &seats {
-            let pod = Arc::clone(&info.pod);
-            let left = self.set_nomination(None, &pod).filter(|left| left != node);
-            self.needs_no_room(&pod.key.uid);
-            self.cache.set(Arc::clone(&pod), Standing::Assumed(Assumed { node: node.clone(), bound: false }));
-            if let Some(left) = left {
-                self.nomination_left(now, &left, &pod);
-            }
+            self.count_on(now, &info.pod, node);
         }
         let mut each = seats.iter_mut().enumerate();
         let refused =

@@ -7,7 +7,7 @@ use plimsoll_framework::time::Time;
 
 use super::commit::Attempt;
 use super::preempt::Room;
-use crate::cache::{Known, Standing};
+use crate::cache::Known;
 use crate::diagnosis::Diagnosis;
 use crate::effect::{AttemptResult, Observation, Reason};
 use crate::engine::Engine;
@@ -31,10 +31,9 @@ impl Engine {
         let mut left: Vec<Known> = Vec::new();
         let mut withdrawn = Vec::new();
         for seat in &seats {
-            withdrawn.push((seat.info.pod.key.uid.clone(), self.unreserve(seat)));
-            let pod = self.cache.get(&seat.info.pod.key.uid).map(|known| Arc::clone(&known.pod));
-            let pod = pod.filter(|pod| self.is_assumed(pod));
-            left.extend(pod.and_then(|pod| self.cache.set(pod, Standing::Pending)));
+            let uid = &seat.info.pod.key.uid;
+            withdrawn.push((uid.clone(), self.unreserve(seat)));
+            left.extend(self.cache.take_back(uid));
         }
         let members = seats.into_iter().map(|seat| seat.info).collect();
         match failure {
@@ -87,8 +86,7 @@ impl Engine {
             self.fail(now, attempt.popped, info, failure);
         }
         for place in places.iter().filter(|place| !place.told.is_empty()) {
-            let known = self.cache.get(&place.uid).filter(|known| known.standing == Standing::Pending);
-            if let Some(pod) = known.map(|known| Arc::clone(&known.pod)) {
+            if let Some(pod) = self.cache.pending(&place.uid) {
                 self.preempt(now, &pod, place.node.clone(), place.told.clone());
             }
         }
@@ -120,12 +118,10 @@ impl Engine {
         let withdrawn = self.unreserve(&binding);
         let Binding { mut info, node, popped, .. } = binding;
         let (uid, profile) = (info.pod.key.uid.clone(), info.profile);
-        let pod = self.cache.get(&uid).map(|known| Arc::clone(&known.pod));
-        let left = pod.filter(|pod| self.is_assumed(pod)).and_then(|pod| self.cache.set(pod, Standing::Pending));
+        let left = self.cache.take_back(&uid);
         let duration = now.since(popped);
         self.observations.push(Observation::Attempt { result: AttemptResult::Error, profile, duration });
-        let known = self.cache.get(&uid).filter(|known| known.standing == Standing::Pending);
-        let Some(pod) = known.map(|known| Arc::clone(&known.pod)) else { return self.queue.done(&uid) };
+        let Some(pod) = self.cache.pending(&uid) else { return self.queue.done(&uid) };
         let there = self.cache.table().row(&node).is_some();
         let preferred = Some(node.clone()).filter(|_| there);
         self.set_nomination(preferred.clone(), &pod);
