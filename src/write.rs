@@ -1,9 +1,9 @@
 //! The writer: effects become API calls.
 //!
 //! Bindings, what is written before them, evictions, status writes and events have lanes of their own, each with its own
-//! number of calls at a time, so a storm
-//! in one does not starve the others. What is asked about one pod is done in the order in which it was asked: a
-//! condition that is still on its way is finished, or given up, before the pod's binding is sent.
+//! number of calls at a time, so a storm in one does not starve the others. What is asked about one pod is done in the
+//! order in which it was asked: a condition that is still on its way is finished, or given up, before the pod's binding
+//! is sent.
 
 mod bind;
 mod events;
@@ -17,6 +17,7 @@ use std::time::Duration;
 
 use hashbrown::HashMap;
 use http::{Method, StatusCode};
+use jiff::Timestamp;
 use plimsoll_engine::effect::{BindRequest, Effect, PodEvent, PodGroupStatus, StatusUpdate};
 use plimsoll_engine::event::Event;
 use plimsoll_framework::intern::Istr;
@@ -315,6 +316,11 @@ async fn turn(limit: Option<&RateLimit>) {
     if let Some(limit) = limit {
         limit.wait().await;
     }
+}
+
+/// A time as conditions give it: to the second, in UTC.
+fn time_text(now: Timestamp) -> String {
+    now.strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
 }
 
 /// The wait before the next try: 100 ms, doubling to 5 s.

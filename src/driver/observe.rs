@@ -9,6 +9,8 @@ use plimsoll_engine::engine::Engine;
 use plimsoll_engine::event::Event;
 use plimsoll_engine::profile::Profile;
 use plimsoll_engine::queue::Place;
+use plimsoll_framework::cluster_event::ClusterEvent;
+use prometheus::IntCounter;
 use tokio::time::Instant;
 
 use crate::metrics::{
@@ -24,6 +26,7 @@ pub(super) struct Observer {
     profiles: Vec<ProfileMetrics>,
     names: Vec<String>,
     incoming: HashMap<effect::QueueReason, Counters<QueueName>>,
+    futile: HashMap<ClusterEvent, IntCounter>,
     plugins: HashMap<(&'static str, usize), PluginMetrics>,
     last_gauges: Option<Instant>,
 }
@@ -35,6 +38,7 @@ impl Observer {
             names: profiles.iter().map(|p| p.name.to_string()).collect(),
             metrics,
             incoming: HashMap::new(),
+            futile: HashMap::new(),
             plugins: HashMap::new(),
             last_gauges: None,
         }
@@ -99,7 +103,10 @@ impl Observer {
             }
             Observation::PreemptionHeldOff => self.metrics.plimsoll.preemptions_held_off.inc(),
             Observation::Eviction { result } => self.metrics.plimsoll.evictions(result).inc(),
-            Observation::FutileWakeUp { event } => self.metrics.plimsoll.futile_wakeups(&event.to_string()).inc(),
+            Observation::FutileWakeUp { event } => {
+                let counter = self.futile.entry(event);
+                counter.or_insert_with_key(|event| self.metrics.plimsoll.futile_wakeups(&event.to_string())).inc();
+            }
             Observation::RuledOut => self.metrics.plimsoll.wakeups_ruled_out.inc(),
             Observation::StaleScore => self.metrics.plimsoll.stale_scores.inc(),
             Observation::Held { reason } => self.metrics.plimsoll.invalid_pods(reason.as_str()).inc(),

@@ -12,7 +12,7 @@ use plimsoll_framework::pod::PodInfo;
 use serde_json::{Value, json};
 use tokio::time::{Instant, sleep};
 
-use super::{CALL_TIMEOUT, Lanes, PodRead, backoff, is_transient, pod_path, refusal, turn};
+use super::{CALL_TIMEOUT, Lanes, PodRead, backoff, is_transient, pod_path, refusal, time_text, turn};
 use crate::client::{CallError, RawRequest, RawResponse, describe, send};
 
 /// How often a call is tried.
@@ -178,7 +178,7 @@ fn disruption_target(request: &EvictRequest, now: jiff::Timestamp) -> Value {
             "reason": "PreemptionByScheduler",
             "message": format!("{scheduler}: preempting to accommodate a higher priority pod"),
             "observedGeneration": victim.generation,
-            "lastTransitionTime": now.strftime("%Y-%m-%dT%H:%M:%SZ").to_string(),
+            "lastTransitionTime": time_text(now),
         }] },
     })
 }

@@ -1,19 +1,11 @@
 //! The status of PodGroups of `scheduling.k8s.io`: the condition `PodGroupScheduled`.
 
-use std::time::Duration;
-
-use http::{Method, StatusCode};
 use jiff::Timestamp;
 use plimsoll_engine::effect::PodGroupStatus;
 use serde_json::{Value, json};
 use tokio::sync::mpsc;
-use tokio::time::sleep;
 
-use super::{CALL_TIMEOUT, Lanes, is_transient, refusal, segment, turn};
-use crate::client::{RawRequest, describe, send};
-
-/// How often a status write is tried.
-const TRIES: u32 = 4;
+use super::{Lanes, segment, time_text};
 
 /// The strategic merge patch. The UID makes it a patch of this group and no other.
 fn patch(status: &PodGroupStatus, now: Timestamp) -> Value {
@@ -29,7 +21,7 @@ fn patch(status: &PodGroupStatus, now: Timestamp) -> Value {
         "observedGeneration": status.generation,
     });
     if status.transition {
-        condition["lastTransitionTime"] = json!(now.strftime("%Y-%m-%dT%H:%M:%SZ").to_string());
+        condition["lastTransitionTime"] = json!(time_text(now));
     }
     json!({ "metadata": { "uid": &*status.uid }, "status": { "conditions": [condition] } })
 }
@@ -51,40 +43,15 @@ impl Lanes {
 
     /// Writes a group's condition. When that fails for good it is said in the log; the next attempt writes it again.
     async fn write_group_status(&self, status: &PodGroupStatus) {
-        let Ok(_place) = self.status.acquire().await else { return };
-        let body = bytes::Bytes::from(patch(status, self.settings.clock.timestamp()).to_string());
         let path = format!(
             "/apis/scheduling.k8s.io/{}/namespaces/{}/podgroups/{}/status",
             segment(&status.version),
             segment(&status.namespace),
             segment(&status.name)
         );
-        let group = format!("{}/{}", status.namespace, status.name);
-        for attempt in 1..=TRIES {
-            turn(self.status_limit.as_ref()).await;
-            let request = RawRequest {
-                method: Method::PATCH,
-                path: &path,
-                content_type: "application/strategic-merge-patch+json",
-                body: body.clone(),
-                timeout: CALL_TIMEOUT,
-            };
-            let result = send(&self.settings.clients.status, request).await;
-            if is_transient(&result) && attempt < TRIES {
-                sleep(Duration::from_millis(10 * 5_u64.pow(attempt - 1))).await;
-                continue;
-            }
-            match result {
-                Ok(answer) => {
-                    self.permission("patch", "podgroups/status", &answer);
-                    // A group that is gone needs no condition.
-                    if !answer.status.is_success() && answer.status != StatusCode::NOT_FOUND {
-                        tracing::warn!(%group, error = %refusal(&answer), "writing a PodGroup's status");
-                    }
-                }
-                Err(error) => tracing::warn!(%group, error = %describe(&error), "writing a PodGroup's status"),
-            }
-            return;
+        if let Err(error) = self.patch_status("podgroups/status", &path, |now| patch(status, now)).await {
+            let group = format!("{}/{}", status.namespace, status.name);
+            tracing::warn!(%group, %error, "writing a PodGroup's status");
         }
     }
 }

@@ -2,13 +2,14 @@
 
 use std::time::Duration;
 
+use bytes::Bytes;
 use http::{Method, StatusCode};
 use jiff::Timestamp;
 use plimsoll_engine::effect::StatusUpdate;
 use serde_json::{Map, Value, json};
 use tokio::time::sleep;
 
-use super::{CALL_TIMEOUT, Lanes, is_transient, pod_path, refusal, turn};
+use super::{CALL_TIMEOUT, Lanes, is_transient, pod_path, refusal, time_text, turn};
 use crate::client::{RawRequest, describe, send};
 
 /// How often a status write is tried.
@@ -37,7 +38,7 @@ pub(super) fn patch(update: &StatusUpdate, now: Timestamp) -> Value {
             "observedGeneration": update.generation,
         });
         if update.transition {
-            condition["lastTransitionTime"] = json!(now.strftime("%Y-%m-%dT%H:%M:%SZ").to_string());
+            condition["lastTransitionTime"] = json!(time_text(now));
         }
         status.insert("conditions".to_owned(), json!([condition]));
     }
@@ -50,35 +51,43 @@ pub(super) fn patch(update: &StatusUpdate, now: Timestamp) -> Value {
 impl Lanes {
     /// Writes a pod's status. When that fails for good it is said in the log; the next attempt writes it again.
     pub(super) async fn write_status(&self, update: &StatusUpdate) {
-        let Ok(_place) = self.status.acquire().await else { return };
-        let body = bytes::Bytes::from(patch(update, self.settings.clock.timestamp()).to_string());
         let path = pod_path(&update.key, "status");
-        for attempt in 1..=TRIES {
+        if let Err(error) = self.patch_status("pods/status", &path, |now| patch(update, now)).await {
+            tracing::warn!(pod = %update.key, %error, "writing a pod's status");
+        }
+    }
+
+    /// Patches a status in the status lane, a few times where the server is busy. `body` is asked once the lane has a
+    /// place for it, so that the time it names is that of the write. What is gone needs no status: that is no error.
+    pub(super) async fn patch_status(
+        &self,
+        resource: &str,
+        path: &str,
+        body: impl FnOnce(Timestamp) -> Value,
+    ) -> Result<(), String> {
+        let Ok(_place) = self.status.acquire().await else { return Ok(()) };
+        let body = Bytes::from(body(self.settings.clock.timestamp()).to_string());
+        let mut attempt = 1;
+        let result = loop {
             turn(self.status_limit.as_ref()).await;
             let request = RawRequest {
                 method: Method::PATCH,
-                path: &path,
+                path,
                 content_type: "application/strategic-merge-patch+json",
                 body: body.clone(),
                 timeout: CALL_TIMEOUT,
             };
             let result = send(&self.settings.clients.status, request).await;
-            if is_transient(&result) && attempt < TRIES {
-                sleep(Duration::from_millis(10 * 5_u64.pow(attempt - 1))).await;
-                continue;
+            if attempt == TRIES || !is_transient(&result) {
+                break result;
             }
-            match result {
-                Ok(answer) => {
-                    self.permission("patch", "pods/status", &answer);
-                    // A pod that is gone needs no condition.
-                    if !answer.status.is_success() && answer.status != StatusCode::NOT_FOUND {
-                        tracing::warn!(pod = %update.key, error = %refusal(&answer), "writing a pod's status");
-                    }
-                }
-                Err(error) => tracing::warn!(pod = %update.key, error = %describe(&error), "writing a pod's status"),
-            }
-            return;
-        }
+            sleep(Duration::from_millis(10 * 5_u64.pow(attempt - 1))).await;
+            attempt += 1;
+        };
+        let answer = result.map_err(|error| describe(&error))?;
+        self.permission("patch", resource, &answer);
+        let done = answer.status.is_success() || answer.status == StatusCode::NOT_FOUND;
+        if done { Ok(()) } else { Err(refusal(&answer)) }
     }
 }
 
