@@ -6,6 +6,8 @@
 #[cfg(feature = "tools")]
 pub mod apiserver;
 #[cfg(feature = "tools")]
+mod bench;
+#[cfg(feature = "tools")]
 pub mod bench_apiserver;
 #[cfg(feature = "tools")]
 pub mod bench_e2e;
@@ -129,6 +131,17 @@ fn fail(error: &anyhow::Error, code: i32) -> i32 {
     // Without standard error there is nobody to tell.
     let _ = writeln!(std::io::stderr(), "error: {error:#}");
     code
+}
+
+/// Runs a command's work to its end; gives the exit code.
+#[cfg(feature = "tools")]
+fn block_on(work: impl Future<Output = anyhow::Result<()>>) -> i32 {
+    use anyhow::Context as _;
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().context("starting the runtime");
+    match runtime.and_then(|runtime| runtime.block_on(work)) {
+        Ok(()) => 0,
+        Err(error) => fail(&error, 1),
+    }
 }
 
 /// Cancels a token at SIGINT or SIGTERM; at a second one the process ends at once.

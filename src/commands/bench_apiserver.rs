@@ -19,7 +19,7 @@ use serde_json::json;
 use tokio::net::TcpStream;
 use tokio::task::JoinSet;
 
-use super::{fail, usage};
+use super::{block_on, fail, usage};
 
 /// Arguments of `bench-apiserver`.
 #[derive(Debug, clap::Args)]
@@ -58,11 +58,7 @@ pub fn main(args: &Args) -> i32 {
     if args.bindings.saturating_add(args.changes) > args.pods {
         return fail(&anyhow::anyhow!("--bindings and --changes together are of different pods: at most --pods"), 2);
     }
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().context("starting the runtime");
-    match runtime.and_then(|runtime| runtime.block_on(run(args))) {
-        Ok(()) => 0,
-        Err(error) => fail(&error, 1),
-    }
+    block_on(run(args))
 }
 
 /// The server, as a child process that ends with this.

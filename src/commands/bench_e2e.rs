@@ -5,16 +5,15 @@
 //! came, and what the operating system says the child took.
 
 use std::io::Write as _;
-use std::path::PathBuf;
-use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use anyhow::{Context as _, bail, ensure};
-use plimsoll_apiserver::{Options, Server};
+use anyhow::{Context as _, ensure};
+use plimsoll_apiserver::Server;
 use serde_json::{Value, json};
 
-use super::fail;
+use super::bench::{Scheduler, as_f64, binding_count, percentile, pod, say, stand_in};
 use super::usage::{self, Usage};
+use super::{block_on, fail};
 
 /// Arguments of `bench-e2e`.
 #[derive(Debug, clap::Args)]
@@ -48,37 +47,6 @@ pub struct Args {
     output: String,
 }
 
-/// Nodes of the benchmarks: 32 CPUs, 256 GiB, 110 pods.
-pub fn node(number: usize, zone: &str) -> Value {
-    let name = format!("node-{number}");
-    let resources = json!({ "cpu": "32", "memory": "256Gi", "ephemeral-storage": "100Gi", "pods": "110" });
-    json!({
-        "apiVersion": "v1", "kind": "Node",
-        "metadata": { "name": name, "labels": {
-            "kubernetes.io/hostname": name, "kubernetes.io/os": "linux", "topology.kubernetes.io/zone": zone,
-        } },
-        "spec": {},
-        "status": {
-            "capacity": resources, "allocatable": resources,
-            "conditions": [{ "type": "Ready", "status": "True" }],
-        },
-    })
-}
-
-/// A pod of one of the templates: they differ in what they ask for.
-pub fn pod(number: usize, template: usize) -> Value {
-    json!({
-        "apiVersion": "v1", "kind": "Pod",
-        "metadata": { "name": format!("pod-{number}"), "namespace": "default", "labels": { "app": format!("app-{template}") } },
-        "spec": {
-            "schedulerName": "plimsoll",
-            "containers": [{ "name": "main", "image": "registry.example/app:1", "resources": { "requests": {
-                "cpu": format!("{}m", 100 + 10 * template), "memory": format!("{}Mi", 256 + 16 * template),
-            } } }],
-        },
-    })
-}
-
 /// Runs the benchmark; gives the exit code.
 pub fn main(args: &Args) -> i32 {
     if args.output != "table" && args.output != "json" {
@@ -88,11 +56,7 @@ pub fn main(args: &Args) -> i32 {
     if numbers.contains(&0) || args.latency_rate == 0 {
         return fail(&anyhow::anyhow!("all numbers must be greater than 0"), 2);
     }
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().context("starting the runtime");
-    match runtime.and_then(|runtime| runtime.block_on(run(args))) {
-        Ok(()) => 0,
-        Err(error) => fail(&error, 1),
-    }
+    block_on(run(args))
 }
 
 /// What one throughput run gave.
@@ -127,79 +91,6 @@ async fn run(args: &Args) -> anyhow::Result<()> {
     report(args, &throughput, &latency)
 }
 
-pub(super) fn say(line: &str) -> anyhow::Result<()> {
-    writeln!(std::io::stderr(), "{line}").context("writing to standard error")
-}
-
-/// The scheduler, as a child process that ends with this.
-pub(super) struct Scheduler {
-    child: Child,
-    folder: PathBuf,
-}
-
-impl Scheduler {
-    pub(super) fn start(server: &Server, workers: Option<u16>) -> anyhow::Result<Self> {
-        let port = server.address().map_or(0, |address| address.port());
-        let folder = std::env::temp_dir().join(format!("plimsoll-bench-{}-{port}", std::process::id()));
-        std::fs::create_dir_all(&folder).with_context(|| format!("making {}", folder.display()))?;
-        let write = |name: &str, text: &str| {
-            let path = folder.join(name);
-            std::fs::write(&path, text).with_context(|| format!("writing {}", path.display())).map(|()| path)
-        };
-        let kubeconfig = write("kubeconfig", &server.kubeconfig())?;
-        let own = workers.map_or_else(String::new, |w| format!("workers: {w}\n"));
-        let config = write(
-            "config.yaml",
-            &format!(
-                "apiVersion: kubescheduler.config.k8s.io/v1\nkind: KubeSchedulerConfiguration\nleaderElection:\n  \
-                 leaderElect: false\n---\napiVersion: config.plimsoll/v1alpha1\nkind: PlimsollConfiguration\n{own}"
-            ),
-        )?;
-        let program = std::env::current_exe().context("finding this program")?;
-        let child = Command::new(program)
-            .args(["run", "--http-address", "0", "-v", "0", "--log-level", "error", "--config"])
-            .arg(&config)
-            .arg("--kubeconfig")
-            .arg(&kubeconfig)
-            .stdin(Stdio::null())
-            .spawn()
-            .context("starting the scheduler")?;
-        Ok(Self { child, folder })
-    }
-
-    /// The number of its process.
-    pub(super) fn id(&self) -> u32 {
-        self.child.id()
-    }
-
-    /// How it ended, if it did.
-    pub(super) fn ended(&mut self) -> anyhow::Result<Option<std::process::ExitStatus>> {
-        self.child.try_wait().context("waiting for the scheduler")
-    }
-}
-
-impl Drop for Scheduler {
-    fn drop(&mut self) {
-        // It may have ended by itself; then there is nothing left to end.
-        drop(self.child.kill());
-        drop(self.child.wait());
-        drop(std::fs::remove_dir_all(&self.folder));
-    }
-}
-
-pub(super) async fn stand_in(nodes: usize, pods: usize, recorded_calls: usize) -> anyhow::Result<Server> {
-    let options = Options {
-        controllers: false,
-        kubelets: false,
-        recorded_calls,
-        history_limit: 4 * pods.max(10_000),
-        ..Options::default()
-    };
-    let server = Server::start(options).await?;
-    ensure!(server.load((0..nodes).map(|i| node(i, &format!("zone-{}", i % 3))).collect()) == nodes, "loading nodes");
-    Ok(server)
-}
-
 async fn throughput_run(args: &Args) -> anyhow::Result<Throughput> {
     let server = stand_in(args.nodes, args.pods, 0).await?;
     let pods: Vec<Value> = (0..args.pods).map(|i| pod(i, i % args.templates)).collect();
@@ -216,9 +107,7 @@ async fn throughput_run(args: &Args) -> anyhow::Result<Throughput> {
         if count >= args.pods {
             break;
         }
-        if let Some(status) = scheduler.ended()? {
-            bail!("the scheduler ended: {status}");
-        }
+        scheduler.alive()?;
         ensure!(begun.elapsed() < Duration::from_secs(300), "only {count} of {} pods were bound in 300 s", args.pods);
     }
     let (from, already) = first.context("no binding was seen")?;
@@ -231,15 +120,6 @@ async fn throughput_run(args: &Args) -> anyhow::Result<Throughput> {
         cpu_ms_per_pod: cpu.as_secs_f64() * 1e3 / as_f64(args.pods),
         peak_rss_mib,
     })
-}
-
-/// How many bindings the stand-in has accepted.
-pub(super) fn binding_count(server: &Server) -> usize {
-    let accepted = |c: &&plimsoll_apiserver::CallCount| {
-        c.resource == "pods" && c.subresource == "binding" && c.verb == "create" && (200..300).contains(&c.code)
-    };
-    let sum: u64 = server.call_counts().iter().filter(accepted).map(|c| c.count).sum();
-    usize::try_from(sum).unwrap_or(usize::MAX)
 }
 
 /// All bound, none twice, no node beyond what it can give.
@@ -279,9 +159,7 @@ async fn latency_run(args: &Args) -> anyhow::Result<Latency> {
     let begun = Instant::now();
     while binding_count(&server) < total {
         tokio::time::sleep(Duration::from_millis(20)).await;
-        if let Some(status) = scheduler.ended()? {
-            bail!("the scheduler ended: {status}");
-        }
+        scheduler.alive()?;
         ensure!(begun.elapsed() < Duration::from_secs(60), "not all pods of the latency run were bound");
     }
     let mut latencies = Vec::new();
@@ -298,19 +176,6 @@ async fn latency_run(args: &Args) -> anyhow::Result<Latency> {
     latencies.sort_by(f64::total_cmp);
     let at = |share: f64| percentile(&latencies, share).context("no latency was measured");
     Ok(Latency { p50: at(0.5)?, p99: at(0.99)?, max: at(1.0)? })
-}
-
-/// The value below which this share of the sorted values lies.
-pub(super) fn percentile(sorted: &[f64], share: f64) -> Option<f64> {
-    let last = sorted.len().checked_sub(1)?;
-    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a share of a length, rounded up")]
-    let at = (share * as_f64(last)).ceil() as usize;
-    sorted.get(at.min(last)).copied()
-}
-
-#[expect(clippy::cast_precision_loss, reason = "counts here are far below 2^52")]
-pub(super) fn as_f64(n: usize) -> f64 {
-    n as f64
 }
 
 fn median(values: impl Iterator<Item = f64>) -> f64 {
@@ -347,18 +212,4 @@ fn report(args: &Args, throughput: &[Throughput], latency: &[Latency]) -> anyhow
         args.latency_rate, args.latency_nodes, args.runs
     )
     .context("writing to standard output")
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn percentiles_are_of_the_values() {
-        let values = [1.0, 2.0, 3.0, 4.0];
-        assert_eq!(percentile(&values, 0.0), Some(1.0));
-        assert_eq!(percentile(&values, 0.5), Some(3.0));
-        assert_eq!(percentile(&values, 1.0), Some(4.0));
-        assert_eq!(percentile(&[], 0.5), None);
-    }
 }

@@ -5,13 +5,12 @@ use std::collections::BTreeMap;
 use std::io::Write as _;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context as _, bail, ensure};
+use anyhow::{Context as _, ensure};
 use plimsoll_apiserver::Server;
 use serde_json::{Value, json};
 
-use super::bench_e2e::{Scheduler, as_f64, binding_count, pod, stand_in};
-use super::fail;
-use super::usage;
+use super::bench::{Scheduler, as_f64, binding_count, pod, stand_in};
+use super::{block_on, fail, usage};
 
 /// Pods of low priority on each node.
 const LOW: usize = 4;
@@ -43,11 +42,7 @@ pub fn main(args: &Args) -> i32 {
     if args.nodes == 0 || args.pods == 0 || args.pods > LOW * args.nodes {
         return fail(&anyhow::anyhow!("--pods must be between 1 and {LOW} times --nodes"), 2);
     }
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().context("starting the runtime");
-    match runtime.and_then(|runtime| runtime.block_on(run(args))) {
-        Ok(()) => 0,
-        Err(error) => fail(&error, 1),
-    }
+    block_on(run(args))
 }
 
 /// A pod of a priority that asks for so much.
@@ -84,9 +79,7 @@ async fn run(args: &Args) -> anyhow::Result<()> {
         if victims > 0 {
             first.get_or_insert_with(Instant::now);
         }
-        if let Some(status) = scheduler.ended()? {
-            bail!("the scheduler ended: {status}");
-        }
+        scheduler.alive()?;
         let bound = binding_count(&server);
         ensure!(
             begun.elapsed() < Duration::from_secs(args.limit),

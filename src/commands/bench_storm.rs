@@ -4,13 +4,12 @@
 use std::io::Write as _;
 use std::time::{Duration, Instant, SystemTime};
 
-use anyhow::{Context as _, bail, ensure};
+use anyhow::{Context as _, ensure};
 use plimsoll_apiserver::Server;
 use serde_json::{Value, json};
 
-use super::bench_e2e::{Scheduler, as_f64, binding_count, percentile, say, stand_in};
-use super::fail;
-use super::usage;
+use super::bench::{Scheduler, accepted, as_f64, binding_count, percentile, say, stand_in};
+use super::{block_on, fail, usage};
 
 /// Arguments of `bench-storm`.
 #[derive(Debug, clap::Args)]
@@ -50,11 +49,7 @@ pub fn main(args: &Args) -> i32 {
     if args.nodes == 0 || args.unschedulable == 0 || args.seconds == 0 || rates.contains(&0) {
         return fail(&anyhow::anyhow!("all numbers must be greater than 0"), 2);
     }
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().context("starting the runtime");
-    match runtime.and_then(|runtime| runtime.block_on(run(args))) {
-        Ok(()) => 0,
-        Err(error) => fail(&error, 1),
-    }
+    block_on(run(args))
 }
 
 /// What one part gave.
@@ -83,7 +78,7 @@ async fn run(args: &Args) -> anyhow::Result<()> {
     let hogs = (0..args.unschedulable).map(|i| pod(&format!("hog-{i}"), "16")).collect();
     ensure!(server.load(hogs) == args.unschedulable, "loading pods");
     while condition_writes(&server) < args.unschedulable {
-        alive(&mut scheduler)?;
+        scheduler.alive()?;
         ensure!(begun.elapsed() < FIRST_TRIES, "{} conditions were written", condition_writes(&server));
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
@@ -141,7 +136,7 @@ async fn part(
     }
     let (spent, lasted) = (usage::of(scheduler.id())?.cpu.saturating_sub(before), begun.elapsed());
     while binding_count(server) < count + created.len() {
-        alive(scheduler)?;
+        scheduler.alive()?;
         ensure!(begun.elapsed() < lasted + Duration::from_secs(120), "not all placeable pods were bound");
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
@@ -166,17 +161,7 @@ fn latencies(server: &Server, name: &str, created: &[SystemTime]) -> Vec<f64> {
 
 /// How many conditions of pods that fit nowhere have been written.
 fn condition_writes(server: &Server) -> usize {
-    let is_one = |c: &&plimsoll_apiserver::CallCount| {
-        c.resource == "pods" && c.subresource == "status" && c.verb == "patch" && (200..300).contains(&c.code)
-    };
-    usize::try_from(server.call_counts().iter().filter(is_one).map(|c| c.count).sum::<u64>()).unwrap_or(usize::MAX)
-}
-
-fn alive(scheduler: &mut Scheduler) -> anyhow::Result<()> {
-    match scheduler.ended()? {
-        Some(status) => bail!("the scheduler ended: {status}"),
-        None => Ok(()),
-    }
+    accepted(server, "patch", "status")
 }
 
 fn report(args: &Args, quiet: &Part, storm: &Part, first_tries: f64, rewritten: usize) -> anyhow::Result<()> {

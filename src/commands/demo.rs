@@ -12,7 +12,7 @@ use std::io::Write as _;
 
 use anyhow::Context as _;
 
-use super::fail;
+use super::{block_on, fail};
 use crate::logging::{self, LogFormat, LogLevel};
 
 /// Arguments of `demo`.
@@ -39,11 +39,7 @@ pub fn main(args: &Args) -> i32 {
     if let Err(error) = logging::init(LogFormat::Text, &LogLevel::Filter(args.log_level.clone())) {
         return fail(&error.into(), 2);
     }
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().context("starting the runtime");
-    match runtime.and_then(|runtime| runtime.block_on(run(args))) {
-        Ok(()) => 0,
-        Err(error) => fail(&error, 1),
-    }
+    block_on(run(args))
 }
 
 async fn run(args: &Args) -> anyhow::Result<()> {
