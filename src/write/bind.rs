@@ -15,6 +15,7 @@ use tokio::time::{Instant, sleep};
 
 use super::{Lanes, PodRead, pod_path, refusal, segment, turn};
 use crate::client::{CallError, RawRequest, RawResponse, describe, send};
+use crate::extender::Bound;
 use crate::metrics::{BindingResult, ExtensionPoint, Status};
 
 /// How often a server that is busy (429) is asked again.
@@ -85,12 +86,13 @@ impl Lanes {
                 return BindResult::Failed { message };
             }
         }
-        let said = match &request.by {
-            BindVerdict::Write(write) => match self.write_object(write).await {
+        let said = match (self.bind_by_extender(request).await, &request.by) {
+            (Some(said), _) => said,
+            (None, BindVerdict::Write(write)) => match self.write_object(write).await {
                 Ok(()) => Said::Bound,
                 Err(message) => Said::Unclear(message),
             },
-            BindVerdict::Binding | BindVerdict::Skip => self.post_binding(request).await,
+            (None, BindVerdict::Binding | BindVerdict::Skip) => self.post_binding(request).await,
         };
         match said {
             Said::Bound => {
@@ -102,6 +104,20 @@ impl Lanes {
                 BindResult::Failed { message }
             }
             Said::Unclear(message) => self.look(request, message).await,
+        }
+    }
+
+    /// Has an extender bind the pod, where one does that; `None` where none does.
+    async fn bind_by_extender(&self, request: &BindRequest) -> Option<Said> {
+        let extenders = self.settings.extenders.as_ref().filter(|e| e.binds(&request.pod))?;
+        if !self.settings.fence.may_bind(Instant::now()) {
+            return Some(Said::Failed("this replica does not lead any more".to_owned()));
+        }
+        match extenders.bind(request).await {
+            Bound::NotHere => None,
+            Bound::Done => Some(Said::Bound),
+            // It may have bound the pod and not have been heard.
+            Bound::Failed(message) => Some(Said::Unclear(message)),
         }
     }
 

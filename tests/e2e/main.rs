@@ -8,10 +8,12 @@
 
 mod decisions;
 mod events;
+mod extenders;
 mod faults;
 mod held;
 mod refusals;
 mod replicas;
 mod rig;
+mod scripted;
 mod shutdown;
 mod wire;

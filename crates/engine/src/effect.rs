@@ -8,6 +8,8 @@ use plimsoll_framework::plugin::{BindVerdict, Write};
 use plimsoll_framework::pod::{PodInfo, PodKey};
 use plimsoll_framework::time::Time;
 
+use crate::extender::Ask;
+
 /// Something to be done outside. Effects of one pod are done in the order in which they were asked for.
 #[derive(Debug)]
 pub enum Effect {
@@ -19,6 +21,8 @@ pub enum Effect {
     Record(Box<PodEvent>),
     /// Read one pod and say what is there: [`crate::event::Event::Pod`] or [`crate::event::Event::PodAbsent`].
     ReadPod(PodKey),
+    /// Ask the extenders about a pod; answered by [`crate::event::Event::Answered`].
+    Ask(Box<Ask>),
 }
 
 /// A pod to be bound.

@@ -1,5 +1,6 @@
 //! The engine: events in, decisions, effects out. A plain state machine with one owner.
 
+mod ask;
 mod binding;
 mod commit;
 mod failure;
@@ -17,6 +18,7 @@ use plimsoll_framework::pod::{PodInfo, Uid};
 use plimsoll_framework::table::View;
 use plimsoll_framework::time::Time;
 
+use ask::{Asking, Next};
 use binding::{Binding, Waiting};
 
 use crate::cache::Cache;
@@ -44,6 +46,8 @@ pub struct EngineSettings {
     pub seed: u64,
     /// Which pods are not for this scheduler to place yet.
     pub admission: Admission,
+    /// How many pods that extenders have a say in may be on their way to a node at once, the questions included.
+    pub ask_limit: usize,
 }
 
 impl Default for EngineSettings {
@@ -54,6 +58,7 @@ impl Default for EngineSettings {
             tie_break: TieBreak::default(),
             seed: 0,
             admission: Arc::new(|_, _, _| None),
+            ask_limit: 1,
         }
     }
 }
@@ -81,6 +86,7 @@ pub struct Engine {
     next_seq: u64,
     /// The last popped pod that was not committed where its worker had put it.
     last_miss: u64,
+    asking: Asking,
     waiting: Vec<Waiting>,
     binding: HashMap<Uid, Binding>,
     effects: VecDeque<Effect>,
@@ -102,6 +108,7 @@ impl Engine {
             line: VecDeque::new(),
             next_seq: 1,
             last_miss: 0,
+            asking: Asking::default(),
             waiting: Vec::new(),
             binding: HashMap::new(),
             effects: VecDeque::new(),
@@ -128,15 +135,16 @@ impl Engine {
 
     /// Whether there is a pod to be decided.
     pub fn has_work(&self) -> bool {
-        self.queue.is_ready() && self.line.len() < self.settings.line_limit
+        (self.queue.is_ready() || self.has_answers()) && self.line.len() < self.settings.line_limit
     }
 
     /// Pops at most `max` pods, as long as the line is not full. Each has to be answered by [`Self::propose`].
     pub fn take_work(&mut self, now: Time, max: usize) -> Vec<Ticket> {
         let mut tickets = Vec::new();
         while tickets.len() < max && self.line.len() < self.settings.line_limit {
-            let Some(info) = self.pop() else { break };
-            let ticket = Ticket { seq: self.next_seq, pod: Arc::clone(&info.pod), profile: info.profile, popped: now };
+            let Some(Next { info, popped, answer }) = self.next_pod(now) else { break };
+            let (seq, pod) = (self.next_seq, Arc::clone(&info.pod));
+            let ticket = Ticket { seq, pod, profile: info.profile, popped, answer };
             self.next_seq += 1;
             self.count_for(ticket.profile, &ticket.pod);
             tickets.push(ticket.clone());
@@ -187,7 +195,8 @@ impl Engine {
         let Some(ticket) = self.take_work(now, 1).pop() else { return false };
         let view = self.cache.table().view();
         let profile = &self.profiles[ticket.profile];
-        let outcome = self.worker.decide(profile, view, &Overlay::default(), &ticket.pod, ticket.seq);
+        let (none, answer) = (Overlay::default(), ticket.answer.as_deref());
+        let outcome = self.worker.decide_by(profile, view, &none, &ticket.pod, ticket.seq, answer);
         let proposal = Proposal { seq: ticket.seq, epoch: view.epoch(), outcome };
         self.propose(now, vec![proposal]);
         true
@@ -224,6 +233,16 @@ impl Engine {
         self.line.len()
     }
 
+    /// How many pods extenders are being asked about.
+    pub fn asks_under_way(&self) -> usize {
+        self.asking.under_way()
+    }
+
+    /// How many pods are popped and wait until extenders can be asked about them.
+    pub fn waiting_to_ask(&self) -> usize {
+        self.asking.parked()
+    }
+
     /// How many pods Permit plugins hold.
     pub fn waiting_on_permit(&self) -> usize {
         self.waiting.len()
@@ -242,14 +261,20 @@ impl Engine {
     fn pop(&mut self) -> Option<QueuedPodInfo> {
         loop {
             let info = self.queue.pop()?;
-            if !info.pod.terminating {
+            if !self.skip_terminating(&info.pod) {
                 return Some(info);
             }
-            // Reference section 9.1: it is said, and the pod is let go.
-            let note = format!("skip schedule deleting pod: {}", info.pod.key);
-            self.record(&info.pod, true, "FailedScheduling", "Scheduling", note);
-            self.queue.done(&info.pod.key.uid);
         }
+    }
+
+    /// Lets a popped pod go that is being deleted; whether it is (reference section 9.1).
+    fn skip_terminating(&mut self, pod: &Arc<PodInfo>) -> bool {
+        if pod.terminating {
+            let note = format!("skip schedule deleting pod: {}", pod.key);
+            self.record(pod, true, "FailedScheduling", "Scheduling", note);
+            self.queue.done(&pod.key.uid);
+        }
+        pod.terminating
     }
 }
 

@@ -18,5 +18,6 @@ pub mod diagnosis;
 pub mod effect;
 pub mod engine;
 pub mod event;
+pub mod extender;
 pub mod profile;
 pub mod queue;

@@ -57,6 +57,7 @@ impl Engine {
                 gone.into_iter().for_each(|key| self.ingest(now, Event::Object { kind, key, object: None }));
             }
             Event::BindFinished { uid, result } => self.bind_finished(now, &uid, result),
+            Event::Answered { uid, number, result } => self.answered(now, &uid, number, result),
             Event::PodAbsent { key } => self.pod_absent(now, &key),
         }
     }
@@ -92,6 +93,7 @@ impl Engine {
             }
             Some(Standing::Assumed(_)) => self.bound_by_another(now, &uid),
             Some(Standing::Pending) => {
+                self.forget_ask(&uid);
                 self.queue.delete(&uid);
             }
             _ => {}
@@ -180,6 +182,7 @@ impl Engine {
         let last = resource_version.max(known.pod.resource_version);
         self.cache.bury(uid, last);
         self.leave_permit(now, uid);
+        self.forget_ask(uid);
         self.queue.delete(uid);
         let Some(known) = self.cache.remove(uid) else { return };
         self.nominate(now, None, &known.pod);

@@ -6,6 +6,7 @@ use std::time::Duration;
 use plimsoll_engine::effect::{BindRequest, Effect, StatusUpdate};
 use plimsoll_engine::engine::{Engine, EngineSettings};
 use plimsoll_engine::event::{BindResult, Event};
+use plimsoll_engine::extender::Ask;
 use plimsoll_engine::profile::Profile;
 use plimsoll_engine::queue::Place;
 use plimsoll_framework::time::Time;
@@ -26,6 +27,8 @@ pub(crate) struct Cluster {
     pub(crate) notes: Vec<String>,
     /// Reads of pods that were asked for, by name.
     pub(crate) reads: Vec<String>,
+    /// Questions to extenders that were asked, in their order.
+    pub(crate) asks: Vec<Ask>,
 }
 
 impl Cluster {
@@ -38,8 +41,8 @@ impl Cluster {
 
     pub(crate) fn with(profiles: Vec<Profile>, log: Log, settings: EngineSettings, nodes: &[Node]) -> Self {
         let engine = Engine::new(profiles, settings);
-        let (binds, statuses, notes, reads) = Default::default();
-        let mut cluster = Self { engine, now: at(0), log, binds, statuses, notes, reads };
+        let (binds, statuses, notes, reads, asks) = Default::default();
+        let mut cluster = Self { engine, now: at(0), log, binds, statuses, notes, reads, asks };
         for node in nodes {
             cluster.tell(node.seen());
         }
@@ -94,6 +97,7 @@ impl Cluster {
                 Effect::Status(status) => self.statuses.push(*status),
                 Effect::Record(e) => self.notes.push(format!("{} {}: {}", e.pod.key.name, e.reason, e.note)),
                 Effect::ReadPod(key) => self.reads.push(key.name.to_string()),
+                Effect::Ask(ask) => self.asks.push(*ask),
             }
         }
     }
