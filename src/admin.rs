@@ -25,9 +25,11 @@ use axum::body::Body;
 use axum::http::{Request, Response, StatusCode};
 use hyper::body::Incoming;
 use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{sleep, timeout};
+use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tower::ServiceExt as _;
@@ -95,7 +97,18 @@ impl AdminServer {
 
     /// Serves until `shutdown`, then waits a moment for the requests that are open.
     pub async fn serve(self, admin: Admin, shutdown: CancellationToken) {
-        let router = routes::router(admin);
+        self.serve_with(admin, Router::new(), None, shutdown).await;
+    }
+
+    /// The same with further paths, and over TLS where that is given.
+    pub(crate) async fn serve_with(
+        self,
+        admin: Admin,
+        further: Router,
+        tls: Option<TlsAcceptor>,
+        shutdown: CancellationToken,
+    ) {
+        let router = further.merge(routes::router(admin));
         let places = Arc::new(Semaphore::new(MAX_CONNECTIONS));
         let connections = TaskTracker::new();
         loop {
@@ -105,7 +118,18 @@ impl AdminServer {
                 accepted = self.accept(&places) => accepted,
             };
             let Some((stream, peer, place)) = accepted else { continue };
-            connections.spawn(connection(stream, peer, router.clone(), shutdown.clone(), place));
+            let (router, shutdown) = (router.clone(), shutdown.clone());
+            let Some(tls) = tls.clone() else {
+                connections.spawn(connection(stream, peer, router, shutdown, place));
+                continue;
+            };
+            connections.spawn(async move {
+                match timeout(HEADER_TIMEOUT, tls.accept(stream)).await {
+                    Ok(Ok(stream)) => connection(stream, peer, router, shutdown, place).await,
+                    Ok(Err(error)) => tracing::debug!(%peer, %error, "a TLS handshake failed"),
+                    Err(_) => tracing::debug!(%peer, "a TLS handshake took too long"),
+                }
+            });
         }
         connections.close();
         // A connection that does not end within its grace is dropped with its task.
@@ -127,7 +151,7 @@ impl AdminServer {
 }
 
 async fn connection(
-    stream: TcpStream,
+    stream: impl AsyncRead + AsyncWrite + Unpin,
     peer: SocketAddr,
     router: Router,
     shutdown: CancellationToken,

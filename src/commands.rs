@@ -19,6 +19,7 @@ pub mod check_config;
 #[cfg(feature = "tools")]
 pub mod demo;
 pub mod explain;
+pub mod extender;
 pub mod foreign_flags;
 pub mod run;
 #[cfg(feature = "tools")]
@@ -52,6 +53,8 @@ enum Command {
     Run(Box<run::Args>),
     /// Check configuration files and show what they resolve to.
     CheckConfig(check_config::Args),
+    /// Serve the extender protocol: another scheduler asks, Plimsoll's plugins answer.
+    Extender(Box<extender::Args>),
     /// Tell why a pod goes where it goes, or nowhere: every node's verdict and score; no cluster is touched.
     Explain(explain::Args),
     /// See it work: a cluster, workloads and the scheduler in one process; no cluster is touched.
@@ -102,6 +105,7 @@ pub fn main_with(registry: &Registry) -> ExitCode {
             registry.add_to(&mut defaults.catalog);
             check_config::run(&args, &defaults, &|name| registry.contains(name))
         }
+        Some(Command::Extender(args)) => extender::main(&args, registry),
         Some(Command::Explain(args)) => explain::main(&args, registry),
         #[cfg(feature = "tools")]
         Some(Command::Demo(args)) => demo::main(&args),

@@ -5,6 +5,7 @@ pub mod client;
 pub mod commands;
 pub mod config;
 pub mod driver;
+pub mod extender;
 pub mod lease;
 pub mod logging;
 pub mod manifest;

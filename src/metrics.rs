@@ -22,7 +22,7 @@ pub use labels::{
     AttemptResult, BindingResult, CacheKind, CacheOperation, ExtensionPoint, GangState, QueueName, RecheckResult,
     RestartReason, Status, VolumeStage, WatchEventType,
 };
-pub use plimsoll::{PlimsollMetrics, WatchMetrics};
+pub use plimsoll::{ExtenderMetrics, PlimsollMetrics, WatchMetrics};
 pub use rest_client::RestClientMetrics;
 pub use scheduler::{PluginMetrics, ProfileMetrics, SchedulerMetrics};
 

@@ -302,7 +302,7 @@ enum Ended {
 }
 
 /// One list, unpaged and from the server's cache: pages of a large list expire faster than they are read.
-fn config() -> watcher::Config {
+pub(crate) fn config() -> watcher::Config {
     watcher::Config { page_size: None, timeout: Some(WATCH_SECONDS), ..watcher::Config::default().any_semantic() }
 }
 

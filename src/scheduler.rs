@@ -2,12 +2,14 @@
 
 mod election;
 mod parts;
+mod watching;
 
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, SystemTime};
 
 use plimsoll_engine::engine::{Engine, EngineSettings};
 use plimsoll_engine::gang;
+use plimsoll_engine::profile::Profile;
 use plimsoll_engine::queue::{Backoff, QueueSettings};
 use plimsoll_framework::intern::Istr;
 use plimsoll_framework::object::KindRef;
@@ -17,11 +19,13 @@ use crate::admin::AdminServer;
 use crate::client::Clients;
 use crate::config::Config;
 use crate::driver::{Clock, Inbox};
+use crate::extender::Extenders;
 use crate::lease::{LeaseSettings, identity};
 use crate::logging::LogHandle;
 use crate::metrics::Metrics;
 use crate::registry::Registry;
 use parts::Parts;
+pub(crate) use watching::Watching;
 
 /// More deciding threads than this wait for the one that commits.
 const MOST_WORKERS: usize = 4;
@@ -123,7 +127,11 @@ impl Scheduler {
     /// When the configuration cannot be run, the lease is lost, or a part of the scheduler has failed: the process
     /// should end.
     pub async fn run(self, shutdown: CancellationToken) -> anyhow::Result<()> {
-        let profiles = self.registry.profiles(&self.config)?;
+        let mut profiles = self.registry.profiles(&self.config)?;
+        let extenders = Extenders::new(&self.config, self.clients.watch.clone(), &self.metrics)?.map(Arc::new);
+        if let Some(extenders) = &extenders {
+            profiles.iter_mut().for_each(|profile| profile.set_extenders(extenders.interest()));
+        }
         let left_out = self.registry.left_out(&self.config);
         if !left_out.is_empty() {
             tracing::warn!(
@@ -131,18 +139,10 @@ impl Scheduler {
                 "not built yet and left out; pods with rules that need them stay pending and say so"
             );
         }
-        let mut annotation_keys: Vec<Istr> = profiles.iter().flat_map(|p| p.annotation_keys.iter().cloned()).collect();
-        annotation_keys.sort();
-        annotation_keys.dedup();
-        let mut kinds: Vec<KindRef> = Vec::new();
-        for kind in profiles.iter().flat_map(|p| p.kinds.iter().copied()).chain(gang::kinds()) {
-            if !kinds.iter().any(|k| k.id == kind.id) {
-                kinds.push(kind);
-            }
-        }
+        let (annotation_keys, kinds) = read_by(&profiles);
         let workers = self.workers();
         let engine = Engine::new(profiles, self.engine_settings(workers));
-        Parts::start(self, engine, workers, annotation_keys, kinds)?.run(shutdown).await
+        Parts::start(self, engine, workers, annotation_keys, kinds, extenders)?.run(shutdown).await
     }
 
     fn workers(&self) -> usize {
@@ -169,6 +169,7 @@ impl Scheduler {
             seed: self.seed(),
             admission: self.registry.admission(&self.config),
             evictions: self.config.evictions(),
+            ask_limit: usize::from(own.extender_parallelism),
         }
     }
 
@@ -191,4 +192,18 @@ impl Scheduler {
             ..LeaseSettings::new(namespace, &election.resource_name, self.identity.clone())
         }
     }
+}
+
+/// The annotations and further kinds that the plugins of these profiles read, each once.
+fn read_by(profiles: &[Profile]) -> (Vec<Istr>, Vec<KindRef>) {
+    let mut annotation_keys: Vec<Istr> = profiles.iter().flat_map(|p| p.annotation_keys.iter().cloned()).collect();
+    annotation_keys.sort();
+    annotation_keys.dedup();
+    let mut kinds: Vec<KindRef> = Vec::new();
+    for kind in profiles.iter().flat_map(|p| p.kinds.iter().copied()).chain(gang::kinds()) {
+        if !kinds.iter().any(|k| k.id == kind.id) {
+            kinds.push(kind);
+        }
+    }
+    (annotation_keys, kinds)
 }

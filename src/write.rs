@@ -20,6 +20,7 @@ use http::{Method, StatusCode};
 use jiff::Timestamp;
 use plimsoll_engine::effect::{BindRequest, Effect, PodEvent, PodGroupStatus, StatusUpdate};
 use plimsoll_engine::event::Event;
+use plimsoll_engine::extender::Ask;
 use plimsoll_framework::intern::Istr;
 use plimsoll_framework::pod::{PodKey, Uid};
 use tokio::sync::{Semaphore, mpsc};
@@ -28,6 +29,7 @@ use tokio::time::sleep;
 
 use crate::client::{CallError, Clients, RateLimit, RawRequest, RawResponse, describe, send};
 use crate::driver::{Clock, Inbox};
+use crate::extender::Extenders;
 use crate::lease::Fence;
 use crate::metrics::{Metrics, ProfileMetrics};
 use crate::reflector::parse_pod;
@@ -71,6 +73,8 @@ pub struct WriterSettings {
     pub instance: String,
     /// Calls a second and at once for each of the lanes; `None` leaves it to the server to say when it is too much.
     pub limit: Option<(f64, u32)>,
+    /// Those who are asked about pods, and may bind them.
+    pub extenders: Option<Arc<Extenders>>,
 }
 
 /// The lanes, shared by all calls under way.
@@ -101,6 +105,8 @@ pub struct Writer {
     /// Statuses of PodGroups, written one after the other.
     groups: Option<mpsc::UnboundedSender<PodGroupStatus>>,
     calls: JoinSet<()>,
+    /// Questions to extenders: nothing is written by them, so that the end waits for none.
+    asks: JoinSet<()>,
 }
 
 /// What waits for a status write.
@@ -139,8 +145,8 @@ impl Writer {
         let (groups, incoming) = mpsc::unbounded_channel();
         let of_groups = Arc::clone(&lanes);
         calls.spawn(async move { of_groups.write_group_statuses(incoming).await });
-        let groups = Some(groups);
-        Self { lanes, outbox, status_done: done, writing: HashMap::new(), events, groups, calls }
+        let (groups, asks) = (Some(groups), JoinSet::new());
+        Self { lanes, outbox, status_done: done, writing: HashMap::new(), events, groups, calls, asks }
     }
 
     /// Writes until the driver has ended and everything it asked for is done.
@@ -150,6 +156,7 @@ impl Writer {
                 biased;
                 Some(uid) = self.status_done.recv() => self.status_written(&uid),
                 Some(ended) = self.calls.join_next() => check(ended),
+                Some(ended) = self.asks.join_next() => check(ended),
                 effect = self.outbox.recv() => match effect {
                     Some(effect) => self.take(effect),
                     None => break,
@@ -196,6 +203,10 @@ impl Writer {
             Effect::ReadPod(key) => {
                 let lanes = Arc::clone(&self.lanes);
                 self.calls.spawn(async move { lanes.read_pod_for_engine(&key).await });
+            }
+            Effect::Ask(ask) => {
+                let lanes = Arc::clone(&self.lanes);
+                self.asks.spawn(async move { lanes.ask(&ask).await });
             }
         }
     }
@@ -279,6 +290,16 @@ impl Lanes {
         PodRead::Absent
     }
 
+    /// Asks the extenders about a pod, and tells the engine what they say.
+    async fn ask(&self, ask: &Ask) {
+        let result = match &self.settings.extenders {
+            Some(extenders) => extenders.ask(ask).await,
+            None => Err("there are no extenders".to_owned()),
+        };
+        let uid = ask.pod.key.uid.clone();
+        self.settings.inbox.event(Event::Answered { uid, number: ask.number, result });
+    }
+
     async fn read_pod_for_engine(&self, key: &PodKey) {
         let Ok(_place) = self.reads.acquire().await else { return };
         self.settings.inbox.event(match self.read_pod(key).await {
@@ -329,7 +350,7 @@ fn backoff(attempt: u32) -> Duration {
 }
 
 /// The path of a pod, or of a subresource of it.
-fn pod_path(key: &PodKey, subresource: &str) -> String {
+pub(crate) fn pod_path(key: &PodKey, subresource: &str) -> String {
     let slash = if subresource.is_empty() { "" } else { "/" };
     let (namespace, name) = (segment(&key.namespace), segment(&key.name));
     format!("/api/v1/namespaces/{namespace}/pods/{name}{slash}{subresource}")

@@ -323,7 +323,7 @@ fn bad_files_and_their_messages() {
                 "f.yaml:6:10: workers: must be between 1 and 64, not 0",
                 "f.yaml:7:11: tieBreak: must be one of random, name, not \"never\"",
                 "f.yaml:8:1: eventPolicy: unknown field \"eventPolicy\"; allowed here: apiVersion, kind, workers, tieBreak, \
-                 seed, replaceDefaultScheduler, preemption",
+                 seed, extenderParallelism, replaceDefaultScheduler, preemption",
             ],
         ),
         (
@@ -423,7 +423,7 @@ fn what_is_not_built_or_not_allowed_is_named_with_its_line() {
     let text = format!(
         "{HEAD}percentageOfNodesToScore: 50\n\
          delayCacheUntilActive: true\n\
-         extenders: [{{urlPrefix: \"http://h/x\", filterVerb: f}}]\n\
+         extenders: [{{urlPrefix: \"h/x\", filterVerb: f}}]\n\
          leaderElection: {{resourceName: kube-scheduler, resourceNamespace: kube-system, retryPeriod: 9s}}\n\
          profiles:\n\
          - schedulerName: default-scheduler\n  \
@@ -440,7 +440,7 @@ fn what_is_not_built_or_not_allowed_is_named_with_its_line() {
         print(config.unsupported(&|plugin| plugin != "VolumeZone")),
         [
             "f.yaml:4:24: delayCacheUntilActive: is not supported yet: standbys keep their caches warm",
-            "f.yaml:5:1: extenders: is not supported yet",
+            "f.yaml:5:25: extenders[0].urlPrefix: is no URL: it lacks http:// or https://",
             "f.yaml:11:53: profiles[0].plugins.multiPoint.enabled[1].name: plugin \"VolumeZone\" is not supported yet",
             "f.yaml:12:39: profiles[0].plugins.placementScore.enabled[0].name: placement of groups of pods is not supported yet",
         ]

@@ -141,6 +141,7 @@ fn choose(question: &Question<'_>, answer: Outcome, compared: &mut Compared, wha
         }
         Outcome::Unfit(_) => assert_eq!(totals, BTreeMap::new(), "{what}\n{pod:?}"),
         Outcome::Failed(message) => panic!("{what}: {message}"),
+        Outcome::Ask { .. } => panic!("{what}: there are no extenders"),
     }
 }
 

@@ -184,6 +184,139 @@ fn free_address() -> SocketAddr {
     (first..first + 1_000).map(address).find(|address| TcpListener::bind(address).is_ok()).unwrap()
 }
 
+/// Sends a body and gives status and body of the answer.
+fn post(address: SocketAddr, path: &str, body: &str) -> (u16, String) {
+    let mut stream = TcpStream::connect(address).unwrap();
+    let length = body.len();
+    write!(stream, "POST {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: {length}\r\n\r\n{body}")
+        .unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+    (head.split(' ').nth(1).unwrap().parse().unwrap(), body.to_owned())
+}
+
+#[test]
+fn the_extender_serves_what_its_plugins_say() {
+    let (api, files) = (Api::any(), Files::new());
+    let kubeconfig = files.write("kubeconfig", &kubeconfig(api.server.address().unwrap()));
+    let mut extender = Process::start(
+        program()
+            .args(["extender", "--bind-address", "127.0.0.1", "--port", "0", "--kubeconfig", &kubeconfig])
+            .args(["--profile", "plimsoll"]),
+    );
+    let line = extender.line("serving as an extender at http://127.0.0.1:");
+    let port = line.split("http://127.0.0.1:").nth(1).unwrap();
+    let port: String = port.chars().take_while(char::is_ascii_digit).collect();
+    let address = SocketAddr::from(([127, 0, 0, 1], port.parse().unwrap()));
+    until("it to be ready", || get(address, "/readyz").0 == 200);
+    assert_eq!(get(address, "/healthz").0, 200);
+    let ask = r#"{"Pod":{"metadata":{"name":"p","namespace":"default","uid":"u"},"spec":{"containers":[]}},"Nodes":null,"NodeNames":["only","new"]}"#;
+    let (code, body) = post(address, "/filter", ask);
+    assert_eq!(
+        (code, serde_json::from_str::<Value>(&body).unwrap()["NodeNames"].to_string()),
+        (200, r#"["only"]"#.into())
+    );
+    assert_eq!(
+        post(address, "/prioritize", ask),
+        (200, r#"[{"Host":"only","Score":0},{"Host":"new","Score":0}]"#.into())
+    );
+    assert_eq!(post(address, "/filter", "{}"), (400, "the question has no Pod\n".into()));
+    assert_eq!((get(address, "/filter").0, post(address, "/bind", ask).0), (405, 404));
+
+    // And a scheduler asks it.
+    let config = files.write(
+        "config.yaml",
+        &format!(
+            "{HEAD}leaderElection: {{leaderElect: false}}\nextenders:\n- urlPrefix: http://{address}\n  filterVerb: filter\n  \
+             prioritizeVerb: prioritize\n  weight: 1\n  nodeCacheCapable: true\n"
+        ),
+    );
+    let (mut scheduler, admin) = Process::scheduler(&["--kubeconfig", &kubeconfig, "--config", &config]);
+    api.server.create(pod("asks")).unwrap();
+    api.until_bound("asks");
+    let series =
+        format!("plimsoll_extender_requests_total{{extender=\"http://{address}\",result=\"ok\",verb=\"filter\"}} 1");
+    assert!(get(admin, "/metrics").1.contains(&series));
+    for process in [&mut scheduler, &mut extender] {
+        process.signal("TERM");
+        assert_eq!(process.end(), 0);
+    }
+}
+
+#[test]
+fn extenders_are_asked_over_tls_as_configured() {
+    let (api, files) = (Api::any(), Files::new());
+    let kubeconfig = files.write("kubeconfig", &kubeconfig(api.server.address().unwrap()));
+    let certs = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/certs");
+    let cert = |name: &str| certs.join(name).display().to_string();
+    let extender =
+        Process::start(
+            program()
+                .args(["extender", "--bind-address", "127.0.0.1", "--port", "0", "--kubeconfig", &kubeconfig])
+                .args(["--tls-cert-file", &cert("cert.pem"), "--tls-private-key-file", &cert("key.pem")]),
+        );
+    let line = extender.line("serving as an extender at https://127.0.0.1:");
+    let port = line.split("https://127.0.0.1:").nth(1).unwrap();
+    let port: String = port.chars().take_while(char::is_ascii_digit).collect();
+    let ca = cert("ca.pem");
+    for (pod_name, https, tls, works) in [
+        ("trusted", true, format!("{{caFile: {ca}, serverName: extender.example}}"), true),
+        ("other-name", true, format!("{{caFile: {ca}}}"), false),
+        // Without a CA enableHTTPS trusts anybody, as in kube-scheduler.
+        ("anybody", true, "{}".to_owned(), true),
+        ("insecure", false, "{insecure: true}".to_owned(), true),
+        ("unknown-ca", false, "{serverName: extender.example}".to_owned(), false),
+    ] {
+        let config = files.write(
+            "config.yaml",
+            &format!(
+                "{HEAD}leaderElection: {{leaderElect: false}}\nextenders:\n- urlPrefix: https://127.0.0.1:{port}\n  \
+                 filterVerb: filter\n  nodeCacheCapable: true\n  enableHTTPS: {https}\n  tlsConfig: {tls}\n"
+            ),
+        );
+        let (mut scheduler, _) = Process::scheduler(&["--kubeconfig", &kubeconfig, "--config", &config]);
+        api.server.create(pod(pod_name)).unwrap();
+        if works {
+            api.until_bound(pod_name);
+        } else {
+            let line = scheduler.line("pod is not scheduled");
+            assert!(line.contains("invalid peer certificate"), "{pod_name}: {line}");
+            api.server.delete("pods", "default", pod_name).unwrap();
+        }
+        scheduler.signal("TERM");
+        assert_eq!(scheduler.end(), 0);
+    }
+    let files_of_nobody = files.write(
+        "config.yaml",
+        &format!(
+            "{HEAD}extenders:\n- urlPrefix: https://a\n  enableHTTPS: true\n  tlsConfig: {{caFile: /nowhere/ca.pem}}\n"
+        ),
+    );
+    let (code, _, err) =
+        run(&["run", "--http-address", "0", "--kubeconfig", &kubeconfig, "--config", &files_of_nobody]);
+    assert_eq!(code, 1);
+    assert!(err.contains("extenders[0]: tlsConfig: reading caFile /nowhere/ca.pem"), "{err}");
+}
+
+#[test]
+fn the_extender_refuses_what_it_cannot_use() {
+    let files = Files::new();
+    let kubeconfig = files.write("kubeconfig", &kubeconfig(free_address()));
+    let rubbish = files.write("rubbish", "none");
+    for (arguments, expect) in [
+        (&["--profile", "other"][..], "--profile \"other\": there is no such profile, only plimsoll"),
+        (&["--tls-cert-file", &rubbish, "--tls-private-key-file", &rubbish], "no PEM private key"),
+        (&["--tls-cert-file", &rubbish], "--tls-private-key-file"),
+        (&["--port", "x"], "invalid value"),
+    ] {
+        let all: Vec<&str> = ["extender", "--kubeconfig", &kubeconfig].iter().chain(arguments).copied().collect();
+        let (code, _, err) = run(&all);
+        assert_eq!(code, 2, "{err}");
+        assert!(err.contains(expect), "{err}");
+    }
+}
+
 #[test]
 fn version_and_help_go_to_standard_output() {
     let (code, out, err) = run(&["--version"]);
@@ -269,7 +402,8 @@ fn a_configuration_that_cannot_be_run_is_refused_with_its_place() {
             "profiles:\n- schedulerName: default-scheduler\n",
             ":4:18: profiles[0].schedulerName: \"default-scheduler\" is the name",
         ),
-        ("extenders:\n- urlPrefix: http://127.0.0.1:1\n  filterVerb: filter\n", ": extenders: is not supported yet"),
+        ("extenders:\n- urlPrefix: 127.0.0.1:1\n", ":4:14: extenders[0].urlPrefix: is no URL"),
+        ("delayCacheUntilActive: true\n", ": delayCacheUntilActive: is not supported yet"),
         (
             "leaderElection: {resourceName: kube-scheduler, resourceNamespace: kube-system}\n",
             "leaderElection.resourceName: ",

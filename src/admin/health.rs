@@ -78,6 +78,11 @@ impl Health {
         heartbeat
     }
 
+    /// What is missing first, if anything is.
+    pub(crate) fn not_ready(&self) -> Option<String> {
+        self.findings(Probe::Ready).into_iter().find_map(|finding| finding.failure)
+    }
+
     /// How everything stands that `probe` asks for.
     pub(super) fn findings(&self, probe: Probe) -> Vec<Finding> {
         let mut findings = vec![Finding { name: "ping", failure: None }];

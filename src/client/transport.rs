@@ -29,7 +29,7 @@ const POOL_MAX_IDLE: usize = 128;
 
 /// Makes `ring` the process's cryptography. Without one installed, rustls panics as soon as any dependency brings in a
 /// second provider. Does nothing when one is installed already.
-pub(super) fn install_crypto_provider() {
+pub(crate) fn install_crypto_provider() {
     if rustls::crypto::CryptoProvider::get_default().is_none() {
         // Fails only when another thread was faster, and then one is installed.
         drop(rustls::crypto::ring::default_provider().install_default());
@@ -38,6 +38,11 @@ pub(super) fn install_crypto_provider() {
 
 /// The one connector: TCP as a scheduler needs it, TLS as the config says.
 pub(super) fn connector(config: &Config) -> kube::Result<HttpsConnector<HttpConnector>> {
+    config.rustls_https_connector_with_connector(tcp_connector())
+}
+
+/// TCP as a scheduler needs it, to whatever server.
+pub(crate) fn tcp_connector() -> HttpConnector {
     let mut http = HttpConnector::new();
     http.enforce_http(false);
     // Requests are small and answers awaited: Nagle's delay would add up to 40 ms to a binding.
@@ -48,7 +53,7 @@ pub(super) fn connector(config: &Config) -> kube::Result<HttpsConnector<HttpConn
     http.set_keepalive_retries(Some(KEEPALIVE_PROBES));
     #[cfg(target_os = "linux")]
     http.set_tcp_user_timeout(Some(UNACKNOWLEDGED_TIMEOUT));
-    config.rustls_https_connector_with_connector(http)
+    http
 }
 
 /// A client with a connection pool of its own.

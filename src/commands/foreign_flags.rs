@@ -57,7 +57,14 @@ const FLAGS: [(&str, bool); 46] = [
 pub fn split(arguments: impl IntoIterator<Item = OsString>) -> (Vec<OsString>, Vec<String>) {
     let mut ours = Vec::new();
     let mut ignored = Vec::new();
-    let mut arguments = arguments.into_iter();
+    let mut arguments = arguments.into_iter().peekable();
+    ours.extend(arguments.next());
+    // Other commands than `run` are nothing that kube-scheduler has, and may have flags of these names of their own.
+    let other = |verb: &OsString| verb != "run" && !verb.to_string_lossy().starts_with('-');
+    if arguments.peek().is_some_and(other) {
+        ours.extend(arguments);
+        return (ours, ignored);
+    }
     while let Some(argument) = arguments.next() {
         let text = argument.to_string_lossy();
         let Some((flag, value)) =
@@ -82,6 +89,14 @@ pub fn split(arguments: impl IntoIterator<Item = OsString>) -> (Vec<OsString>, V
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn other_commands_keep_their_flags() {
+        let split = |line: &[&str]| split(line.iter().map(OsString::from));
+        assert_eq!(split(&["plimsoll", "extender", "--tls-cert-file", "x"]).0.len(), 4);
+        assert_eq!(split(&["plimsoll", "run", "--tls-cert-file", "x"]).0, ["plimsoll", "run"]);
+        assert_eq!(split(&["plimsoll"]), (vec!["plimsoll".into()], Vec::new()));
+    }
 
     #[test]
     fn foreign_flags_are_taken_off_with_their_values() {

@@ -115,7 +115,7 @@ fn start_log(args: &Args) -> anyhow::Result<LogHandle> {
 }
 
 /// A panic in any thread ends the process: half a scheduler must not go on holding the lease.
-fn end_on_panic() {
+pub(super) fn end_on_panic() {
     let report = std::panic::take_hook();
     std::panic::set_hook(Box::new(move |panic| {
         report(panic);

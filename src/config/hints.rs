@@ -19,6 +19,7 @@ const HOMES: &[(&str, &str)] = &[
     ("enableHTTPS", "in extenders[]"),
     ("enableProfiling", "at the top of the document"),
     ("enabled", "in profiles[].plugins.POINT"),
+    ("extenderParallelism", "in a document of its own, of kind PlimsollConfiguration"),
     ("extenders", "at the top of the document"),
     ("filterTimeout", "in profiles[].pluginConfig[].args of DynamicResources"),
     ("filterVerb", "in extenders[]"),

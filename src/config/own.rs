@@ -14,6 +14,8 @@ pub(super) const KIND: &str = "PlimsollConfiguration";
 
 /// More threads than this would wait for the one that commits.
 const MAX_WORKERS: u16 = 64;
+/// More questions at once than this no extender has been made for.
+const MAX_EXTENDER_PARALLELISM: u16 = 256;
 
 /// The document as it is written.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -32,6 +34,9 @@ pub struct PlimsollConfiguration {
     /// Seed of a random choice.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub seed: Option<u64>,
+    /// How many pods extenders are asked about at once.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub extender_parallelism: Option<u16>,
     /// Whether the default scheduler's name and lease may be taken.
     pub replace_default_scheduler: bool,
     /// Which pods may be made to go for others.
@@ -80,7 +85,7 @@ impl From<TieBreak> for plimsoll_engine::decide::TieBreak {
 }
 
 /// What is Plimsoll's own in a configuration.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PlimsollConfig {
     /// Number of threads that decide, 1 to 64; `None` leaves it to the program (the cores, at most 4).
     pub workers: Option<u16>,
@@ -88,6 +93,8 @@ pub struct PlimsollConfig {
     pub tie_break: TieBreak,
     /// Seed of a random choice; `None` takes a new one at every start.
     pub seed: Option<u64>,
+    /// How many pods extenders are asked about at once, 1 to 256.
+    pub extender_parallelism: u16,
     /// Whether the profile `default-scheduler` and the lease `kube-system/kube-scheduler` may be taken.
     pub replace_default_scheduler: bool,
     /// Which pods may be made to go for others.
@@ -107,12 +114,23 @@ impl Config {
     }
 }
 
+impl Default for PlimsollConfig {
+    fn default() -> Self {
+        PlimsollConfiguration::default().resolve()
+    }
+}
+
 impl PlimsollConfiguration {
     pub(super) fn validate(&self, check: &mut Check<'_>) {
         if let Some(workers) = self.workers
             && !(1..=MAX_WORKERS).contains(&workers)
         {
             check.fail("workers", &format!("must be between 1 and {MAX_WORKERS}, not {workers}"));
+        }
+        if let Some(pods) = self.extender_parallelism
+            && !(1..=MAX_EXTENDER_PARALLELISM).contains(&pods)
+        {
+            check.fail("extenderParallelism", &format!("must be between 1 and {MAX_EXTENDER_PARALLELISM}, not {pods}"));
         }
         if self.seed.is_some() && self.tie_break == Some(TieBreak::Name) {
             check.warn("seed", "has no effect with tieBreak: name");
@@ -124,6 +142,7 @@ impl PlimsollConfiguration {
             workers: self.workers,
             tie_break: self.tie_break.unwrap_or_default(),
             seed: self.seed,
+            extender_parallelism: self.extender_parallelism.unwrap_or(1),
             replace_default_scheduler: self.replace_default_scheduler,
             preemption: self.preemption.unwrap_or_default(),
         }

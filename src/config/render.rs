@@ -56,6 +56,7 @@ impl Config {
             workers: self.plimsoll.workers,
             tie_break: Some(self.plimsoll.tie_break),
             seed: self.plimsoll.seed,
+            extender_parallelism: Some(self.plimsoll.extender_parallelism),
             replace_default_scheduler: self.plimsoll.replace_default_scheduler,
             preemption: Some(self.plimsoll.preemption),
         }

@@ -10,13 +10,15 @@ use super::{Config, ConfigError};
 const NOT_YET: &str = "is not supported yet";
 
 impl Config {
-    /// What kube-scheduler does and this scheduler does not do yet; empty when all of it can be run. `supported` tells which
+    /// What kube-scheduler does and this scheduler does not do yet, or cannot do; empty when all of it can be run. `supported` tells which
     /// plugins are built. Plugins that only the default set names are no error.
     pub fn unsupported(&self, supported: &dyn Fn(&str) -> bool) -> Vec<ConfigError> {
         let mut errors = Vec::new();
         let mut fail = |field: &str, message: &str| errors.push(self.origin.error(field, message));
-        if !self.extenders.is_empty() {
-            fail("extenders", NOT_YET);
+        for (index, extender) in self.extenders.iter().enumerate() {
+            if let Some(problem) = crate::extender::address_problem(extender) {
+                fail(&format!("extenders[{index}].urlPrefix"), &problem);
+            }
         }
         if self.delay_cache_until_active {
             fail("delayCacheUntilActive", &format!("{NOT_YET}: standbys keep their caches warm"));

@@ -129,7 +129,9 @@ impl Observer {
         self.last_gauges = Some(now);
         let scheduler = &self.metrics.scheduler;
         for (queue, length) in engine.queue().lengths() {
-            scheduler.pending_pods.at(queue_name(queue)).set(signed(length));
+            // Popped, but only to be put aside: to whoever looks at the queue they still wait in it.
+            let aside = if queue == "active" { engine.waiting_to_ask() } else { 0 };
+            scheduler.pending_pods.at(queue_name(queue)).set(signed(length + aside));
         }
         let (pods, assumed) = engine.cache().pod_counts();
         let nodes = engine.cache().table().view().node_count();

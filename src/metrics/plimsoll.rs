@@ -1,9 +1,12 @@
 //! `plimsoll_*`: what kube-scheduler has no metric for.
 
-use prometheus::{IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Registry};
+use prometheus::{Histogram, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Registry};
 
 use super::family::Maker;
 use super::{BindingResult, Counters, Family, GangState, Gauges, RecheckResult, RestartReason, WatchEventType};
+
+/// From a service on the same machine to one that is given up on.
+const EXTENDER_BUCKETS: [f64; 12] = [0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0];
 
 /// Plimsoll's own metrics.
 pub struct PlimsollMetrics {
@@ -27,6 +30,8 @@ pub struct PlimsollMetrics {
     watch_events: IntCounterVec,
     watch_restarts: IntCounterVec,
     missing_permissions: IntGaugeVec,
+    extender_requests: IntCounterVec,
+    extender_duration: HistogramVec,
 }
 
 /// The children of one watched kind.
@@ -35,6 +40,25 @@ pub struct WatchMetrics {
     pub events: Counters<WatchEventType>,
     /// Times the watch was begun again.
     pub restarts: Counters<RestartReason>,
+}
+
+/// The series of one extender.
+pub struct ExtenderMetrics {
+    extender: String,
+    requests: IntCounterVec,
+    duration: HistogramVec,
+}
+
+impl ExtenderMetrics {
+    /// Calls of a verb that ended with `ok`, `error` or `timeout`.
+    pub fn requests(&self, verb: &str, result: &str) -> IntCounter {
+        self.requests.with_label_values(&[&self.extender, verb, result])
+    }
+
+    /// How long calls of a verb took.
+    pub fn duration(&self, verb: &str) -> Histogram {
+        self.duration.with_label_values(&[&self.extender, verb])
+    }
 }
 
 impl PlimsollMetrics {
@@ -87,6 +111,17 @@ impl PlimsollMetrics {
                 &["verb", "resource"],
                 "1 while the API server refuses us a verb on a resource that we need.",
             )?,
+            extender_requests: make.counters(
+                "extender_requests_total",
+                &["extender", "verb", "result"],
+                "Calls of extenders, by what came of them.",
+            )?,
+            extender_duration: make.histograms(
+                "extender_request_duration_seconds",
+                &["extender", "verb"],
+                EXTENDER_BUCKETS.to_vec(),
+                "How long calls of extenders took.",
+            )?,
         })
     }
 
@@ -111,6 +146,15 @@ impl PlimsollMetrics {
     /// Pods that could not be read for `reason`, which comes from a fixed list and never from the pod.
     pub fn invalid_pods(&self, reason: &'static str) -> IntCounter {
         self.invalid_pods.with_label_values(&[reason])
+    }
+
+    /// The series of an extender, by its address without credentials.
+    pub fn extender(&self, extender: &str) -> ExtenderMetrics {
+        ExtenderMetrics {
+            extender: extender.to_owned(),
+            requests: self.extender_requests.clone(),
+            duration: self.extender_duration.clone(),
+        }
     }
 
     /// 1 while `verb` on `resource` is refused to us, 0 once it was allowed again.

@@ -18,6 +18,7 @@ use super::election::elect;
 use crate::admin::{Admin, CheckState, Health};
 use crate::config::Config;
 use crate::driver::{Driver, Inbox, inbox};
+use crate::extender::Extenders;
 use crate::reflector::{Reflectors, Relist, relist};
 use crate::write::{Writer, WriterSettings};
 
@@ -26,7 +27,7 @@ const DRAIN_GRACE: Duration = Duration::from_secs(5);
 
 /// Ends the owner when it is dropped. It would otherwise live as long as anything holds an inbox, such as its own
 /// deciding threads.
-struct StopOnDrop(Inbox);
+pub(super) struct StopOnDrop(pub(super) Inbox);
 
 impl Drop for StopOnDrop {
     fn drop(&mut self) {
@@ -57,6 +58,7 @@ impl Parts {
         workers: usize,
         annotation_keys: Vec<Istr>,
         kinds: Vec<KindRef>,
+        extenders: Option<Arc<Extenders>>,
     ) -> anyhow::Result<Self> {
         let (health, clock) = (Health::new(), scheduler.clock());
         let (inbox, incoming) = inbox();
@@ -75,7 +77,16 @@ impl Parts {
             annotation_keys: annotation_keys.clone(),
             seed: scheduler.seed(),
         });
-        let (tasks, lists, relists) = watch(&reflectors, kinds, &health, &stop_watching);
+        let (mut tasks, lists, relists) = watch(&reflectors, kinds, &health, &stop_watching);
+        if let Some(extenders) = extenders.clone().filter(|extenders| extenders.nodes().is_some()) {
+            let (client, stop) = (scheduler.clients.watch.clone(), stop_watching.clone());
+            tasks.spawn(async move {
+                if let Some(nodes) = extenders.nodes() {
+                    nodes.run(client, stop).await;
+                }
+                Ok(())
+            });
+        }
         let heartbeat = health.heartbeat("owner");
         let driver =
             Driver::new(engine, workers, lists, (&inbox, incoming), outbox, clock, Arc::clone(&metrics), heartbeat);
@@ -94,6 +105,7 @@ impl Parts {
                 profiles: scheduler.config.profiles.iter().map(|p| p.scheduler_name.as_str().into()).collect(),
                 instance: scheduler.identity.split('_').next().unwrap_or_default().to_owned(),
                 limit: limit(&scheduler.config),
+                extenders,
             },
             effects,
         );
@@ -168,7 +180,7 @@ impl Parts {
 }
 
 /// Gives the driver a thread of its own, or makes it a task. The answer ends when the driver has, by whatever way.
-fn own(driver: Driver, as_task: bool) -> anyhow::Result<oneshot::Receiver<()>> {
+pub(super) fn own(driver: Driver, as_task: bool) -> anyhow::Result<oneshot::Receiver<()>> {
     let (ending, ended) = oneshot::channel::<()>();
     let run = async move {
         let _ending = ending;
@@ -186,7 +198,7 @@ fn own(driver: Driver, as_task: bool) -> anyhow::Result<oneshot::Receiver<()>> {
 
 /// Begins the watches. Gives their tasks, how many lists have to be read before anything can be decided, and what has
 /// those read anew that say what is taken.
-fn watch(
+pub(super) fn watch(
     reflectors: &Arc<Reflectors>,
     kinds: Vec<KindRef>,
     health: &Health,
@@ -224,7 +236,7 @@ fn watch(
     (tasks, lists, [relist_nodes, relist_pods])
 }
 
-fn failed(what: &str, ended: Result<anyhow::Result<()>, tokio::task::JoinError>) -> anyhow::Error {
+pub(super) fn failed(what: &str, ended: Result<anyhow::Result<()>, tokio::task::JoinError>) -> anyhow::Error {
     match ended {
         Ok(Ok(())) => anyhow!("{what} has ended"),
         Ok(Err(error)) => error,

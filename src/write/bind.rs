@@ -15,6 +15,7 @@ use tokio::time::{Instant, sleep};
 
 use super::{BUSY_TRIES, LONGEST_WAIT, Lanes, PodRead, pod_path, refusal, turn};
 use crate::client::{CallError, RawRequest, RawResponse, describe, send};
+use crate::extender::Bound;
 use crate::metrics::{BindingResult, ExtensionPoint, Status};
 
 #[derive(Serialize)]
@@ -74,12 +75,13 @@ impl Lanes {
 
     async fn settle(&self, request: &BindRequest) -> BindResult {
         let results = &self.settings.metrics.plimsoll.binding_results;
-        let said = match &request.by {
-            BindVerdict::Write(write) => match self.write_object(write).await {
+        let said = match (self.bind_by_extender(request).await, &request.by) {
+            (Some(said), _) => said,
+            (None, BindVerdict::Write(write)) => match self.write_object(write).await {
                 Ok(()) => Said::Bound,
                 Err(message) => Said::Unclear(message),
             },
-            BindVerdict::Binding | BindVerdict::Skip => self.post_binding(request).await,
+            (None, BindVerdict::Binding | BindVerdict::Skip) => self.post_binding(request).await,
         };
         match said {
             Said::Bound => {
@@ -91,6 +93,20 @@ impl Lanes {
                 BindResult::Failed { message }
             }
             Said::Unclear(message) => self.look(request, message).await,
+        }
+    }
+
+    /// Has an extender bind the pod, where one does that; `None` where none does.
+    async fn bind_by_extender(&self, request: &BindRequest) -> Option<Said> {
+        let extenders = self.settings.extenders.as_ref().filter(|e| e.binds(&request.pod))?;
+        if !self.settings.fence.may_bind(Instant::now()) {
+            return Some(Said::Failed("this replica does not lead any more".to_owned()));
+        }
+        match extenders.bind(request).await {
+            Bound::NotHere => None,
+            Bound::Done => Some(Said::Bound),
+            // It may have bound the pod and not have been heard.
+            Bound::Failed(message) => Some(Said::Unclear(message)),
         }
     }
 

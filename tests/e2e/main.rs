@@ -8,6 +8,7 @@
 
 mod decisions;
 mod events;
+mod extenders;
 mod faults;
 mod gangs;
 mod held;
@@ -15,6 +16,7 @@ mod preemption;
 mod refusals;
 mod replicas;
 mod rig;
+mod scripted;
 mod shutdown;
 mod volumes;
 mod wire;

@@ -181,6 +181,7 @@ pub(crate) fn told_by(explanation: &Explanation) -> Told {
         Outcome::Node { node, .. } => told.chosen = Some(node.to_string()),
         Outcome::Unfit(diagnosis) => told.message = Some(diagnosis.message()),
         Outcome::Failed(message) => told.error = Some(message.clone()),
+        Outcome::Ask { .. } => told.error = Some("extenders are to be asked".to_owned()),
     }
     told.preemption = explanation.preemption.as_ref().map(|done| {
         // Those that are leaving already are not evicted again.

@@ -4,8 +4,10 @@
 //! can decide at the same time, on the same view, without a lock.
 
 mod ask;
+mod extended;
 mod filter;
 mod gang;
+mod judge;
 mod post_filter;
 mod probe;
 mod score;
@@ -21,6 +23,7 @@ use plimsoll_framework::table::{Row, View};
 use plimsoll_framework::time::Time;
 use plimsoll_framework::verdict::{Code, Verdict};
 
+use extended::passed;
 pub use filter::NodeVerdict;
 use filter::Search;
 pub(crate) use filter::{PreFiltered, Prepared};
@@ -32,6 +35,7 @@ pub use score::NodeScores;
 use score::splitmix;
 
 use crate::diagnosis::Diagnosis;
+use crate::extender::Answer;
 use crate::profile::Profile;
 
 /// How the best of several equally good nodes is picked.
@@ -57,6 +61,8 @@ pub struct Ticket {
     pub popped: Time,
     /// The rest of the group that it is decided with.
     pub gang: Option<Gang>,
+    /// What extenders said of it, where they were asked.
+    pub answer: Option<Arc<Answer>>,
 }
 
 /// What a worker says of a pod.
@@ -88,6 +94,13 @@ pub enum Outcome {
     Unfit(Box<Diagnosis>),
     /// A plugin could not answer, and said this.
     Failed(String),
+    /// It fits, and extenders have to be asked where.
+    Ask {
+        /// The nodes that it fits on.
+        nodes: Vec<Istr>,
+        /// The one of them that is being cleared for it.
+        nominated: Option<Istr>,
+    },
 }
 
 /// Everything that can be said of a pod and the nodes, for people.
@@ -185,6 +198,19 @@ impl Worker {
 
     /// Decides one pod on a view, through an overlay. `draw` tells apart what would otherwise be the same draw.
     pub fn decide(&mut self, profile: &Profile, view: &View, overlay: &Overlay, pod: &PodInfo, draw: u64) -> Outcome {
+        self.decide_by(profile, view, overlay, pod, draw, None)
+    }
+
+    /// The same by what extenders said of the pod, if they were asked.
+    pub(crate) fn decide_by(
+        &mut self,
+        profile: &Profile,
+        view: &View,
+        overlay: &Overlay,
+        pod: &PodInfo,
+        draw: u64,
+        answer: Option<&Answer>,
+    ) -> Outcome {
         let unfit = |diagnosis| Outcome::Unfit(Box::new(diagnosis));
         if view.node_count() == 0 {
             return unfit(Diagnosis::no_nodes());
@@ -206,11 +232,17 @@ impl Worker {
             probe.ran(Point::PreFilter, Code::Success);
             prepared.filters().for_each(|plugin| probe.asked(Point::Filter, plugin));
         });
-        if let Some(outcome) = self.nominated_node(&prepared, view, overlay, pod) {
-            return outcome;
+        let asks = profile.asks_about(pod);
+        let nominated = self.nominated_row(&prepared, view, overlay, pod);
+        if let Some(row) = nominated.filter(|row| !asks || passed(view, *row, answer)) {
+            return chosen(view, row, None);
         }
-        let search = Search::of(profile, view.node_count(), splitmix(self.seed ^ draw));
-        let feasible = self.scratch.search(search, &prepared, view, overlay, pod);
+        // Extenders were asked about certain nodes, so it is those that are looked for.
+        let search = match answer {
+            None => Search::of(profile, view.node_count(), splitmix(self.seed ^ draw)),
+            Some(_) => Search::ALL,
+        };
+        let mut feasible = self.scratch.search(search, &prepared, view, overlay, pod);
         if let Some(failed) = self.scratch.failure(&prepared, view) {
             self.tell(|probe| {
                 probe.ran(Point::Filter, Code::Error);
@@ -220,8 +252,16 @@ impl Worker {
         }
         let code = if feasible > 0 { Code::Success } else { Code::Unschedulable };
         self.tell(|probe| probe.ran(Point::Filter, code));
+        let mut extra = Vec::new();
+        if asks && (feasible > 0 || nominated.is_some() && answer.is_none()) {
+            match self.scratch.extended(&prepared, view, nominated, answer) {
+                Ok(passed) => extra = passed,
+                Err(outcome) => return outcome,
+            }
+            feasible = u32::try_from(extra.len()).unwrap_or(u32::MAX);
+        }
         match feasible {
-            0 => unfit(self.scratch.diagnose(&prepared, view)),
+            0 => unfit(self.scratch.diagnose(&prepared, view, &[])),
             1 => match self.scratch.first_feasible() {
                 Some(row) => chosen(view, row, None),
                 None => unfit(Diagnosis::no_nodes()),
@@ -233,6 +273,7 @@ impl Worker {
                     scorers.iter().for_each(|s| probe.asked(Point::Score, s.name));
                 });
                 self.scratch.score(&scorers, view, overlay, pod, None);
+                self.scratch.add_extra(&extra);
                 self.tell(|probe| probe.ran(Point::Score, Code::Success));
                 let (row, score) = self.scratch.select(view, self.tie_break, self.seed ^ draw);
                 chosen(view, row, Some(score))
@@ -247,17 +288,10 @@ impl Worker {
     }
 
     /// A pod that a node is being cleared for goes there, if it fits by now, whatever the scores.
-    fn nominated_node(
-        &mut self,
-        prepared: &Prepared<'_>,
-        view: &View,
-        overlay: &Overlay,
-        pod: &PodInfo,
-    ) -> Option<Outcome> {
+    fn nominated_row(&mut self, prepared: &Prepared<'_>, view: &View, overlay: &Overlay, pod: &PodInfo) -> Option<Row> {
         let name = pod.nominated_node_name.as_ref()?;
         let row = view.rows().find(|row| view.node(*row).is_some_and(|n| n.name == *name))?;
-        let fits = self.scratch.rejection(prepared, view, overlay, pod, row).is_none();
-        fits.then(|| chosen(view, row, None))
+        self.scratch.rejection(prepared, view, overlay, pod, row).is_none().then_some(row)
     }
 
     /// Decides one pod and says of every node why not, or how good it is. The pod is taken as it is, on whatever node:

@@ -9,6 +9,8 @@ use plimsoll_framework::pod::{PodInfo, PodKey};
 use plimsoll_framework::point::Point;
 use plimsoll_framework::time::Time;
 
+use crate::extender::Ask;
+
 /// Something to be done outside. Effects of one pod are done in the order in which they were asked for.
 #[derive(Debug)]
 pub enum Effect {
@@ -26,6 +28,8 @@ pub enum Effect {
     PodGroupStatus(Box<PodGroupStatus>),
     /// Read one pod and say what is there: [`crate::event::Event::Pod`] or [`crate::event::Event::PodAbsent`].
     ReadPod(PodKey),
+    /// Ask the extenders about a pod; answered by [`crate::event::Event::Answered`].
+    Ask(Box<Ask>),
 }
 
 /// What is to be written before a pod is bound.

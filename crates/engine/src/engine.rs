@@ -1,5 +1,6 @@
 //! The engine: events in, decisions, effects out. A plain state machine with one owner.
 
+mod ask;
 mod binding;
 mod brake;
 mod commit;
@@ -23,6 +24,7 @@ use plimsoll_framework::pod::{PodInfo, Uid};
 use plimsoll_framework::table::View;
 use plimsoll_framework::time::Time;
 
+use ask::{Asking, Next};
 use binding::{Binding, Waiting};
 use gang::Gangs;
 use pre_binding::{Awaiting, PreBinding};
@@ -55,6 +57,8 @@ pub struct EngineSettings {
     pub admission: Admission,
     /// Which pods may be made to go for the sake of others.
     pub evictions: EvictionPolicy,
+    /// How many pods that extenders have a say in may be on their way to a node at once, the questions included.
+    pub ask_limit: usize,
 }
 
 impl Default for EngineSettings {
@@ -66,6 +70,7 @@ impl Default for EngineSettings {
             seed: 0,
             admission: Arc::new(|_, _, _| None),
             evictions: EvictionPolicy::default(),
+            ask_limit: 1,
         }
     }
 }
@@ -96,6 +101,7 @@ pub struct Engine {
     next_seq: u64,
     /// The last popped pod that was not committed where its worker had put it.
     last_miss: u64,
+    asking: Asking,
     waiting: Vec<Waiting>,
     /// Groups that wait for Permit and have lost a pod.
     gangs_in_doubt: Vec<u64>,
@@ -127,6 +133,7 @@ impl Engine {
             line: VecDeque::new(),
             next_seq: 1,
             last_miss: 0,
+            asking: Asking::default(),
             waiting: Vec::new(),
             gangs_in_doubt: Vec::new(),
             writing: HashMap::new(),
@@ -164,7 +171,8 @@ impl Engine {
 
     /// Whether there is a pod to be decided, or something has happened that may have made one ready.
     pub fn has_work(&self) -> bool {
-        (self.queue.is_ready() || self.cache.has_touched()) && self.line.len() < self.settings.line_limit
+        (self.queue.is_ready() || self.has_answers() || self.cache.has_touched())
+            && self.line.len() < self.settings.line_limit
     }
 
     /// Pops at most `max` pods, as long as the line is not full. Each has to be answered by [`Self::propose`].
@@ -172,14 +180,15 @@ impl Engine {
         self.settle(now);
         let mut tickets = Vec::new();
         while tickets.len() < max && self.line.len() < self.settings.line_limit {
-            let Some(info) = self.pop() else { break };
+            let Some(Next { info, popped, answer }) = self.next_pod(now) else { break };
             let (members, needed) = self.with_its_gang(info);
             let mut members = members.into_iter();
             let Some(info) = members.next() else { continue };
             let others: Vec<QueuedPodInfo> = members.collect();
             let gang = needed
                 .map(|needed| decide::Gang { others: others.iter().map(QueuedPodInfo::to_decide).collect(), needed });
-            let ticket = Ticket { seq: self.next_seq, pod: info.to_decide(), profile: info.profile, popped: now, gang };
+            let ticket =
+                Ticket { seq: self.next_seq, pod: info.to_decide(), profile: info.profile, popped, answer, gang };
             self.next_seq += 1;
             self.count_for(ticket.profile, &ticket.pod);
             others.iter().for_each(|other| self.count_for(ticket.profile, &other.pod));
@@ -238,8 +247,8 @@ impl Engine {
         let proposal = if ticket.gang.is_some() {
             self.worker.decide_ticket(&self.profiles, view, &mut Overlay::default(), &ticket)
         } else {
-            let profile = &self.profiles[ticket.profile];
-            let outcome = self.worker.decide(profile, view, &Overlay::default(), &ticket.pod, ticket.seq);
+            let (profile, answer) = (&self.profiles[ticket.profile], ticket.answer.as_deref());
+            let outcome = self.worker.decide_by(profile, view, &Overlay::default(), &ticket.pod, ticket.seq, answer);
             Proposal { seq: ticket.seq, epoch: view.epoch(), outcome, others: Vec::new() }
         };
         self.propose(now, vec![proposal]);
@@ -287,6 +296,16 @@ impl Engine {
         self.line.len()
     }
 
+    /// How many pods extenders are being asked about.
+    pub fn asks_under_way(&self) -> usize {
+        self.asking.under_way()
+    }
+
+    /// How many pods are popped and wait until extenders can be asked about them.
+    pub fn waiting_to_ask(&self) -> usize {
+        self.asking.parked()
+    }
+
     /// How many pods Permit plugins hold.
     pub fn waiting_on_permit(&self) -> usize {
         self.waiting.len()
@@ -305,14 +324,20 @@ impl Engine {
     fn pop(&mut self) -> Option<QueuedPodInfo> {
         loop {
             let info = self.queue.pop()?;
-            if !info.pod.terminating {
+            if !self.skip_terminating(&info.pod) {
                 return Some(info);
             }
-            // Reference section 9.1: it is said, and the pod is let go.
-            let note = format!("skip schedule deleting pod: {}", info.pod.key);
-            self.record(&info.pod, true, "FailedScheduling", "Scheduling", note);
-            self.queue.done(&info.pod.key.uid);
         }
+    }
+
+    /// Lets a popped pod go that is being deleted; whether it is (reference section 9.1).
+    fn skip_terminating(&mut self, pod: &Arc<PodInfo>) -> bool {
+        if pod.terminating {
+            let note = format!("skip schedule deleting pod: {}", pod.key);
+            self.record(pod, true, "FailedScheduling", "Scheduling", note);
+            self.queue.done(&pod.key.uid);
+        }
+        pod.terminating
     }
 }
 

@@ -10,6 +10,8 @@ use plimsoll_framework::node::NodeInfo;
 use plimsoll_framework::object::{KindRef, ObjectKey};
 use plimsoll_framework::pod::{PodInfo, PodKey, Uid};
 
+use crate::extender::Answer;
+
 /// Something that happened outside.
 #[derive(Debug)]
 pub enum Event {
@@ -100,6 +102,15 @@ pub enum Event {
         preemptor: Uid,
         /// What became of it.
         result: EvictResult,
+    },
+    /// Extenders were asked about a pod, by [`crate::effect::Effect::Ask`].
+    Answered {
+        /// Which pod.
+        uid: Uid,
+        /// The number of the question.
+        number: u64,
+        /// What they say, or why they could not.
+        result: Result<Answer, String>,
     },
     /// The API server was asked for one pod, by [`crate::effect::Effect::ReadPod`]: it does not exist, or not with
     /// this UID. (If it exists, it comes as [`Event::Pod`].)

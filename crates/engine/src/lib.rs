@@ -18,6 +18,7 @@ pub mod diagnosis;
 pub mod effect;
 pub mod engine;
 pub mod event;
+pub mod extender;
 pub mod gang;
 pub mod profile;
 pub mod queue;

@@ -11,6 +11,8 @@ use plimsoll_framework::read::Groups;
 use plimsoll_framework::table::View;
 use plimsoll_framework::topology::CounterSpec;
 
+use crate::extender::{EXTENDER, Extenders};
+
 /// A plugin at one point.
 pub struct At<T: ?Sized> {
     /// Its name.
@@ -74,6 +76,8 @@ pub struct Profile {
     pub annotation_keys: Vec<Istr>,
     /// Further kinds its plugins read.
     pub kinds: Vec<plimsoll_framework::object::KindRef>,
+    /// The services outside that have a say.
+    pub extenders: Option<Extenders>,
 }
 
 /// Why plugins do not make a profile.
@@ -139,6 +143,7 @@ impl ProfileBuilder {
             filter_groups: Groups::NONE,
             annotation_keys: Vec::new(),
             kinds: Vec::new(),
+            extenders: None,
         };
         Self { profile, queue_sorts: Vec::new(), seen: Vec::new() }
     }
@@ -256,6 +261,22 @@ fn listeners(plugin: &Extensions) -> Vec<Listener> {
 }
 
 impl Profile {
+    /// Has these extenders asked. Nobody knows what they read, so pods that they turned away hear of every change.
+    pub fn set_extenders(&mut self, extenders: Extenders) {
+        self.listeners.retain(|l| l.plugin != EXTENDER);
+        self.listeners.extend(extenders.wakes.iter().map(|resource| Listener {
+            plugin: EXTENDER,
+            registration: Registration::always(resource.clone(), Actions::ALL),
+            ask: None,
+        }));
+        self.extenders = Some(extenders);
+    }
+
+    /// Whether extenders have a say in where the pod goes.
+    pub fn asks_about(&self, pod: &PodInfo) -> bool {
+        self.extenders.as_ref().is_some_and(|e| (e.interested)(pod))
+    }
+
     /// What its filters and scorers will have counted by topology domain when they are prepared for the pod.
     pub fn counters(&self, pod: &PodInfo, view: &View) -> Vec<CounterSpec> {
         let filters = self.filter.iter().flat_map(|f| f.plugin.counters(pod, view));

@@ -258,6 +258,17 @@ impl Queue {
         self.in_flight.done(uid);
     }
 
+    /// A popped pod has to wait before it is decided. Until [`Self::unpark`] nothing is kept for it: what it will be
+    /// decided on is newer.
+    pub(crate) fn park(&mut self, uid: &Uid) {
+        self.in_flight.park(uid);
+    }
+
+    /// A popped pod is decided now.
+    pub(crate) fn unpark(&mut self, uid: &Uid) {
+        self.in_flight.unpark(uid);
+    }
+
     /// Puts a pod back after an attempt that failed. Events that came while it was in flight count, unless `judge` rules
     /// them out.
     pub fn add_unschedulable(

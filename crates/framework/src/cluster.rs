@@ -154,6 +154,11 @@ impl ClusterInfo {
         (!Arc::ptr_eq(&before, &now)).then_some((before, now))
     }
 
+    /// Knows the objects that `other` knows, and no others.
+    pub(crate) fn take_objects(&mut self, other: &Self) {
+        self.objects.clone_from(&other.objects);
+    }
+
     /// Every object of a kind, in no promised order.
     pub fn object_keys(&self, kind: KindId) -> impl Iterator<Item = ObjectKey> {
         let all = self.objects.get(&kind).into_iter().flat_map(|map| map.iter());

@@ -214,6 +214,8 @@ pub struct PodSpecInfo {
     pub resource_claims: Box<[Istr]>,
     /// Node features the pod needs (`status.declaredFeatures` of the node), sorted.
     pub required_features: Box<[Istr]>,
+    /// Names of the extended resources that a container asks for or is limited to, in whatever amount, sorted.
+    pub extended_resources: Box<[Istr]>,
 }
 
 /// The `PodScheduled` condition as the API server has it, so that a write that changes nothing is left out.
@@ -378,6 +380,7 @@ fn spec_info(pod: &api::Pod, faults: &mut Faults) -> PodSpecInfo {
         volumes: volumes(spec),
         resource_claims: spec.resource_claims.iter().map(|c| c.name.clone()).collect(),
         required_features: required_features(spec),
+        extended_resources: extended_resources(spec),
     }
 }
 
@@ -437,6 +440,16 @@ fn volume(v: &api::Volume) -> Option<VolumeUse> {
     file.or_else(|| v.vsphere_volume.as_ref().map(|_| VolumeUse::Vsphere))
 }
 
+/// Also of what is limited and not asked for, and of none of something: extenders go by the name alone.
+fn extended_resources(spec: &api::PodSpec) -> Box<[Istr]> {
+    let containers = spec.init_containers.iter().chain(&spec.containers);
+    let named = containers.flat_map(|c| c.resources.requests.keys().chain(c.resources.limits.keys()));
+    let mut names: Vec<Istr> = named.filter(|name| name.contains('/')).cloned().collect();
+    names.sort();
+    names.dedup();
+    names.into()
+}
+
 /// Reference section 4.9.
 fn required_features(spec: &api::PodSpec) -> Box<[Istr]> {
     let mut features = Vec::new();
@@ -482,6 +495,25 @@ mod tests {
 
     fn parse(json: &str) -> PodInfo {
         PodParser::new(vec!["team".into()]).parse(&serde_json::from_str(json).unwrap())
+    }
+
+    #[test]
+    fn extended_resources_are_named_whether_asked_for_or_limited_to() {
+        let rows = [
+            (r#"{"containers":[{"resources":{"requests":{"cpu":"1"},"limits":{"memory":"1Gi"}}}]}"#, &[][..]),
+            (r#"{"containers":[{"resources":{"requests":{"a/gpu":"0"}}}]}"#, &["a/gpu"]),
+            (r#"{"containers":[{"resources":{"limits":{"a/gpu":"1"}}}]}"#, &["a/gpu"]),
+            (
+                r#"{"containers":[{"resources":{"requests":{"b/x":"1","a/gpu":"1"},"limits":{"a/gpu":"1"}}}],
+                    "initContainers":[{"resources":{"limits":{"c/y":"2"}}}]}"#,
+                &["a/gpu", "b/x", "c/y"],
+            ),
+        ];
+        for (spec, expect) in rows {
+            let pod = parse(&format!(r#"{{"metadata":{{"name":"p"}},"spec":{spec}}}"#));
+            let names: Vec<&str> = pod.spec.extended_resources.iter().map(|n| &**n).collect();
+            assert_eq!(names, expect, "{spec}");
+        }
     }
 
     #[test]

@@ -118,6 +118,24 @@ pub struct Table {
 }
 
 impl Table {
+    /// A table of what a view shows, to be changed without the original. Takes as long as building it anew.
+    pub fn of(view: &View) -> Self {
+        let mut table = Self::default();
+        for name in view.cluster().namespaces() {
+            table.set_namespace(name.clone(), view.cluster().namespace_labels(name).cloned());
+        }
+        table.cluster_mut().take_objects(view.cluster());
+        *table.nominations_mut() = view.nominations().clone();
+        for row in view.rows() {
+            let Some(node) = view.node(row) else { continue };
+            table.set_node(Arc::clone(node));
+            for pod in view.pods(row) {
+                table.add_pod(&node.name, Arc::clone(pod));
+            }
+        }
+        table
+    }
+
     /// The table as it is now, to decide on without taking a view. Clone it to take one.
     pub fn view(&self) -> &View {
         &self.live

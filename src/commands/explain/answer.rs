@@ -39,7 +39,7 @@ fn decided(explanation: &Explanation) -> Value {
                 value["preemption"] = preemption(done);
             }
         }
-        Outcome::Node { .. } | Outcome::Failed(_) => {
+        Outcome::Node { .. } | Outcome::Failed(_) | Outcome::Ask { .. } => {
             let best: Vec<&Istr> = best(explanation);
             value["best"] = best.into_iter().map(Istr::as_str).collect();
         }

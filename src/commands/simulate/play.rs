@@ -176,6 +176,8 @@ impl Stage {
                 Effect::Record(_) | Effect::PodGroupStatus(_) => {}
                 // Asked only where an answer was lost, and none is lost here.
                 Effect::ReadPod(key) => self.tell(Event::PodAbsent { key }),
+                // Its profiles know no extenders.
+                Effect::Ask(_) => {}
             }
         }
     }

@@ -456,10 +456,10 @@ impl Scratch {
         Some(Row::try_from(block * 64).ok()? + self.feasible[block].trailing_zeros())
     }
 
-    /// Why the pod fits nowhere.
-    pub(super) fn diagnose(&self, prepared: &Prepared<'_>, view: &View) -> Diagnosis {
+    /// Why the pod fits nowhere. The rows in `refused`, in their order, fit as far as the plugins are concerned.
+    pub(super) fn diagnose(&self, prepared: &Prepared<'_>, view: &View, refused: &[Row]) -> Diagnosis {
         let mut kinds: BTreeMap<(u8, u32, bool), (Verdict, usize)> = BTreeMap::new();
-        for row in view.rows() {
+        for row in view.rows().filter(|row| refused.binary_search(row).is_err()) {
             let (filter, verdict) = self.rejected[row as usize];
             let resolvable = verdict.code() == Code::Unschedulable;
             kinds.entry((filter, verdict.reasons(), resolvable)).or_insert((verdict, 0)).1 += 1;

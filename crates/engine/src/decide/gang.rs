@@ -81,7 +81,7 @@ impl Worker {
                     plan.seats.push(Seat { pod: nth, node, victims: done.victims });
                 }
                 Outcome::Unfit(_) => {}
-                Outcome::Failed(_) => return None,
+                Outcome::Failed(_) | Outcome::Ask { .. } => return None,
             }
         }
         (plan.seats.len() >= needed).then_some(plan)
@@ -132,7 +132,10 @@ impl Worker {
         let (mut left, mut placed) = (order.len(), 0);
         let mut outcomes = Vec::with_capacity(left);
         for (nth, pod) in (0..).zip(order.iter().filter_map(|at| pods.get(*at))) {
-            let outcome = self.decide(profile, view, overlay, pod, draw ^ (nth << 40));
+            let outcome = match self.decide(profile, view, overlay, pod, draw ^ (nth << 40)) {
+                Outcome::Ask { .. } => Outcome::Failed("extenders are not asked about pods of a group yet".to_owned()),
+                outcome => outcome,
+            };
             left -= 1;
             if let Outcome::Node { row, .. } = &outcome {
                 overlay.add(view, *row, Arc::clone(pod));

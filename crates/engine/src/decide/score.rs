@@ -178,7 +178,7 @@ impl Scratch {
                 rows(&tied).min_by(|a, b| view.node(*a).map(|n| &n.name).cmp(&view.node(*b).map(|n| &n.name)))
             }
         };
-        (row.unwrap_or_default(), best + self.common)
+        (row.unwrap_or_default(), best.saturating_add(self.common))
     }
 }
 
@@ -212,7 +212,7 @@ fn add_small(totals: &mut [i64; 64], scores: &[i64; 64], weight: i64) -> bool {
 }
 
 /// The rows of a set, kept as blocks of 64.
-fn rows(blocks: &[u64]) -> impl Iterator<Item = Row> + '_ {
+pub(super) fn rows(blocks: &[u64]) -> impl Iterator<Item = Row> + '_ {
     let first = (0..).step_by(64);
     blocks.iter().zip(first).flat_map(|(lanes, first): (&u64, Row)| bits(*lanes).map(move |lane| first + lane))
 }

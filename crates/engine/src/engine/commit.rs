@@ -46,6 +46,7 @@ impl Engine {
         first: u64,
     ) {
         let uid = &ticket.pod.key.uid;
+        self.asking.leave(uid);
         let Some(pod) = self.cache.pending(uid) else {
             // Deleted, or put on a node by somebody else, while it was being decided.
             self.last_miss = ticket.seq;
@@ -67,6 +68,8 @@ impl Engine {
                 Outcome::Node { row, node, .. } => self.still_fits(&info, *row, node, proposal.epoch),
                 // Turned away for lack of room that an earlier pod of the batch then did not take: nothing would tell.
                 Outcome::Unfit(_) | Outcome::Failed(_) => self.last_miss < first,
+                // What fits is looked for again with the answer.
+                Outcome::Ask { .. } => true,
             };
         let outcome = if stands {
             proposal.outcome
@@ -74,7 +77,8 @@ impl Engine {
             self.last_miss = ticket.seq;
             self.count_for(info.profile, &pod);
             let view = self.cache.table().view();
-            self.worker.decide(&self.profiles[info.profile], view, &Overlay::default(), &pod, ticket.seq)
+            let answer = ticket.answer.as_deref().filter(|_| same);
+            self.worker.decide_by(&self.profiles[info.profile], view, &Overlay::default(), &pod, ticket.seq, answer)
         };
         tracing::debug!(pod = %pod.key, stands, ?outcome, "decided");
         match outcome {
@@ -83,6 +87,10 @@ impl Engine {
             Outcome::Node { node, score, .. } => self.assume(now, ticket.popped, info, node, score),
             Outcome::Unfit(diagnosis) => self.fail(now, ticket.popped, info, Failure::Unfit(diagnosis)),
             Outcome::Failed(message) => self.fail(now, ticket.popped, info, Failure::Error(message)),
+            Outcome::Ask { nodes, nominated } => {
+                let known = ticket.answer.clone().filter(|_| same);
+                self.ask(ticket.popped, info, known, (nodes, nominated));
+            }
         }
     }
 

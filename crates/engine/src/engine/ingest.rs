@@ -68,6 +68,7 @@ impl Engine {
             Event::WritesFinished { uid, result } => self.writes_finished(now, &uid, result),
             Event::BindFinished { uid, result } => self.bind_finished(now, &uid, result),
             Event::Evicted { victim, preemptor, result } => self.evicted(now, &victim, &preemptor, result),
+            Event::Answered { uid, number, result } => self.answered(now, &uid, number, result),
             Event::PodAbsent { key } => self.pod_absent(now, &key),
         }
     }
@@ -105,6 +106,7 @@ impl Engine {
             }
             Some(Standing::Assumed(_)) => self.bound_by_another(now, &uid),
             Some(Standing::Pending) => {
+                self.forget_ask(&uid);
                 self.queue.delete(&uid);
             }
             _ => {}
@@ -207,6 +209,7 @@ impl Engine {
         }
         let last = resource_version.max(known.pod.resource_version);
         self.cache.bury(uid, last);
+        self.forget_ask(uid);
         self.leave(now, uid);
         self.queue.delete(uid);
         let Some(known) = self.cache.remove(uid) else { return };

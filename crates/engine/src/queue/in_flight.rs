@@ -54,9 +54,9 @@ impl InFlight {
         self.events.len()
     }
 
-    /// Keeps an event for the pods in flight; it is lost on nobody when there are none.
+    /// Keeps an event for the pods in flight; it is lost on nobody when there are none to keep it for.
     pub(super) fn record(&mut self, event: ClusterEvent, change: OwnedChange) {
-        if !self.popped.is_empty() {
+        if !self.order.is_empty() {
             let at = self.tick();
             self.events.push_back((at, Arc::new(Recorded { event, change })));
         }
@@ -78,15 +78,36 @@ impl InFlight {
         self.events.iter().filter(|(at, _)| at > popped).map(|(_, event)| Arc::clone(event)).collect()
     }
 
+    /// Keeps nothing for a pod any more, which stays in flight.
+    pub(super) fn park(&mut self, uid: &Uid) {
+        let Some(at) = self.popped.get_mut(uid) else { return };
+        let was = std::mem::replace(at, u64::MAX);
+        self.order.remove(&was);
+        self.drop_unneeded();
+    }
+
+    /// Keeps what happens from now on for a pod that was parked.
+    pub(super) fn unpark(&mut self, uid: &Uid) {
+        let now = self.tick();
+        let Some(at) = self.popped.get_mut(uid) else { return };
+        *at = now;
+        self.order.insert(now, uid.clone());
+    }
+
     /// The pod is decided, or gone.
     pub(super) fn done(&mut self, uid: &Uid) {
         self.forced.remove(uid);
         if let Some(at) = self.popped.remove(uid) {
             self.order.remove(&at);
-            let needed = self.order.keys().next().copied().unwrap_or(u64::MAX);
-            while self.events.front().is_some_and(|(at, _)| *at < needed) {
-                self.events.pop_front();
-            }
+            self.drop_unneeded();
+        }
+    }
+
+    /// Drops the events that came before any pod left for which they are kept.
+    fn drop_unneeded(&mut self) {
+        let needed = self.order.keys().next().copied().unwrap_or(u64::MAX);
+        while self.events.front().is_some_and(|(at, _)| *at < needed) {
+            self.events.pop_front();
         }
     }
 

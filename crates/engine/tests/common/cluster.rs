@@ -6,6 +6,7 @@ use std::time::Duration;
 use plimsoll_engine::effect::{BindRequest, Effect, PodGroupStatus, StatusUpdate, WriteRequest};
 use plimsoll_engine::engine::{Engine, EngineSettings};
 use plimsoll_engine::event::{BindResult, Event, EvictResult};
+use plimsoll_engine::extender::Ask;
 use plimsoll_engine::profile::Profile;
 use plimsoll_engine::queue::Place;
 use plimsoll_framework::time::Time;
@@ -32,6 +33,8 @@ pub(crate) struct Cluster {
     pub(crate) evictions: Vec<(String, String)>,
     /// Reads of pods that were asked for, by name.
     pub(crate) reads: Vec<String>,
+    /// Questions to extenders that were asked, in their order.
+    pub(crate) asks: Vec<Ask>,
 }
 
 impl Cluster {
@@ -44,8 +47,9 @@ impl Cluster {
 
     pub(crate) fn with(profiles: Vec<Profile>, log: Log, settings: EngineSettings, nodes: &[Node]) -> Self {
         let engine = Engine::new(profiles, settings);
-        let (writes, binds, statuses, groups, notes, evictions, reads) = Default::default();
-        let mut cluster = Self { engine, now: at(0), log, writes, binds, statuses, groups, notes, evictions, reads };
+        let (writes, binds, statuses, groups, notes, evictions, reads, asks) = Default::default();
+        let mut cluster =
+            Self { engine, now: at(0), log, writes, binds, statuses, groups, notes, evictions, reads, asks };
         for node in nodes {
             cluster.tell(node.seen());
         }
@@ -120,6 +124,7 @@ impl Cluster {
                     self.evictions.push((e.victim.key.name.to_string(), e.preemptor.key.name.to_string()));
                 }
                 Effect::ReadPod(key) => self.reads.push(key.name.to_string()),
+                Effect::Ask(ask) => self.asks.push(*ask),
             }
         }
     }

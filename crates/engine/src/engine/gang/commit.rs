@@ -169,7 +169,7 @@ impl Engine {
                     seats.push(Binding { info, node, score, popped: attempt.popped, assumed: Vec::new() });
                 }
                 Outcome::Unfit(diagnosis) => rest.push((info, diagnosis)),
-                Outcome::Failed(_) => {}
+                Outcome::Failed(_) | Outcome::Ask { .. } => {}
             }
         }
         if !seats.is_empty() {

@@ -1,0 +1,107 @@
+//! TLS towards an extender, as its configuration wants it.
+
+use std::sync::Arc;
+
+use anyhow::{Context as _, bail};
+use hyper_rustls::ConfigBuilderExt as _;
+use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::crypto::{CryptoProvider, verify_tls12_signature, verify_tls13_signature};
+use rustls::pki_types::pem::PemObject as _;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
+use rustls::{ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme};
+
+use crate::config::v1::{Extender, TlsConfig};
+
+/// Reads what the configuration names. Without a CA, `enableHTTPS` checks no certificate, as in kube-scheduler.
+pub(super) fn config(extender: &Extender) -> anyhow::Result<ClientConfig> {
+    let none = TlsConfig::default();
+    let tls = extender.tls_config.as_ref().unwrap_or(&none);
+    let ca = pem("caFile", &tls.ca_file, tls.ca_data.expose())?;
+    let insecure = tls.insecure || extender.enable_https && ca.is_none();
+    if insecure && ca.is_some() {
+        bail!("tlsConfig: insecure and a CA exclude each other");
+    }
+    let builder = ClientConfig::builder();
+    let builder = if insecure {
+        let provider = Arc::clone(builder.crypto_provider());
+        builder.dangerous().with_custom_certificate_verifier(Arc::new(Anybody(provider)))
+    } else if let Some(ca) = ca {
+        let mut roots = RootCertStore::empty();
+        for certificate in certificates("tlsConfig: the CA", &ca)? {
+            roots.add(certificate).context("tlsConfig: the CA")?;
+        }
+        builder.with_root_certificates(roots)
+    } else {
+        builder.with_native_roots().context("reading this machine's trusted certificates")?
+    };
+    let certificate = pem("certFile", &tls.cert_file, tls.cert_data.expose())?;
+    let key = pem("keyFile", &tls.key_file, tls.key_data.expose())?;
+    match (certificate, key) {
+        (None, None) => Ok(builder.with_no_client_auth()),
+        (Some(certificate), Some(key)) => {
+            let chain = certificates("tlsConfig: the client certificate", &certificate)?;
+            // The parser's error might quote the key.
+            let key = PrivateKeyDer::from_pem_slice(&key)
+                .map_err(|_| anyhow::anyhow!("tlsConfig: the client key is no PEM private key"))?;
+            builder.with_client_auth_cert(chain, key).context("tlsConfig: the client certificate")
+        }
+        _ => bail!("tlsConfig: a client certificate needs its key, and a key its certificate"),
+    }
+}
+
+/// The bytes given in the configuration, or else those of the file that it names.
+fn pem(field: &str, path: &str, data: &[u8]) -> anyhow::Result<Option<Vec<u8>>> {
+    match (data, path) {
+        ([], "") => Ok(None),
+        ([], path) => Ok(Some(std::fs::read(path).with_context(|| format!("tlsConfig: reading {field} {path}"))?)),
+        (data, _) => Ok(Some(data.to_owned())),
+    }
+}
+
+fn certificates(what: &str, pem: &[u8]) -> anyhow::Result<Vec<CertificateDer<'static>>> {
+    let read: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(pem).collect();
+    let read = read.map_err(|error| anyhow::anyhow!("{what}: {error}"))?;
+    if read.is_empty() {
+        bail!("{what}: holds no PEM certificate");
+    }
+    Ok(read)
+}
+
+/// Trusts any certificate, for whoever said so. Signatures are still checked.
+#[derive(Debug)]
+struct Anybody(Arc<CryptoProvider>);
+
+impl ServerCertVerifier for Anybody {
+    fn verify_server_cert(
+        &self,
+        _: &CertificateDer<'_>,
+        _: &[CertificateDer<'_>],
+        _: &ServerName<'_>,
+        _: &[u8],
+        _: UnixTime,
+    ) -> Result<ServerCertVerified, rustls::Error> {
+        Ok(ServerCertVerified::assertion())
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        verify_tls12_signature(message, certificate, signed, &self.0.signature_verification_algorithms)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        verify_tls13_signature(message, certificate, signed, &self.0.signature_verification_algorithms)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.0.signature_verification_algorithms.supported_schemes()
+    }
+}

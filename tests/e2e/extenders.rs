@@ -1,0 +1,241 @@
+//! Extenders: what they are asked, what comes of their answers, and that nobody else waits for them.
+
+use std::io::{Read as _, Write as _};
+use std::sync::{Arc, OnceLock};
+
+use plimsoll_testkit::{node, pod};
+use serde_json::{Value, json};
+
+use crate::rig::{Rig, single};
+use crate::scripted::{Reply, Scripted, names, only};
+
+const SOME: &[(&str, &str)] = &[("cpu", "100m"), ("memory", "1Mi")];
+const ROOM: &[(&str, &str)] = &[("cpu", "4"), ("memory", "8Gi"), ("pods", "50")];
+
+fn nodes(count: usize) -> Vec<Value> {
+    (0..count).map(|i| node(&format!("n{i}")).capacity(ROOM).into()).collect()
+}
+
+/// A configuration of these extenders, each a YAML flow mapping.
+fn extenders(list: &[String]) -> plimsoll::config::Config {
+    single(&format!("extenders: [{}]\n", list.join(", ")))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_extender_filters_and_scores() {
+    let extender = Scripted::start(|path, body| match path {
+        "/x/filter" => only(body, |name| name != "n0"),
+        "/x/score" => Reply::Json(json!([{"host": "n2", "SCORE": 10}, {"Host": "n1", "Score": 0}])),
+        _ => Reply::Code(404),
+    })
+    .await;
+    let url = &extender.url;
+    let config = extenders(&[format!(
+        "{{urlPrefix: \"{url}/x/\", filterVerb: filter, prioritizeVerb: score, weight: 5, nodeCacheCapable: true}}"
+    )]);
+    let rig = Rig::start_with(nodes(3), config).await;
+    rig.create(pod("p").requests(SOME));
+    assert_eq!(rig.bound("p").await, "n2");
+    let calls = extender.calls();
+    let (path, body) = &calls[0];
+    assert_eq!(path, "/x/filter");
+    assert_eq!(body["Pod"]["metadata"]["uid"], rig.pod("p")["metadata"]["uid"]);
+    assert_eq!(body["Pod"]["spec"]["containers"][0]["resources"]["requests"]["cpu"], "100m");
+    assert_eq!(body["Pod"].get("apiVersion"), None);
+    assert_eq!(body["Pod"]["metadata"].get("managedFields"), None);
+    assert_eq!(body["Nodes"], Value::Null);
+    assert_eq!(names(body).len(), 3);
+    assert_eq!((calls[1].0.as_str(), names(&calls[1].1).len()), ("/x/score", 2), "only what is left");
+    let ok = |verb| {
+        rig.scheduler
+            .metric(&format!("plimsoll_extender_requests_total{{extender=\"{url}/x\",result=\"ok\",verb=\"{verb}\"}}"))
+    };
+    assert_eq!((ok("filter"), ok("prioritize")), (1.0, 1.0));
+    rig.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_extender_that_knows_no_nodes_is_sent_them() {
+    let extender = Scripted::start(|_, body| {
+        let items = body["Nodes"]["items"].as_array().unwrap().iter();
+        let big = items.filter(|node| node["status"]["capacity"]["cpu"] == "8");
+        Reply::Json(json!({"Nodes": {"items": big.collect::<Vec<_>>()}}))
+    })
+    .await;
+    let config = extenders(&[format!("{{urlPrefix: \"{}\", filterVerb: filter}}", extender.url)]);
+    let mut objects = nodes(2);
+    objects.push(node("big").capacity(&[("cpu", "8"), ("memory", "8Gi"), ("pods", "50")]).into());
+    let rig = Rig::start_with(objects, config).await;
+    rig.create(pod("p").requests(SOME));
+    assert_eq!(rig.bound("p").await, "big");
+    assert_eq!(extender.calls()[0].1["NodeNames"], Value::Null);
+    rig.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_extenders_say_no_to_is_told_like_any_other_reason() {
+    let extender = Scripted::start(|_, _| {
+        Reply::Json(json!({
+            "FailedNodes": {"n0": "no licence", "n1": "too old"},
+            "FailedAndUnresolvableNodes": {"n1": "wrong model"},
+        }))
+    })
+    .await;
+    let config =
+        extenders(&[format!("{{urlPrefix: \"{}\", filterVerb: filter, nodeCacheCapable: true}}", extender.url)]);
+    let rig = Rig::start_with(nodes(3), config).await;
+    rig.create(pod("p").requests(SOME));
+    let said = rig.refused("p", "Unschedulable").await;
+    assert!(said.starts_with("0/3 nodes are available: 1 no licence, 1 wrong model."), "{said}");
+    rig.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_extenders_fail_with_is_told_and_tried_again() {
+    type Failing = (&'static str, fn() -> Reply, &'static str);
+    let fails: [Failing; 7] = [
+        ("code", || Reply::Code(500), "failed filter with extender at URL $/filter, code 500"),
+        ("error", || Reply::Json(json!({"Error": "out of order"})), "out of order"),
+        (
+            "stranger",
+            || Reply::Json(json!({"NodeNames": ["n0", "elsewhere"]})),
+            "extender \"$\" claims a filtered node \"elsewhere\" which is not found in the input node list",
+        ),
+        ("rubbish", || Reply::Text("ok"), "filter with extender at URL $/filter: reading the answer: expected value"),
+        ("wrong", || Reply::Json(json!({"NodeNames": "n0"})), "reading the answer: invalid type: string \"n0\""),
+        ("long", || Reply::Long(5 << 20), "Post \"$/filter\": the answer is longer than 419"),
+        ("hangs", || Reply::Hang, "Post \"$/filter\": no answer within 100ms"),
+    ];
+    for (pod_name, reply, expect) in fails {
+        let extender = Scripted::start(move |_, _| reply()).await;
+        let url = &extender.url;
+        let config = extenders(&[format!(
+            "{{urlPrefix: \"{url}\", filterVerb: filter, nodeCacheCapable: true, httpTimeout: 100ms}}"
+        )]);
+        let rig = Rig::start_with(nodes(1), config).await;
+        rig.create(pod(pod_name).requests(SOME));
+        let said = rig.refused(pod_name, "SchedulerError").await;
+        assert!(said.contains(&expect.replace('$', url)), "{said}\n{expect}");
+        let again = || extender.asked("/filter", pod_name) > 1;
+        rig.until("another attempt", again).await;
+        rig.end().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_that_may_be_ignored_is_asked_last_and_skipped_when_it_fails() {
+    let broken = Scripted::start(|_, _| Reply::Code(500)).await;
+    let works = Scripted::start(|path, body| match path {
+        "/filter" => only(body, |name| name == "n1"),
+        _ => Reply::Text("no scores today"),
+    })
+    .await;
+    let config = extenders(&[
+        format!(
+            "{{urlPrefix: \"{}\", filterVerb: filter, prioritizeVerb: score, weight: 1, nodeCacheCapable: true, ignorable: true}}",
+            broken.url
+        ),
+        format!("{{urlPrefix: \"{}\", filterVerb: filter, nodeCacheCapable: true}}", works.url),
+    ]);
+    let rig = Rig::start_with(nodes(3), config).await;
+    rig.create(pod("p").requests(SOME));
+    assert_eq!(rig.bound("p").await, "n1");
+    assert_eq!(names(&broken.calls()[0].1), ["n1"], "after the one that counts");
+    rig.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn five_seconds_of_hanging_delay_nobody_else() {
+    let extender = Scripted::start(|_, _| Reply::Hang).await;
+    let config = extenders(&[format!(
+        "{{urlPrefix: \"{}\", filterVerb: filter, nodeCacheCapable: true, httpTimeout: 1h, \
+         managedResources: [{{name: example.com/gpu, ignoredByScheduler: true}}]}}",
+        extender.url
+    )]);
+    let rig = Rig::start_with(nodes(4), config).await;
+    // More pods than there are places at the extender.
+    for i in 0..3 {
+        let mut wants: Value = pod(&format!("wants-{i}")).requests(SOME).into();
+        wants["spec"]["priority"] = json!(1_000);
+        wants["spec"]["containers"][0]["resources"]["limits"] = json!({"example.com/gpu": "1"});
+        rig.create(wants);
+    }
+    rig.until("the extender to be asked", || !extender.calls().is_empty()).await;
+    for i in 0..20 {
+        rig.create(pod(&format!("plain-{i}")).requests(SOME));
+    }
+    for i in 0..20 {
+        rig.bound(&format!("plain-{i}")).await;
+    }
+    // The question is still open, and nothing was said of any pod that waits.
+    assert_eq!(extender.calls().len(), 1);
+    for i in 0..3 {
+        assert_eq!(crate::rig::text(&rig.pod(&format!("wants-{i}")), "/spec/nodeName"), "");
+        assert!(crate::rig::condition(&rig.pod(&format!("wants-{i}"))).is_none());
+    }
+    // Nor does the end wait for it.
+    rig.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_extender_that_cannot_bind() {
+    for ignorable in [false, true] {
+        let extender = Scripted::start(|_, _| Reply::Json(json!({"Error": "not today"}))).await;
+        let url = &extender.url;
+        let config = extenders(&[format!("{{urlPrefix: \"{url}\", bindVerb: bind, ignorable: {ignorable}}}")]);
+        let rig = Rig::start_with(nodes(1), config).await;
+        rig.create(pod("p").requests(SOME));
+        if ignorable {
+            assert_eq!(rig.bound("p").await, "n0", "bound by us");
+        } else {
+            assert_eq!(rig.refused("p", "SchedulerError").await, "binding default/p to n0: not today");
+            assert!(rig.binding_calls().is_empty());
+        }
+        let uid = rig.pod("p")["metadata"]["uid"].clone();
+        assert_eq!(
+            extender.calls()[0],
+            ("/bind".to_owned(), json!({"PodName": "p", "PodNamespace": "default", "PodUID": uid, "Node": "n0"}))
+        );
+        rig.end().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_extender_that_binds() {
+    let server = Arc::new(OnceLock::<String>::new());
+    let address = Arc::clone(&server);
+    let extender = Scripted::start(move |_, body| {
+        let binding = json!({
+            "apiVersion": "v1",
+            "kind": "Binding",
+            "metadata": {"name": body["PodName"], "namespace": body["PodNamespace"], "uid": body["PodUID"]},
+            "target": {"kind": "Node", "name": body["Node"]},
+        });
+        post(address.get().unwrap(), "/api/v1/namespaces/default/pods/p/binding", &binding);
+        Reply::Json(json!({}))
+    })
+    .await;
+    let config = extenders(&[format!("{{urlPrefix: \"{}\", bindVerb: bind}}", extender.url)]);
+    let rig = Rig::start_with(nodes(1), config).await;
+    server.set(rig.server.url()).unwrap();
+    rig.create(pod("p").requests(SOME));
+    assert_eq!(rig.bound("p").await, "n0");
+    rig.until("the event", || !rig.events("p", "Scheduled").is_empty()).await;
+    assert_eq!(rig.binding_calls()["p"], 1, "by the extender alone");
+    rig.end().await;
+}
+
+/// One request, whose answer is waited for.
+fn post(server: &str, path: &str, body: &Value) {
+    let host = server.strip_prefix("http://").unwrap();
+    let body = body.to_string();
+    let head = format!(
+        "POST {path} HTTP/1.1\r\nHost: {host}\r\nContent-Type: application/json\r\nContent-Length: {}\r\nConnection: close\r\n\r\n",
+        body.len()
+    );
+    let mut stream = std::net::TcpStream::connect(host).unwrap();
+    stream.write_all((head + &body).as_bytes()).unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    assert!(answer.starts_with("HTTP/1.1 201"), "{answer}");
+}
