@@ -189,7 +189,7 @@ impl Worker {
             let outcome = outcomes.next().unwrap_or_else(|| Outcome::Unfit(Box::new(Diagnosis::no_nodes())));
             return Proposal { seq, epoch, outcome, others: outcomes.collect() };
         }
-        let outcome = self.decide(profile, view, overlay, &ticket.pod, seq);
+        let outcome = self.decide_by(profile, view, overlay, &ticket.pod, seq, ticket.answer.as_deref());
         if let Outcome::Node { row, .. } = &outcome {
             overlay.add(view, *row, Arc::clone(&ticket.pod));
         }
