@@ -4,10 +4,12 @@
 //! can decide at the same time, on the same view, without a lock.
 
 mod ask;
+mod audit;
 mod extended;
 mod filter;
 mod gang;
 mod judge;
+mod kept;
 mod post_filter;
 mod probe;
 mod score;
@@ -23,12 +25,14 @@ use plimsoll_framework::table::{Row, View};
 use plimsoll_framework::time::Time;
 use plimsoll_framework::verdict::{Code, Verdict};
 
+pub use audit::Mismatch;
 use extended::passed;
 pub use filter::NodeVerdict;
 use filter::Search;
 pub(crate) use filter::{PreFiltered, Prepared};
 pub(crate) use gang::count_placed;
 pub use gang::{Gang, GangPlan, Seat};
+use kept::Asked;
 pub use post_filter::PostFiltered;
 pub use probe::Probe;
 pub use score::NodeScores;
@@ -36,6 +40,7 @@ use score::splitmix;
 
 use crate::diagnosis::Diagnosis;
 use crate::extender::Answer;
+use crate::memo::{Memo, MemoSettings, MemoStats};
 use crate::profile::Profile;
 
 /// How the best of several equally good nodes is picked.
@@ -122,6 +127,9 @@ pub struct Explanation {
 #[derive(Default)]
 pub struct Worker {
     pub(crate) scratch: Scratch,
+    memo: Memo,
+    asked: Asked,
+    mismatch: Option<Box<Mismatch>>,
     batch: Overlay,
     probe: Option<Box<dyn Probe>>,
     policy: EvictionPolicy,
@@ -157,6 +165,23 @@ impl Worker {
     pub fn with_policy(mut self, policy: EvictionPolicy) -> Self {
         self.policy = policy;
         self
+    }
+
+    /// Keeps what plugins say from one decision to the next, or does not.
+    #[must_use]
+    pub fn with_memo(mut self, settings: MemoSettings) -> Self {
+        self.memo = Memo::new(settings);
+        self
+    }
+
+    /// What its memo has been good for.
+    pub fn memo_stats(&self) -> MemoStats {
+        self.memo.stats
+    }
+
+    /// What the last audit found that came out otherwise, if it is not told yet.
+    pub fn take_mismatch(&mut self) -> Option<Box<Mismatch>> {
+        self.mismatch.take()
     }
 
     /// Tells `probe` of every decision from now on.
@@ -211,11 +236,32 @@ impl Worker {
         draw: u64,
         answer: Option<&Answer>,
     ) -> Outcome {
-        let unfit = |diagnosis| Outcome::Unfit(Box::new(diagnosis));
         if view.node_count() == 0 {
-            return unfit(Diagnosis::no_nodes());
+            return Outcome::Unfit(Box::new(Diagnosis::no_nodes()));
         }
         self.tell(|probe| probe.begin(profile));
+        if !profile.asks_about(pod)
+            && let Some(outcome) = self.decide_by_rows(profile, view, overlay, pod, draw)
+        {
+            if self.memo.audits_now() {
+                return self.audit(profile, view, overlay, pod, draw, outcome);
+            }
+            return outcome;
+        }
+        self.decide_afresh(profile, view, overlay, pod, draw, answer)
+    }
+
+    /// Decides one pod on a view that has nodes, from nothing.
+    fn decide_afresh(
+        &mut self,
+        profile: &Profile,
+        view: &View,
+        overlay: &Overlay,
+        pod: &PodInfo,
+        draw: u64,
+        answer: Option<&Answer>,
+    ) -> Outcome {
+        let unfit = |diagnosis| Outcome::Unfit(Box::new(diagnosis));
         let prepared = match Prepared::for_pod(profile, view, overlay, pod) {
             PreFiltered::Run(prepared) => prepared,
             PreFiltered::Reject(rejected) => {

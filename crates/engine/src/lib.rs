@@ -20,5 +20,6 @@ pub mod engine;
 pub mod event;
 pub mod extender;
 pub mod gang;
+pub mod memo;
 pub mod profile;
 pub mod queue;

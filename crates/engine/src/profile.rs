@@ -12,6 +12,7 @@ use plimsoll_framework::table::View;
 use plimsoll_framework::topology::CounterSpec;
 
 use crate::extender::{EXTENDER, Extenders};
+use crate::memo::Plan;
 
 /// A plugin at one point.
 pub struct At<T: ?Sized> {
@@ -76,6 +77,8 @@ pub struct Profile {
     pub annotation_keys: Vec<Istr>,
     /// Further kinds its plugins read.
     pub kinds: Vec<plimsoll_framework::object::KindRef>,
+    /// Which of its plugins' answers are kept from one decision to the next.
+    pub(crate) plan: Plan,
     /// The services outside that have a say.
     pub extenders: Option<Extenders>,
 }
@@ -143,6 +146,7 @@ impl ProfileBuilder {
             filter_groups: Groups::NONE,
             annotation_keys: Vec::new(),
             kinds: Vec::new(),
+            plan: Plan::default(),
             extenders: None,
         };
         Self { profile, queue_sorts: Vec::new(), seen: Vec::new() }
@@ -219,6 +223,7 @@ impl ProfileBuilder {
         if self.profile.bind.is_empty() {
             return Err(ProfileError::NoBind { profile });
         }
+        self.profile.plan = Plan::of(&self.profile);
         Ok(self.profile)
     }
 }

@@ -32,6 +32,7 @@ mod after;
 mod filter;
 mod score;
 
+use std::any::Any;
 use std::marker::PhantomData;
 use std::sync::Arc;
 
@@ -199,6 +200,16 @@ struct Bound<P, S, Mark> {
     state: S,
     counters: Counters,
     mark: PhantomData<Mark>,
+}
+
+/// Whether `other` is a binding of the same plugin with an equal state.
+fn same_state<P, S, Mark>(one: &Bound<P, S, Mark>, other: &dyn Any) -> bool
+where
+    Bound<P, S, Mark>: Any,
+    S: PartialEq,
+{
+    let other = other.downcast_ref::<Bound<P, S, Mark>>();
+    other.is_some_and(|other| Arc::ptr_eq(&one.plugin, &other.plugin) && one.state == other.state)
 }
 
 /// Tells the filter's and the score's binding of one plugin apart.

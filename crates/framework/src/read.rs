@@ -72,10 +72,25 @@ impl Groups {
     const OBJECT: u16 = 1;
     const USAGE: u16 = 2;
     const OTHER_ROWS: u16 = 4;
+    /// Something of the cluster that can turn a node that fitted into one that does not.
     const CLUSTER: u16 = 8;
+    const NODE_COUNT: u16 = 1 << 4;
+    const IMAGES: u16 = 1 << 5;
+    const COLUMNS: u16 = 1 << 6;
+    const TERMS: u16 = 1 << 7;
+    const CLAIM_USES: u16 = 1 << 8;
+    const NAMESPACES: u16 = 1 << 9;
+    const OBJECTS: u16 = 1 << 10;
 
     /// Nothing.
     pub const NONE: Self = Self(0);
+    /// Everything of a node itself.
+    pub const ROW: Self = Self(Self::OBJECT | Self::USAGE);
+
+    /// What of a row has changed: its object, what its pods take up, or both.
+    pub(crate) const fn of_row(object: bool, usage: bool) -> Self {
+        Self(if object { Self::OBJECT } else { 0 } | if usage { Self::USAGE } else { 0 })
+    }
 
     /// Both sets together.
     #[must_use]
@@ -97,6 +112,39 @@ impl Groups {
     /// Whether something of the cluster as a whole is read that can turn a node that fitted into one that does not.
     pub const fn reads_cluster(self) -> bool {
         self.0 & Self::CLUSTER != 0
+    }
+    /// Whether anything is in both sets.
+    pub const fn intersects(self, other: Self) -> bool {
+        self.0 & other.0 != 0
+    }
+}
+
+/// Which version of each thing of the cluster as a whole a view shows: where two views agree on what an answer was
+/// prepared from, it need not be prepared again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub struct Versions {
+    pub(crate) node_count: usize,
+    pub(crate) images: u64,
+    pub(crate) columns: usize,
+    pub(crate) terms: u64,
+    pub(crate) claim_uses: u64,
+    pub(crate) namespaces: u64,
+    pub(crate) objects: u64,
+}
+
+impl Versions {
+    /// What is not the same in both.
+    pub fn differences(&self, other: &Self) -> Groups {
+        let of = |differs: bool, group: u16| if differs { group } else { 0 };
+        Groups(
+            of(self.node_count != other.node_count, Groups::NODE_COUNT)
+                | of(self.images != other.images, Groups::IMAGES)
+                | of(self.columns != other.columns, Groups::COLUMNS)
+                | of(self.terms != other.terms, Groups::TERMS)
+                | of(self.claim_uses != other.claim_uses, Groups::CLAIM_USES)
+                | of(self.namespaces != other.namespaces, Groups::NAMESPACES)
+                | of(self.objects != other.objects, Groups::OBJECTS),
+        )
     }
 }
 

@@ -10,7 +10,7 @@ use crate::intern::Istr;
 use crate::labels::LabelSet;
 use crate::node::NodeInfo;
 use crate::pod::{PodInfo, Uid};
-use crate::read::Groups;
+use crate::read::{Groups, Versions};
 use crate::topology::{CounterSpec, Counts, Index};
 
 /// A row of the table: a node for as long as it exists. Numbers are used again only for nodes that come later.
@@ -28,6 +28,9 @@ pub struct View {
     pub(crate) cluster: Arc<ClusterInfo>,
     pub(crate) nominations: Arc<Nominations>,
     pub(crate) topology: Arc<Counts>,
+    rows: Arc<HashMap<Istr, Row>>,
+    identity: Arc<()>,
+    versions: Versions,
     pub(crate) epoch: u64,
 }
 
@@ -61,6 +64,37 @@ impl View {
     pub fn node(&self, row: Row) -> Option<&Arc<NodeInfo>> {
         let (chunk, row) = split(row);
         self.chunks.get(chunk)?.objects.nodes[row].as_ref()
+    }
+
+    /// The row of the node of this name, if there is such a node.
+    pub fn row(&self, name: &Istr) -> Option<Row> {
+        self.rows.get(name).copied().filter(|row| self.node(*row).is_some())
+    }
+
+    /// The same for all views of one table, and for no others: epochs of different tables say nothing of each other.
+    pub fn identity(&self) -> &Arc<()> {
+        &self.identity
+    }
+
+    /// Which version of the cluster as a whole it shows.
+    pub fn versions(&self) -> Versions {
+        Versions {
+            node_count: self.node_count(),
+            columns: self.cluster.resource_columns.len(),
+            terms: self.topology.terms_version,
+            ..self.versions
+        }
+    }
+
+    /// Calls `f` with every row that changed after `epoch`, in ascending order, and with what of it did.
+    pub fn changed_rows(&self, epoch: u64, mut f: impl FnMut(Row, Groups)) {
+        for (at, chunk) in self.chunks.iter().enumerate().filter(|(_, chunk)| chunk.epoch > epoch) {
+            for (row, (object, usage)) in chunk.objects.epochs.iter().zip(&chunk.usage.epochs).enumerate() {
+                if *object > epoch || *usage > epoch {
+                    f(row_of(at, row), Groups::of_row(*object > epoch, *usage > epoch));
+                }
+            }
+        }
     }
 
     /// The pods on the node of a row, in no promised order.
@@ -112,7 +146,6 @@ pub fn bits(mut word: u64) -> impl Iterator<Item = u32> {
 #[derive(Debug, Default)]
 pub struct Table {
     live: View,
-    rows: HashMap<Istr, Row>,
     free: Vec<Row>,
     index: Index,
 }
@@ -143,7 +176,7 @@ impl Table {
 
     /// The row of a node, known or only named by pods.
     pub fn row(&self, name: &Istr) -> Option<Row> {
-        self.rows.get(name).copied()
+        self.live.rows.get(name).copied()
     }
 
     /// Puts a node into its row, or replaces it. Gives the row, and whether anything that scheduling reads changed:
@@ -160,6 +193,7 @@ impl Table {
             return (row, false);
         }
         let epoch = self.bump();
+        self.images_change(old.as_deref(), Some(&node), epoch);
         let cluster = Arc::make_mut(&mut self.live.cluster);
         if cluster.replace_node(old.as_deref(), Some(&node)) {
             self.recount_scalars(epoch);
@@ -177,6 +211,7 @@ impl Table {
         let row = self.row(name)?;
         let old = self.live.node(row).cloned()?;
         let epoch = self.bump();
+        self.images_change(Some(&old), None, epoch);
         Arc::make_mut(&mut self.live.cluster).replace_node(Some(&old), None);
         self.index_node(row, Some(&old), None);
         self.count_claims_of_row(row, false);
@@ -215,7 +250,8 @@ impl Table {
 
     /// Sets or (with `None`) forgets a namespace's labels.
     pub fn set_namespace(&mut self, name: Istr, labels: Option<Arc<LabelSet>>) {
-        self.cluster_mut().set_namespace(name.clone(), labels);
+        self.live.versions.namespaces = self.bump();
+        Arc::make_mut(&mut self.live.cluster).set_namespace(name.clone(), labels);
         self.index.change_namespace(&mut self.live.topology, &self.live.cluster, &name);
     }
 
@@ -233,7 +269,7 @@ impl Table {
 
     /// Changes what is known of the cluster beside nodes and namespaces; every view taken later sees it.
     pub fn cluster_mut(&mut self) -> &mut ClusterInfo {
-        self.bump();
+        self.live.versions.objects = self.bump();
         Arc::make_mut(&mut self.live.cluster)
     }
 
@@ -269,7 +305,7 @@ impl Table {
             self.free.extend((0..ROWS).rev().map(|at| row_of(first, at)));
         }
         let row = self.free.pop().unwrap_or_default();
-        self.rows.insert(name.clone(), row);
+        Arc::make_mut(&mut self.live.rows).insert(name.clone(), row);
         row
     }
 
@@ -277,13 +313,20 @@ impl Table {
         if self.live.node(row).is_none() && self.live.pods(row).is_empty() {
             let (chunk, at) = split(row);
             Arc::make_mut(&mut self.live.chunks[chunk].usage).clear_row(at);
-            self.rows.remove(name);
+            Arc::make_mut(&mut self.live.rows).remove(name);
             self.free.push(row);
+        }
+    }
+
+    fn images_change(&mut self, old: Option<&NodeInfo>, new: Option<&NodeInfo>, epoch: u64) {
+        if old.map(|n| &n.images) != new.map(|n| &n.images) {
+            self.live.versions.images = epoch;
         }
     }
 
     fn write_object(&mut self, row: Row, node: Option<Arc<NodeInfo>>, epoch: u64) {
         let (chunk, at) = split(row);
+        self.live.chunks[chunk].epoch = epoch;
         let columns = self.live.cluster.resource_columns.as_slice();
         Arc::make_mut(&mut self.live.chunks[chunk].objects).set(at, node, columns, epoch);
     }
@@ -294,10 +337,12 @@ impl Table {
         let usage = Arc::make_mut(&mut self.live.chunks[chunk].usage);
         usage.apply(at, pod, sign, &self.live.cluster.resource_columns);
         usage.epochs[at] = epoch;
+        self.live.chunks[chunk].epoch = epoch;
         let known = self.live.chunks[chunk].objects.nodes[at].is_some();
         self.index.move_pod(&mut self.live.topology, &self.live.cluster, (row, known), pod, sign);
         // Most pods have no claims; for them the rest of the cluster stays shared with the views.
         if known && pod.claims().next().is_some() {
+            self.live.versions.claim_uses = epoch;
             Arc::make_mut(&mut self.live.cluster).count_claims(pod, sign > 0);
         }
     }
@@ -313,6 +358,7 @@ impl Table {
         let (chunk, at) = split(row);
         let with_claims = |pod: &&Arc<PodInfo>| pod.claims().next().is_some();
         for pod in self.live.chunks[chunk].pods.pods[at].iter().filter(with_claims) {
+            self.live.versions.claim_uses = self.live.epoch;
             Arc::make_mut(&mut self.live.cluster).count_claims(pod, more);
         }
     }
@@ -336,6 +382,7 @@ impl Table {
                 let old = |at: usize| before.get(at).map_or(0, |column| column[row]);
                 if (0..columns.len()).any(|at| usage.scalar(at, row) != old(at)) {
                     usage.epochs[row] = epoch;
+                    chunk.epoch = epoch;
                 }
             }
         }

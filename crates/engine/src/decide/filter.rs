@@ -1,7 +1,5 @@
 //! PreFilter and Filter.
 
-use std::collections::BTreeMap;
-
 use plimsoll_framework::extensions::BoundFilter;
 use plimsoll_framework::intern::Istr;
 use plimsoll_framework::overlay::Overlay;
@@ -25,9 +23,27 @@ pub struct NodeVerdict {
     pub reasons: Vec<String>,
 }
 
+/// A filter that is prepared.
+pub(super) enum Held<'p> {
+    /// For this pod.
+    Own(Box<dyn BoundFilter>),
+    /// For all pods of its class.
+    Kept(&'p (dyn BoundFilter + 'static)),
+}
+
+impl std::ops::Deref for Held<'_> {
+    type Target = dyn BoundFilter + 'static;
+    fn deref(&self) -> &Self::Target {
+        match self {
+            Self::Own(bound) => &**bound,
+            Self::Kept(bound) => *bound,
+        }
+    }
+}
+
 /// The filters of a profile, prepared for one pod.
 pub(crate) struct Prepared<'p> {
-    filters: Vec<(&'static str, Box<dyn BoundFilter>)>,
+    filters: Vec<(&'static str, Held<'p>)>,
     /// The only nodes that may be asked about, where PreFilter plugins said so, and which plugins those were.
     narrowed: Option<Narrowed>,
     /// The PreFilter plugins that had nothing to say.
@@ -127,11 +143,16 @@ impl<'p> Prepared<'p> {
                 continue;
             }
             match point.plugin.bind(pod, view).filter(|bound| bound.takes_part(view, through)) {
-                Some(bound) => filters.push((point.name, bound)),
+                Some(bound) => filters.push((point.name, Held::Own(bound))),
                 None => skipped.push(point.name),
             }
         }
         Self { filters, narrowed, skipped, profile }
+    }
+
+    /// Of filters that are prepared, where PreFilter left all nodes.
+    pub(super) fn of_filters(profile: &'p Profile, filters: Vec<(&'static str, Held<'p>)>) -> Self {
+        Self { filters, narrowed: None, skipped: Vec::new(), profile }
     }
 
     /// The only nodes that PreFilter left, sorted, where it did not leave all.
@@ -195,6 +216,12 @@ impl<'p> Prepared<'p> {
             },
         }
     }
+}
+
+/// By the number of a filter in the profile: its number among those that are prepared.
+pub(super) fn places(profile: &Profile, prepared: &Prepared<'_>) -> Vec<u8> {
+    let place = |name: &str| prepared.filters.iter().position(|(filter, _)| *filter == name).map_or(LEFT_OUT, number);
+    profile.filter.iter().map(|point| place(point.name)).collect()
 }
 
 /// The number of a filter that is none: PreFilter had left the node out.
@@ -458,14 +485,17 @@ impl Scratch {
 
     /// Why the pod fits nowhere. The rows in `refused`, in their order, fit as far as the plugins are concerned.
     pub(super) fn diagnose(&self, prepared: &Prepared<'_>, view: &View, refused: &[Row]) -> Diagnosis {
-        let mut kinds: BTreeMap<(u8, u32, bool), (Verdict, usize)> = BTreeMap::new();
+        let mut kinds: Vec<((u8, Verdict), usize)> = Vec::new();
         for row in view.rows().filter(|row| refused.binary_search(row).is_err()) {
-            let (filter, verdict) = self.rejected[row as usize];
-            let resolvable = verdict.code() == Code::Unschedulable;
-            kinds.entry((filter, verdict.reasons(), resolvable)).or_insert((verdict, 0)).1 += 1;
+            let kind = self.rejected[row as usize];
+            match kinds.iter_mut().find(|(known, _)| *known == kind) {
+                Some((_, count)) => *count += 1,
+                None => kinds.push((kind, 1)),
+            }
         }
+        kinds.sort_by_key(|((filter, verdict), _)| (*filter, verdict.reasons(), verdict.code() == Code::Unschedulable));
         let mut diagnosis = Diagnosis { node_count: view.node_count(), ..Diagnosis::default() };
-        for ((filter, ..), (verdict, count)) in kinds {
+        for ((filter, verdict), count) in kinds {
             let verdict = prepared.verdict(filter, verdict);
             for reason in verdict.reasons {
                 *diagnosis.reasons.entry(reason).or_default() += count;

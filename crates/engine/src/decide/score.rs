@@ -47,25 +47,37 @@ impl Scratch {
         each: Option<&mut Vec<NodeScores>>,
     ) {
         let bound = scorer.plugin.bind(pod, view);
-        let normalize: Box<dyn Normalize> = match bound {
+        self.score_bound(scorer, &bound, view, overlay, each);
+    }
+
+    /// Adds the scores of a plugin that is prepared.
+    pub(super) fn score_bound(
+        &mut self,
+        scorer: &Scorer,
+        bound: &BoundScoring,
+        view: &View,
+        overlay: &Overlay,
+        each: Option<&mut Vec<NodeScores>>,
+    ) {
+        let normalize: &dyn Normalize = match bound {
             BoundScoring::Skip => return,
             BoundScoring::Zero(normalize) => {
                 self.raw.fill(0);
-                normalize
+                &**normalize
             }
             BoundScoring::PerNode(bound) => {
                 if !bound.takes_part(view, (!overlay.is_empty()).then_some(overlay)) {
                     return;
                 }
                 let everywhere = scorer.plugin.groups().reads_other_rows();
-                self.raw_scores(&*bound, view, overlay, everywhere);
-                bound
+                self.raw_scores(&**bound, view, overlay, everywhere);
+                &**bound
             }
             BoundScoring::OverFeasible(bound) => {
                 let among: Vec<Row> = rows(&self.feasible).collect();
                 let through = (!overlay.is_empty()).then_some(overlay);
                 let scores = bound.all(view, through, &among);
-                return self.add_among(scorer, &*bound, &among, &scores, each);
+                return self.add_among(scorer, &**bound, &among, &scores, each);
             }
         };
         if normalize.is_normalized() {
@@ -235,7 +247,7 @@ pub(super) fn splitmix(seed: u64) -> u64 {
 }
 
 /// A number below `bound`, each as likely as the others to within 2^-32 for the bounds that occur, from one seed.
-fn below(seed: u64, bound: u64) -> u64 {
+pub(super) fn below(seed: u64, bound: u64) -> u64 {
     let product = u128::from(splitmix(seed)) * u128::from(bound);
     u64::try_from(product >> 64).unwrap_or(0)
 }

@@ -25,10 +25,20 @@ impl<P: PreFilter> PreFilterDyn for P {
 
 /// [`PreScore`], callable without knowing the plugin.
 pub trait PreScoreDyn: Send + Sync {
+    /// What it reads of the cluster as a whole.
+    fn groups(&self) -> Groups;
+    /// Whether its answer for a pod serves every pod with the same spec.
+    fn spec_only(&self) -> bool;
     /// Looks at the pod.
     fn pre_score(&self, pod: &PodInfo, view: &View) -> bool;
 }
 impl<P: PreScore> PreScoreDyn for P {
+    fn groups(&self) -> Groups {
+        P::Cluster::GROUPS
+    }
+    fn spec_only(&self) -> bool {
+        P::Pod::SPEC_ONLY
+    }
     fn pre_score(&self, pod: &PodInfo, view: &View) -> bool {
         PreScore::pre_score(self, P::Pod::item(pod), P::Cluster::item(view))
     }
@@ -58,6 +68,11 @@ pub trait BoundFilter: Send + Sync {
     fn block(&self, view: &View, first: Row, lanes: u64, out: &mut [Verdict; 64]);
     /// The texts of an answer's reasons.
     fn reasons(&self, reasons: u32) -> Vec<String>;
+    /// Whether the other one is the same plugin's, and its answers for a node are the same. Only for those that count
+    /// nothing by domain.
+    fn same(&self, other: &dyn BoundFilter) -> bool;
+    #[doc(hidden)]
+    fn as_any(&self) -> &dyn Any;
 }
 
 struct FilterAdapter<P>(Arc<P>);
@@ -99,6 +114,12 @@ impl<P: Filter> BoundFilter for Bound<P, P::State, ForFilter> {
     }
     fn reasons(&self, reasons: u32) -> Vec<String> {
         self.plugin.reasons(&self.state, reasons)
+    }
+    fn same(&self, other: &dyn BoundFilter) -> bool {
+        same_state(self, other.as_any())
+    }
+    fn as_any(&self) -> &dyn Any {
+        self
     }
 }
 

@@ -4,7 +4,7 @@ use super::*;
 
 /// [`Score`] or [`ScoreOverFeasible`], before it is prepared for a pod.
 pub trait ScoreDyn: Send + Sync {
-    /// What its raw scores read of a node.
+    /// What its raw scores read, of a node and of the cluster as a whole.
     fn groups(&self) -> Groups;
     /// Whether its raw scores for a pod serve every pod with the same spec.
     fn spec_only(&self) -> bool;
@@ -44,6 +44,11 @@ pub trait BoundScore: Normalize {
     fn one(&self, view: &View, overlay: Option<&Overlay>, row: Row) -> i64;
     /// The raw scores of 64 nodes, without an overlay.
     fn block(&self, view: &View, first: Row, lanes: u64, out: &mut [i64; 64]);
+    /// Whether the other one is the same plugin's, and its raw score for a node is the same. Only for those that count
+    /// nothing by domain.
+    fn same(&self, other: &dyn BoundScore) -> bool;
+    #[doc(hidden)]
+    fn as_any(&self) -> &dyn Any;
 }
 
 /// A ScoreOverFeasible plugin and what it worked out for a pod.
@@ -56,7 +61,7 @@ struct ScoreAdapter<P>(Arc<P>);
 
 impl<P: Score> ScoreDyn for ScoreAdapter<P> {
     fn groups(&self) -> Groups {
-        P::Node::GROUPS
+        P::Node::GROUPS.union(P::Cluster::GROUPS)
     }
     fn spec_only(&self) -> bool {
         P::Pod::SPEC_ONLY
@@ -117,13 +122,19 @@ impl<P: Score> BoundScore for Bound<P, P::State, ForScore> {
             self.plugin.score_block(&self.state, &block, out);
         }
     }
+    fn same(&self, other: &dyn BoundScore) -> bool {
+        same_state(self, other.as_any())
+    }
+    fn as_any(&self) -> &dyn Any {
+        self
+    }
 }
 
 struct FeasibleAdapter<P>(Arc<P>);
 
 impl<P: ScoreOverFeasible> ScoreDyn for FeasibleAdapter<P> {
     fn groups(&self) -> Groups {
-        P::Node::GROUPS
+        P::Node::GROUPS.union(P::Cluster::GROUPS)
     }
     fn spec_only(&self) -> bool {
         P::Pod::SPEC_ONLY

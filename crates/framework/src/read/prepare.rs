@@ -42,7 +42,7 @@ pub type PodOf<'a, P> = <P as ReadPod>::Item<'a>;
 /// What of the cluster as a whole is read when a plugin is prepared for a pod.
 pub trait ReadCluster: Sealed + Send + Sync + 'static {
     /// What must change for an answer to become stale; follows from the type.
-    const GROUPS: Groups = Groups(Groups::CLUSTER);
+    const GROUPS: Groups;
     /// What `prepare` is handed.
     type Item<'a>;
     #[doc(hidden)]
@@ -63,13 +63,13 @@ impl ReadCluster for () {
 pub struct ColumnId(pub(super) usize);
 
 macro_rules! cluster_markers {
-    ($($(#[$doc:meta])* $name:ident $(: $groups:expr)? => $item:ty, |$view:ident| $read:expr;)*) => {$(
+    ($($(#[$doc:meta])* $name:ident: $groups:expr => $item:ty, |$view:ident| $read:expr;)*) => {$(
         $(#[$doc])*
         #[derive(Debug)]
         pub enum $name {}
         impl Sealed for $name {}
         impl ReadCluster for $name {
-            $(const GROUPS: Groups = $groups;)?
+            const GROUPS: Groups = Groups($groups);
             type Item<'a> = $item;
             #[allow(clippy::needless_lifetimes, reason = "some items borrow from the view, some do not")]
             fn item<'a>($view: &'a View) -> $item { $read }
@@ -79,17 +79,17 @@ macro_rules! cluster_markers {
 
 cluster_markers! {
     /// How many nodes there are.
-    NodeCount => usize, |view| view.node_count();
+    NodeCount: Groups::CLUSTER | Groups::NODE_COUNT => usize, |view| view.node_count();
     /// The numbers of the scalar resources. A number is never taken back, so what fitted by it still does.
-    ResourceColumns: Groups::NONE => ResourceNumbers<'a>, |view| ResourceNumbers { names: &view.cluster.resource_columns };
+    ResourceColumns: Groups::COLUMNS => ResourceNumbers<'a>, |view| ResourceNumbers { names: &view.cluster.resource_columns };
     /// The images in the cluster.
-    ClusterImages => ImageIndex<'a>, |view| ImageIndex { view };
+    ClusterImages: Groups::CLUSTER | Groups::NODE_COUNT | Groups::IMAGES => ImageIndex<'a>, |view| ImageIndex { view };
     /// The terms that existing pods carry.
-    Terms => ExistingTerms<'a>, |view| ExistingTerms::new(view);
+    Terms: Groups::CLUSTER | Groups::TERMS | Groups::NAMESPACES => ExistingTerms<'a>, |view| ExistingTerms::new(view);
     /// How often the pods on nodes use each claim.
-    ClaimUses => ClaimIndex<'a>, |view| ClaimIndex { view };
+    ClaimUses: Groups::CLUSTER | Groups::CLAIM_USES => ClaimIndex<'a>, |view| ClaimIndex { view };
     /// The labels of namespaces.
-    Namespaces => NamespaceIndex<'a>, |view| NamespaceIndex { view };
+    Namespaces: Groups::CLUSTER | Groups::NAMESPACES => NamespaceIndex<'a>, |view| NamespaceIndex { view };
 }
 
 /// The numbers of the scalar resources.
@@ -153,6 +153,7 @@ impl<'a> NamespaceIndex<'a> {
 pub struct ObjectsOf<K>(PhantomData<K>);
 impl<K> Sealed for ObjectsOf<K> {}
 impl<K: ObjectKind> ReadCluster for ObjectsOf<K> {
+    const GROUPS: Groups = Groups(Groups::CLUSTER | Groups::OBJECTS);
     type Item<'a> = Objects<K>;
     fn item(view: &View) -> Objects<K> {
         Objects::new(&view.cluster)

@@ -154,6 +154,8 @@ pub(crate) struct Counts {
     pages: Vec<Arc<Vec<Option<Arc<Counter>>>>>,
     pub(super) by_spec: Arc<HashMap<Arc<CounterSpec>, usize>>,
     pub(super) terms: CarriedTerms,
+    /// How often a term has become one that is carried, or ceased to be.
+    pub(crate) terms_version: u64,
 }
 
 impl Counts {

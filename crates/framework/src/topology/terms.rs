@@ -84,7 +84,9 @@ impl Terms {
         if (before > 0) == (entry.pods > 0) {
             return;
         }
-        let published = &mut Arc::make_mut(counts).terms;
+        let counts = Arc::make_mut(counts);
+        counts.terms_version += 1;
+        let published = &mut counts.terms;
         if before == 0 {
             entry.place = published.place([entry.term.1.selector.as_ref()].into_iter());
             published.insert(&entry.place, &entry.term);

@@ -1,0 +1,348 @@
+//! Deciding by the memo: the rows of the pod's class, and over them what has to be asked about the pod itself.
+//!
+//! The answers are those of a decision from nothing, ties included: the same rows are feasible, with the same totals, and
+//! the same draw picks among the best.
+
+use plimsoll_framework::extensions::{BoundFilter, BoundScoring};
+use plimsoll_framework::overlay::Overlay;
+use plimsoll_framework::plugin::{Extent, MAX_NODE_SCORE, MIN_NODE_SCORE, PreFilterVerdict};
+use plimsoll_framework::pod::PodInfo;
+use plimsoll_framework::point::Point;
+use plimsoll_framework::table::{Row, View, bits};
+use plimsoll_framework::verdict::{Code, Verdict};
+
+use super::filter::{self, Held, Prepared};
+use super::score::below;
+use super::{Outcome, Probe, Scratch, TieBreak, Worker, chosen};
+use crate::diagnosis::Diagnosis;
+use crate::memo::Class;
+use crate::profile::Profile;
+
+/// What the plugins that are asked about every pod worked out for the one at hand. The memory is used again.
+#[derive(Default)]
+pub(super) struct Asked {
+    /// PreFilter plugins that had nothing to say, by their numbers in the profile.
+    skipped: Vec<usize>,
+    /// Filters that have something to say, likewise.
+    filters: Vec<(usize, Box<dyn BoundFilter>)>,
+    /// Scorers that do, likewise.
+    scores: Vec<(usize, BoundScoring)>,
+    /// What those with the same score for every node add to the total.
+    common: i64,
+    /// Rows that are not as the view shows them: of the overlay, or with pods nominated for them.
+    special: Vec<Row>,
+}
+
+impl Worker {
+    /// Decides a pod by the rows of its class; `None` where it has to be decided from nothing.
+    pub(super) fn decide_by_rows(
+        &mut self,
+        profile: &Profile,
+        view: &View,
+        overlay: &Overlay,
+        pod: &PodInfo,
+        draw: u64,
+    ) -> Option<Outcome> {
+        if pod.nominated_node_name.is_some() {
+            return None;
+        }
+        let Self { memo, asked, scratch, probe, tie_break, seed, .. } = self;
+        let class = memo.class(profile, view, pod)?;
+        asked.ask_filters(profile, class, view, overlay, pod)?;
+        asked.find_special(view, overlay, pod);
+        let far = asked.filters.iter().any(|(at, _)| profile.filter[*at].plugin.groups().reads_other_rows());
+        if far && !overlay.is_empty() {
+            return None;
+        }
+        let by_class = asked.filters.is_empty();
+        if by_class {
+            scratch.revise_class(asked, profile, class, view, overlay, pod);
+        } else {
+            scratch.filter_beyond(asked, class, view)?;
+        }
+        if class.has_failed() || scratch.failed {
+            return None;
+        }
+        let feasible =
+            if by_class { class.feasible_count } else { scratch.feasible.iter().map(|b| b.count_ones()).sum() };
+        if let Some(probe) = probe {
+            tell_of_filters(&mut **probe, profile, class, asked, feasible);
+        }
+        match feasible {
+            0 if by_class => return Some(Outcome::Unfit(Box::new(class.diagnosis(profile, view)))),
+            0 => return scratch.unfit_beyond(asked, profile, class, view),
+            1 => {
+                let row = if by_class { class.first_feasible() } else { scratch.first_feasible() };
+                return row.map(|row| chosen(view, row, None));
+            }
+            _ => {}
+        }
+        asked.ask_scores(profile, class, view, overlay, pod, probe.as_deref_mut());
+        let draw = *seed ^ draw;
+        if by_class && asked.scores.is_empty() {
+            let (row, score) = class.select(view, *tie_break, draw)?;
+            return Some(chosen(view, row, Some(score + asked.common)));
+        }
+        if !overlay.is_empty()
+            && asked.scores.iter().any(|(at, _)| profile.score[*at].plugin.groups().reads_other_rows())
+        {
+            return None;
+        }
+        let (row, score) = scratch.score_beyond(asked, profile, class, view, overlay, by_class, (*tie_break, draw));
+        Some(chosen(view, row, Some(score)))
+    }
+}
+
+impl Asked {
+    /// Asks PreFilter plugins and prepares filters about this pod; `None` where PreFilter has more to say than that all
+    /// nodes are to be asked.
+    fn ask_filters(
+        &mut self,
+        profile: &Profile,
+        class: &Class,
+        view: &View,
+        overlay: &Overlay,
+        pod: &PodInfo,
+    ) -> Option<()> {
+        self.skipped.clear();
+        self.filters.clear();
+        for at in profile.plan.asked_pre_filters() {
+            match profile.pre_filter[*at].plugin.pre_filter(pod, view) {
+                PreFilterVerdict::Run => {}
+                PreFilterVerdict::Skip => self.skipped.push(*at),
+                _ => return None,
+            }
+        }
+        let through = (!overlay.is_empty()).then_some(overlay);
+        for (at, pre_filter) in profile.plan.asked_filters() {
+            if pre_filter.is_some_and(|pre| self.skipped.contains(&pre) || class.skips(pre)) {
+                continue;
+            }
+            let bound = profile.filter[*at].plugin.bind(pod, view);
+            self.filters.extend(bound.filter(|bound| bound.takes_part(view, through)).map(|bound| (*at, bound)));
+        }
+        Some(())
+    }
+
+    fn find_special(&mut self, view: &View, overlay: &Overlay, pod: &PodInfo) {
+        self.special.clear();
+        self.special.extend(overlay.rows());
+        let nominations = view.nominations();
+        if nominations.is_empty() {
+            return;
+        }
+        for node in nominations.nodes() {
+            let counts =
+                nominations.pods(node).iter().any(|p| p.key.uid != pod.key.uid && p.priority() >= pod.priority());
+            let row = view.row(node).filter(|row| counts && !overlay.touches(*row));
+            self.special.extend(row);
+        }
+    }
+
+    /// Asks PreScore plugins and prepares scorers about this pod.
+    fn ask_scores(
+        &mut self,
+        profile: &Profile,
+        class: &Class,
+        view: &View,
+        overlay: &Overlay,
+        pod: &PodInfo,
+        probe: Option<&mut (dyn Probe + 'static)>,
+    ) {
+        self.scores.clear();
+        self.common = 0;
+        let through = (!overlay.is_empty()).then_some(overlay);
+        let wants = |at: usize| {
+            profile.plan.pre_scores_of(at).iter().all(|pre| profile.pre_score[*pre].plugin.pre_score(pod, view))
+        };
+        if let Some(probe) = probe {
+            probe.ran(Point::PreScore, Code::Success);
+            let takes_part = |at: &usize| class.scores_with(*at) || profile.plan.is_asked_score(*at) && wants(*at);
+            (0..profile.score.len())
+                .filter(takes_part)
+                .for_each(|at| probe.asked(Point::Score, profile.score[at].name));
+        }
+        for at in profile.plan.asked_scores().iter().chain(class.over_feasible()).copied() {
+            if !wants(at) {
+                continue;
+            }
+            let scorer = &profile.score[at];
+            match scorer.plugin.bind(pod, view) {
+                BoundScoring::Skip => {}
+                BoundScoring::Zero(normalize) if normalize.is_normalized() => {
+                    let score = normalize.normalize(0, Extent { min: 0, max: 0 });
+                    self.common += score.clamp(MIN_NODE_SCORE, MAX_NODE_SCORE) * scorer.weight;
+                }
+                BoundScoring::Zero(_) => {}
+                BoundScoring::PerNode(bound) if !bound.takes_part(view, through) => {}
+                bound => self.scores.push((at, bound)),
+            }
+        }
+    }
+
+    /// All filters, those of the class among them, in the order of the profile. Filter `n` of the class is at the place
+    /// `places[n]`.
+    fn all<'m>(&mut self, profile: &'m Profile, class: &'m Class) -> (Prepared<'m>, Vec<u8>) {
+        let mut places = Vec::new();
+        let mut filters = Vec::new();
+        let mut own = self.filters.drain(..).peekable();
+        for (at, bound) in class.filters() {
+            while let Some((at, bound)) = own.next_if(|(own, _)| *own < at) {
+                filters.push((profile.filter[at].name, Held::Own(bound)));
+            }
+            places.push(u8::try_from(filters.len()).unwrap_or(u8::MAX));
+            filters.push((profile.filter[at].name, Held::Kept(bound)));
+        }
+        filters.extend(own.map(|(at, bound)| (profile.filter[at].name, Held::Own(bound))));
+        (Prepared::of_filters(profile, filters), places)
+    }
+}
+
+impl Scratch {
+    /// Has the rows of the class show the nodes that the overlay or nominated pods make different.
+    fn revise_class(
+        &mut self,
+        asked: &mut Asked,
+        profile: &Profile,
+        class: &mut Class,
+        view: &View,
+        overlay: &Overlay,
+        pod: &PodInfo,
+    ) {
+        self.failed = false;
+        if asked.special.is_empty() {
+            return;
+        }
+        let (prepared, _) = asked.all(profile, class);
+        let rejections: Vec<Option<(u8, Verdict)>> =
+            asked.special.iter().map(|row| self.rejection(&prepared, view, overlay, pod, *row)).collect();
+        drop(prepared);
+        for (row, rejection) in asked.special.iter().zip(rejections) {
+            class.borrow(view, overlay, *row);
+            if let Some((filter, verdict)) = rejection {
+                class.borrow_rejected(*row, filter, verdict);
+            }
+        }
+    }
+
+    /// Lets the filters that are asked about every pod look at the nodes that the class leaves. `None` where some nodes
+    /// are not as the view shows them.
+    fn filter_beyond(&mut self, asked: &mut Asked, class: &Class, view: &View) -> Option<()> {
+        self.failed = false;
+        self.rejected.resize(view.row_limit(), (0, Verdict::FITS));
+        self.feasible.clone_from(&class.feasible);
+        let mut out = [Verdict::FITS; 64];
+        for (block, (first, _)) in view.blocks().enumerate() {
+            let mut alive = self.feasible[block];
+            for (at, bound) in &asked.filters {
+                if alive == 0 {
+                    break;
+                }
+                bound.block(view, first, alive, &mut out);
+                if Verdict::all_fit(&out) {
+                    continue;
+                }
+                let fit = out.iter().enumerate().fold(0, |set, (lane, v)| set | u64::from(v.fits()) << lane);
+                for lane in bits(alive & !fit) {
+                    let verdict = out[lane as usize];
+                    self.failed |= verdict.code() == Code::Error;
+                    // By its number in the profile, until it is known who else has a say.
+                    self.rejected[(first + lane) as usize] = (u8::try_from(*at).unwrap_or(u8::MAX), verdict);
+                }
+                alive &= fit;
+            }
+            self.feasible[block] = alive;
+        }
+        if asked.special.is_empty() {
+            return Some(());
+        }
+        None
+    }
+
+    /// Why a pod fits nowhere that the class left nodes for, or might have.
+    fn unfit_beyond(&mut self, asked: &mut Asked, profile: &Profile, class: &Class, view: &View) -> Option<Outcome> {
+        // A filter of the class may stand behind one that was not asked about the nodes it has turned away.
+        let first_asked = asked.filters.iter().map(|(at, _)| *at).min()?;
+        if class.rejects_after(first_asked) {
+            return None;
+        }
+        let (prepared, places) = asked.all(profile, class);
+        let by_profile = filter::places(profile, &prepared);
+        for row in view.rows() {
+            let own = &mut self.rejected[row as usize];
+            match class.rejection(row) {
+                Some((filter, verdict)) => *own = (places[usize::from(filter)], verdict),
+                None => own.0 = by_profile[usize::from(own.0)],
+            }
+        }
+        Some(Outcome::Unfit(Box::new(self.diagnose(&prepared, view, &[]))))
+    }
+
+    /// Adds the scores that are asked for every pod to the totals of the class; gives the best node and its total.
+    fn score_beyond(
+        &mut self,
+        asked: &Asked,
+        profile: &Profile,
+        class: &Class,
+        view: &View,
+        overlay: &Overlay,
+        by_class: bool,
+        (tie_break, draw): (TieBreak, u64),
+    ) -> (Row, i64) {
+        if by_class {
+            self.feasible.clone_from(&class.feasible);
+        }
+        self.common = class.common(&self.feasible) + asked.common;
+        class.copy_totals(&self.feasible, by_class, &mut self.totals);
+        self.raw.resize(view.row_limit(), 0);
+        for (at, bound) in &asked.scores {
+            self.score_bound(&profile.score[*at], bound, view, overlay, None);
+        }
+        self.select(view, tie_break, draw)
+    }
+}
+
+/// Tells who was asked up to Filter, and how that went.
+fn tell_of_filters(probe: &mut dyn Probe, profile: &Profile, class: &Class, asked: &Asked, feasible: u32) {
+    let takes_part = |name: &str| {
+        let mut filters = profile.filter.iter().enumerate().filter(|(_, f)| f.name == name).peekable();
+        filters.peek().is_none()
+            || filters.any(|(at, _)| class.filters_with(at) || asked.filters.iter().any(|(own, _)| *own == at))
+    };
+    for (at, point) in profile.pre_filter.iter().enumerate() {
+        if !class.skips(at) && !asked.skipped.contains(&at) && takes_part(point.name) {
+            probe.asked(Point::PreFilter, point.name);
+        }
+    }
+    probe.ran(Point::PreFilter, Code::Success);
+    for (at, point) in profile.filter.iter().enumerate() {
+        if class.filters_with(at) || asked.filters.iter().any(|(own, _)| *own == at) {
+            probe.asked(Point::Filter, point.name);
+        }
+    }
+    probe.ran(Point::Filter, if feasible > 0 { Code::Success } else { Code::Unschedulable });
+}
+
+impl Class {
+    /// The best of the feasible nodes, of which there are several, and its total.
+    fn select(&self, view: &View, tie_break: TieBreak, draw: u64) -> Option<(Row, i64)> {
+        let best = self.best();
+        let row = match tie_break {
+            TieBreak::Random => self.nth_best(best, below(draw, self.ties(best))),
+            TieBreak::Name => self.first_best_by_name(best, view),
+        }?;
+        Some((row, i64::from(best) + self.common_of_class()))
+    }
+
+    /// Why the pods of the class fit nowhere.
+    fn diagnosis(&self, profile: &Profile, view: &View) -> Diagnosis {
+        let mut diagnosis = Diagnosis { node_count: view.node_count(), ..Diagnosis::default() };
+        for (plugin, verdict, reasons, count) in self.rejections(profile) {
+            for reason in reasons {
+                *diagnosis.reasons.entry(reason).or_default() += count;
+            }
+            diagnosis.note(plugin, verdict.code());
+        }
+        diagnosis
+    }
+}

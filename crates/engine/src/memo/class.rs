@@ -1,0 +1,469 @@
+//! The rows of one class of pods: who turns it away where, and how good the other nodes are.
+
+use std::sync::Arc;
+
+use plimsoll_framework::extensions::BoundFilter;
+use plimsoll_framework::overlay::Overlay;
+use plimsoll_framework::plugin::{Extent, MAX_NODE_SCORE, MIN_NODE_SCORE};
+use plimsoll_framework::pod::{PodInfo, PodSpecInfo};
+use plimsoll_framework::read::{Groups, Versions};
+use plimsoll_framework::table::{Row, View, bits};
+use plimsoll_framework::verdict::{Code, Verdict};
+
+use super::best::{NO_TOTAL, Totals};
+use super::row::{Kept, Normalized};
+use crate::profile::Profile;
+
+/// The number of a filter that is none: there is no node.
+pub(super) const ABSENT: u8 = u8::MAX;
+
+/// A filter with what it worked out for the class.
+pub(super) struct KeptFilter {
+    /// Its number in the profile.
+    pub(super) at: usize,
+    pub(super) groups: Groups,
+    pub(super) bound: Box<dyn BoundFilter>,
+}
+
+/// A plugin whose raw score is its score.
+pub(super) struct KeptScore {
+    /// Its number in the profile.
+    pub(super) at: usize,
+    pub(super) weight: i64,
+    pub(super) kept: Kept,
+}
+
+/// The rows of a class, true for the view of `epoch`.
+#[derive(Default)]
+pub(crate) struct Class {
+    /// Held so that its place in memory is not used again.
+    pub(super) spec: Arc<PodSpecInfo>,
+    pub(super) last_use: u64,
+    pub(super) table: TableIdentity,
+    pub(super) epoch: u64,
+    pub(super) versions: Versions,
+    /// Whether PreFilter left all nodes: only then are there rows.
+    pub(super) usable: bool,
+    /// The PreFilter plugins that had nothing to say, by their numbers in the profile.
+    pub(super) skipped: Vec<usize>,
+    pub(super) filters: Vec<KeptFilter>,
+    /// Those whose scores change with what a node's pods take up, and the others.
+    pub(super) of_usage: Vec<KeptScore>,
+    pub(super) of_object: Vec<KeptScore>,
+    pub(super) normalized: Vec<Normalized>,
+    /// Scorers that read nothing but the spec and one node, and look at the feasible nodes together all the same.
+    pub(super) over_feasible: Vec<usize>,
+    /// By row: the number, in `filters`, of the first that turned the pod away, and its verdict.
+    pub(super) rejected_by: Vec<u8>,
+    pub(super) verdicts: Vec<Verdict>,
+    /// By block of 64 rows.
+    pub(crate) feasible: Vec<u64>,
+    pub(crate) feasible_count: u32,
+    /// How many rows were turned away by each filter with each verdict.
+    pub(super) kinds: Vec<(u8, Verdict, usize)>,
+    /// By row: the sum of the scores in `of_object`, weighted.
+    pub(super) object_part: Vec<i32>,
+    pub(super) totals: Totals,
+    /// What the scores that are the same everywhere add to every total.
+    pub(super) common: i64,
+    /// Rows that were written through an overlay, to be written anew.
+    borrowed: Vec<Row>,
+    changed: Vec<(Row, Groups)>,
+}
+
+/// Which table a view is of: epochs of different tables say nothing of each other.
+pub(super) type TableIdentity = Option<Arc<()>>;
+
+impl Class {
+    pub(crate) fn is_usable(&self) -> bool {
+        self.usable
+    }
+
+    /// The memory of a class on a view, its normalised scores apart.
+    pub(super) fn bytes_for(view: &View) -> usize {
+        size_of::<Self>() + view.row_limit() * 13 + view.row_limit() / 64 * 13
+    }
+
+    pub(super) fn bytes(&self) -> usize {
+        let rows = self.rejected_by.capacity() + self.verdicts.capacity() * 4 + self.object_part.capacity() * 4;
+        let normalized: usize = self.normalized.iter().map(Normalized::bytes).sum();
+        size_of::<Self>() + rows + self.totals.bytes() + self.feasible.capacity() * 8 + normalized
+    }
+
+    /// A class whose rows are not made yet, in memory that was used before, if any.
+    pub(super) fn of(profile: &Profile, view: &View, pod: &PodInfo, spare: Option<Box<Self>>) -> Box<Self> {
+        let mut class = spare.unwrap_or_default();
+        class.prepare(profile, view, pod);
+        class.build(view);
+        class
+    }
+
+    pub(super) fn forget_borrowed(&mut self) {
+        self.borrowed.clear();
+    }
+
+    /// Brings the rows up to date.
+    pub(super) fn refresh(&mut self, profile: &Profile, view: &View, pod: &PodInfo) {
+        let same_table = matches!((&self.table, view.identity()), (Some(one), other) if Arc::ptr_eq(one, other));
+        if !same_table || view.epoch() < self.epoch {
+            self.prepare(profile, view, pod);
+            return self.build(view);
+        }
+        if view.epoch() == self.epoch && self.borrowed.is_empty() {
+            return;
+        }
+        let moved = view.versions().differences(&self.versions);
+        if moved != Groups::NONE {
+            self.prepare_again(profile, view, pod, moved);
+        }
+        if !self.usable {
+            self.epoch = view.epoch();
+            return;
+        }
+        self.resize(view.row_limit());
+        let mut changed = std::mem::take(&mut self.changed);
+        changed.clear();
+        view.changed_rows(self.epoch, |row, groups| changed.push((row, groups)));
+        if changed.len() * 4 > view.node_count().max(64) {
+            self.build(view);
+        } else {
+            let mut extents = false;
+            for (row, groups) in &changed {
+                extents |= self.renew(view, None, *row, *groups);
+            }
+            for row in std::mem::take(&mut self.borrowed) {
+                extents |= self.renew(view, None, row, Groups::ROW);
+            }
+            if extents {
+                self.join_extents();
+            }
+        }
+        self.changed = changed;
+        self.epoch = view.epoch();
+    }
+
+    /// Writes a row through an overlay, until the next refresh.
+    pub(crate) fn borrow(&mut self, view: &View, overlay: &Overlay, row: Row) {
+        self.borrowed.push(row);
+        if self.renew(view, Some(overlay), row, Groups::ROW) {
+            self.join_extents();
+        }
+    }
+
+    /// Closes a row until the next refresh: the node turns the pod away for the sake of pods nominated for it.
+    pub(crate) fn borrow_rejected(&mut self, row: Row, filter: u8, verdict: Verdict) {
+        self.borrowed.push(row);
+        if self.set_verdict(row, filter, verdict) {
+            self.feasibility_changed(row);
+            self.join_extents();
+        }
+    }
+
+    /// Writes one row anew where these groups of it have changed; whether the extent of a normalised score may have.
+    fn renew(&mut self, view: &View, overlay: Option<&Overlay>, row: Row, groups: Groups) -> bool {
+        let at = row as usize;
+        let (filter, verdict) = match view.node(row) {
+            None => (ABSENT, Verdict::FITS),
+            Some(_) => self.first_rejection(view, overlay, row, groups),
+        };
+        let was_feasible = self.is_feasible(row);
+        self.set_verdict(row, filter, verdict);
+        let is_feasible = self.is_feasible(row);
+        let mut extents = was_feasible != is_feasible && self.normalized.iter().any(|n| !n.is_const());
+        if filter == ABSENT {
+            self.object_part[at] = 0;
+        } else {
+            if groups.reads_object() {
+                self.object_part[at] = small(self.of_object.iter().map(|s| s.part(view, overlay, row)).sum());
+            }
+            extents |= self.renew_normalized(view, overlay, row, groups);
+        }
+        let total = if is_feasible { self.total(view, overlay, row) } else { NO_TOTAL };
+        self.totals.set(row, total);
+        if extents {
+            self.feasibility_changed(row);
+        }
+        extents
+    }
+
+    /// The raw scores of a row that are normalised; whether one has changed.
+    fn renew_normalized(&mut self, view: &View, overlay: Option<&Overlay>, row: Row, groups: Groups) -> bool {
+        let (mut changed, rows) = (false, self.rejected_by.len());
+        for normalized in &mut self.normalized {
+            let Kept::PerNode(bound) = &normalized.kept else { continue };
+            if !normalized.groups.intersects(groups) {
+                continue;
+            }
+            let raw = bound.one(view, overlay, row);
+            if raw != normalized.raw_at(row as usize) {
+                normalized.set(row as usize, raw, rows);
+                changed = true;
+            }
+        }
+        changed
+    }
+
+    /// The total of a feasible row.
+    fn total(&self, view: &View, overlay: Option<&Overlay>, row: Row) -> i32 {
+        let of_usage: i64 = self.of_usage.iter().map(|s| s.part(view, overlay, row)).sum();
+        let dense = self.normalized.iter().filter(|n| !n.is_const());
+        let normalized: i64 = dense.map(|n| n.part(n.raw_at(row as usize), n.over)).sum();
+        small(i64::from(self.object_part[row as usize]) + of_usage + normalized)
+    }
+
+    /// Who turns the pod away first where these groups of the row have changed. Those before the one that did so far had
+    /// let it pass, so they are asked only if they read what has changed; those after it were never asked.
+    fn first_rejection(&self, view: &View, overlay: Option<&Overlay>, row: Row, groups: Groups) -> (u8, Verdict) {
+        let was = self.rejected_by[row as usize];
+        for (nth, filter) in self.filters.iter().enumerate() {
+            let nth = u8::try_from(nth).unwrap_or(ABSENT);
+            let known = was != ABSENT && nth <= was && !filter.groups.intersects(groups);
+            if known && nth < was {
+                continue;
+            }
+            let verdict = if known { self.verdicts[row as usize] } else { filter.bound.one(view, overlay, row) };
+            if !verdict.fits() {
+                return (nth, verdict);
+            }
+        }
+        (self.filter_count(), Verdict::FITS)
+    }
+
+    /// What stands for "none" among the numbers of filters: the pod fits.
+    pub(super) fn filter_count(&self) -> u8 {
+        u8::try_from(self.filters.len()).unwrap_or(ABSENT - 1)
+    }
+
+    fn is_feasible(&self, row: Row) -> bool {
+        self.feasible[row as usize / 64] >> (row % 64) & 1 == 1
+    }
+
+    /// Sets who turns the pod away; whether it was feasible and is not, or the other way round.
+    fn set_verdict(&mut self, row: Row, filter: u8, verdict: Verdict) -> bool {
+        let (at, fits) = (row as usize, filter == self.filter_count());
+        let (old, was) = (self.rejected_by[at], self.verdicts[at]);
+        if (old, was) == (filter, verdict) {
+            return false;
+        }
+        let (lane, block) = (1_u64 << (row % 64), &mut self.feasible[at / 64]);
+        let fitted = *block & lane != 0;
+        *block = if fits { *block | lane } else { *block & !lane };
+        self.feasible_count = self.feasible_count + u32::from(fits) - u32::from(fitted);
+        self.count(old, was, false);
+        self.count(filter, verdict, true);
+        (self.rejected_by[at], self.verdicts[at]) = (filter, verdict);
+        fits != fitted
+    }
+
+    /// Counts one more, or one less, that was turned away like this.
+    pub(super) fn count(&mut self, filter: u8, verdict: Verdict, more: bool) {
+        if verdict.fits() {
+            return;
+        }
+        let kind = self.kinds.iter_mut().find(|(f, v, _)| (*f, *v) == (filter, verdict));
+        match (kind, more) {
+            (Some((.., count)), true) => *count += 1,
+            (Some((.., count)), false) => *count = count.saturating_sub(1),
+            (None, true) => self.kinds.push((filter, verdict, 1)),
+            (None, false) => {}
+        }
+        self.kinds.retain(|(.., count)| *count > 0);
+    }
+
+    /// A row of this block is feasible that was not, or has another raw score.
+    fn feasibility_changed(&mut self, row: Row) {
+        let block = row as usize / 64;
+        for normalized in &mut self.normalized {
+            normalized.renew_extent(block, &self.feasible);
+        }
+        if !self.is_feasible(row) {
+            self.totals.set(row, NO_TOTAL);
+        }
+    }
+
+    /// Finds over what raw scores are normalised; where that has changed, every total does.
+    pub(super) fn join_extents(&mut self) {
+        for nth in 0..self.normalized.len() {
+            let normalized = &self.normalized[nth];
+            let over = normalized.extent(&self.feasible, true);
+            if normalized.over == over || normalized.is_const() {
+                continue;
+            }
+            for (row, total) in self.totals.rows.iter_mut().enumerate().filter(|(_, total)| **total != NO_TOTAL) {
+                let raw = normalized.raw_at(row);
+                *total += small(normalized.part(raw, over) - normalized.part(raw, normalized.over));
+            }
+            self.normalized[nth].over = over;
+            (0..self.feasible.len()).for_each(|block| self.totals.recount(block));
+        }
+        self.find_common();
+    }
+
+    /// What every total has in common and is in no row.
+    pub(super) fn find_common(&mut self) {
+        let all_alike = self.normalized.iter().filter(|n| n.is_const());
+        self.common = all_alike.map(|n| n.part(n.raw_at(0), n.extent(&self.feasible, true))).sum();
+    }
+
+    /// What the normalised scores add to a row's total where other rows than the class's are feasible, beyond what is in
+    /// it; `None` where that makes no difference.
+    fn correction(&self, feasible: &[u64]) -> Option<impl Fn(Row) -> i64 + '_> {
+        let over: Vec<Option<Extent>> = self.normalized.iter().map(|n| n.extent(feasible, false)).collect();
+        let differs = self.normalized.iter().zip(&over).any(|(n, over)| !n.is_const() && n.over != *over);
+        let by_row = move |row: Row| {
+            let dense = self.normalized.iter().zip(&over).filter(|(n, _)| !n.is_const());
+            dense
+                .map(|(n, over)| {
+                    let raw = n.raw_at(row as usize);
+                    n.part(raw, *over) - n.part(raw, n.over)
+                })
+                .sum()
+        };
+        differs.then_some(by_row)
+    }
+}
+
+/// What a decision asks of the rows.
+impl Class {
+    /// Whether the PreFilter plugin of this number has nothing to say.
+    pub(crate) fn skips(&self, pre_filter: usize) -> bool {
+        self.skipped.contains(&pre_filter)
+    }
+
+    /// The filters, by their numbers in the profile.
+    pub(crate) fn filters(&self) -> impl Iterator<Item = (usize, &(dyn BoundFilter + 'static))> {
+        self.filters.iter().map(|filter| (filter.at, &*filter.bound))
+    }
+
+    pub(crate) fn filters_with(&self, at: usize) -> bool {
+        self.filters.iter().any(|filter| filter.at == at)
+    }
+
+    pub(crate) fn scores_with(&self, at: usize) -> bool {
+        let mut plain = self.of_usage.iter().chain(&self.of_object);
+        plain.any(|s| s.at == at) || self.normalized.iter().any(|n| n.at == at) || self.over_feasible.contains(&at)
+    }
+
+    pub(crate) fn over_feasible(&self) -> &[usize] {
+        &self.over_feasible
+    }
+
+    /// Whether a filter could not answer for some node.
+    pub(crate) fn has_failed(&self) -> bool {
+        self.kinds.iter().any(|(_, verdict, _)| verdict.code() == Code::Error)
+    }
+
+    /// Whether a filter behind the one of this number in the profile has turned nodes away.
+    pub(crate) fn rejects_after(&self, at: usize) -> bool {
+        self.kinds.iter().any(|(filter, ..)| self.filters.get(usize::from(*filter)).is_some_and(|f| f.at > at))
+    }
+
+    /// Who of the class's filters turned the pod away from a node, and how.
+    pub(crate) fn rejection(&self, row: Row) -> Option<(u8, Verdict)> {
+        let verdict = self.verdicts[row as usize];
+        (!verdict.fits()).then(|| (self.rejected_by[row as usize], verdict))
+    }
+
+    /// Each kind of rejection, in the order of the filters: whose, which, with what reasons, how often.
+    pub(crate) fn rejections(&self, profile: &Profile) -> Vec<(&'static str, Verdict, Vec<String>, usize)> {
+        let mut kinds = self.kinds.clone();
+        kinds.sort_by_key(|(filter, verdict, _)| (*filter, verdict.reasons(), verdict.code() == Code::Unschedulable));
+        let told = |(filter, verdict, count): (u8, Verdict, usize)| {
+            let filter = self.filters.get(usize::from(filter))?;
+            Some((profile.filter[filter.at].name, verdict, filter.bound.reasons(verdict.reasons()), count))
+        };
+        kinds.into_iter().filter_map(told).collect()
+    }
+
+    pub(crate) fn first_feasible(&self) -> Option<Row> {
+        let block = self.feasible.iter().position(|lanes| *lanes != 0)?;
+        Some(Row::try_from(block * 64).ok()? + self.feasible[block].trailing_zeros())
+    }
+
+    pub(crate) fn best(&self) -> i32 {
+        self.totals.best()
+    }
+
+    pub(crate) fn ties(&self, best: i32) -> u64 {
+        self.totals.ties(best)
+    }
+
+    pub(crate) fn nth_best(&self, best: i32, nth: u64) -> Option<Row> {
+        self.totals.nth(best, nth)
+    }
+
+    pub(crate) fn first_best_by_name(&self, best: i32, view: &View) -> Option<Row> {
+        self.totals.first_by_name(best, view)
+    }
+
+    /// What every total of the class's feasible rows has in common.
+    pub(crate) fn common_of_class(&self) -> i64 {
+        self.common
+    }
+
+    /// The same where these rows are feasible.
+    pub(crate) fn common(&self, feasible: &[u64]) -> i64 {
+        let all_alike = self.normalized.iter().filter(|n| n.is_const());
+        all_alike.map(|n| n.part(n.raw_at(0), n.extent(feasible, false))).sum()
+    }
+
+    /// Copies the totals of these feasible rows, which are those of the class or some of them.
+    pub(crate) fn copy_totals(&self, feasible: &[u64], of_class: bool, out: &mut Vec<i64>) {
+        out.clear();
+        out.extend(self.totals.rows.iter().map(|total| i64::from(*total)));
+        let correction = if of_class { None } else { self.correction(feasible) };
+        if let Some(correction) = correction {
+            for (block, lanes) in feasible.iter().enumerate() {
+                for lane in bits(*lanes) {
+                    let row = block * 64 + lane as usize;
+                    out[row] += correction(Row::try_from(row).unwrap_or_default());
+                }
+            }
+        }
+    }
+}
+
+/// For the audit.
+impl Class {
+    /// Where these rows differ from those of `fresh`; rows that are not as the view shows them at the moment are left out.
+    pub(super) fn difference(&self, fresh: &Self, view: &View) -> Option<String> {
+        let differs = |row: &Row| {
+            let at = *row as usize;
+            let kept = (self.rejected_by[at], self.verdicts[at], self.object_part[at], self.totals.rows[at]);
+            let right = (fresh.rejected_by[at], fresh.verdicts[at], fresh.object_part[at], fresh.totals.rows[at]);
+            // Over other extents, where rows are borrowed, other totals are right.
+            kept != right && !self.borrowed.contains(row) && (self.borrowed.is_empty() || kept.0 != right.0)
+        };
+        let row = (0..Row::try_from(view.row_limit()).unwrap_or(Row::MAX)).find(differs);
+        let told = |row: Row| {
+            let at = row as usize;
+            let node = view.node(row).map(|node| node.name.to_string());
+            let of = |c: &Self| (c.rejected_by[at], c.verdicts[at], c.object_part[at], c.totals.rows[at]);
+            format!("row {row} ({node:?}): kept {:?}, made now {:?}", of(self), of(fresh))
+        };
+        let sums = |c: &Self| (c.feasible_count, c.common, c.best(), c.ties(c.best()));
+        row.map(told).or_else(|| {
+            let differ = self.borrowed.is_empty() && sums(self) != sums(fresh);
+            differ.then(|| format!("sums: kept {:?}, made now {:?}", sums(self), sums(fresh)))
+        })
+    }
+}
+
+impl KeptScore {
+    /// What it adds to the total of a row.
+    pub(super) fn part(&self, view: &View, overlay: Option<&Overlay>, row: Row) -> i64 {
+        match &self.kept {
+            Kept::Zero(_) => 0,
+            Kept::PerNode(bound) => self.weighted(bound.one(view, overlay, row)),
+        }
+    }
+
+    pub(super) fn weighted(&self, score: i64) -> i64 {
+        score.clamp(MIN_NODE_SCORE, MAX_NODE_SCORE) * self.weight
+    }
+}
+
+/// A sum of scores: [`super::Plan`] has seen to it that it is small.
+pub(super) fn small(sum: i64) -> i32 {
+    i32::try_from(sum).unwrap_or(i32::MAX)
+}
