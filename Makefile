@@ -51,19 +51,19 @@ deny: ## Check licences, bans and sources of dependencies (needs cargo-deny)
 
 bench-e2e: ## Measure the scheduler end to end: pods/s, CPU per pod, memory, latency
 	$(CARGO) build $(LOCKED) --release --quiet
-	target/release/plimsoll bench-e2e $(ARGS)
+	target/release/plimsoll bench e2e $(ARGS)
 
 bench-preemption: ## Measure preemption: 500 full nodes, 2,000 pods of higher priority
 	$(CARGO) build $(LOCKED) --release --quiet
-	target/release/plimsoll bench-preemption --at-least 500 $(ARGS)
+	target/release/plimsoll bench preemption --at-least 500 $(ARGS)
 
 bench-storm: ## Measure what pods that fit nowhere do to those that can be placed
 	$(CARGO) build $(LOCKED) --release --quiet
-	target/release/plimsoll bench-storm $(ARGS)
+	target/release/plimsoll bench storm $(ARGS)
 
 bench-apiserver: ## Measure the stand-in API server: requests/s, watches, memory
 	$(CARGO) build $(LOCKED) --release --quiet
-	target/release/plimsoll bench-apiserver $(ARGS)
+	target/release/plimsoll bench apiserver $(ARGS)
 
 clean: ## Remove everything that was built or fetched
 	$(CARGO) clean

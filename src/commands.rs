@@ -6,15 +6,7 @@
 #[cfg(feature = "tools")]
 pub mod apiserver;
 #[cfg(feature = "tools")]
-mod bench;
-#[cfg(feature = "tools")]
-pub mod bench_apiserver;
-#[cfg(feature = "tools")]
-pub mod bench_e2e;
-#[cfg(feature = "tools")]
-pub mod bench_preemption;
-#[cfg(feature = "tools")]
-pub mod bench_storm;
+pub mod bench;
 pub mod check_config;
 #[cfg(feature = "tools")]
 pub mod demo;
@@ -25,8 +17,6 @@ pub mod run;
 #[cfg(feature = "tools")]
 pub mod simulate;
 mod table;
-#[cfg(feature = "tools")]
-mod usage;
 
 use std::process::ExitCode;
 
@@ -66,18 +56,10 @@ enum Command {
     /// Run the stand-in API server alone, to point kubectl and the scheduler at.
     #[cfg(feature = "tools")]
     Apiserver(apiserver::Args),
-    /// Measure the scheduler end to end, against the stand-in API server in a process of its own.
+    /// Measure: the whole path, decisions alone, preemption, floods of pods that fit nowhere, the stand-in.
     #[cfg(feature = "tools")]
-    BenchE2e(bench_e2e::Args),
-    /// Measure preemption end to end: full nodes, and pods of higher priority.
-    #[cfg(feature = "tools")]
-    BenchPreemption(bench_preemption::Args),
-    /// Measure what pods that fit nowhere and pods that go do to those that can be placed.
-    #[cfg(feature = "tools")]
-    BenchStorm(bench_storm::Args),
-    /// Measure the stand-in API server under load, in a process of its own.
-    #[cfg(feature = "tools")]
-    BenchApiserver(bench_apiserver::Args),
+    #[command(subcommand)]
+    Bench(bench::Bench),
     /// Print the completion script of a shell.
     Completion {
         /// The shell.
@@ -114,13 +96,7 @@ pub fn main_with(registry: &Registry) -> ExitCode {
         #[cfg(feature = "tools")]
         Some(Command::Apiserver(args)) => apiserver::main(&args),
         #[cfg(feature = "tools")]
-        Some(Command::BenchE2e(args)) => bench_e2e::main(&args),
-        #[cfg(feature = "tools")]
-        Some(Command::BenchPreemption(args)) => bench_preemption::main(&args),
-        #[cfg(feature = "tools")]
-        Some(Command::BenchStorm(args)) => bench_storm::main(&args),
-        #[cfg(feature = "tools")]
-        Some(Command::BenchApiserver(args)) => bench_apiserver::main(&args),
+        Some(Command::Bench(what)) => bench::main(&what, registry),
         Some(Command::Completion { shell }) => {
             clap_complete::generate(shell, &mut Cli::command(), "plimsoll", &mut std::io::stdout());
             0

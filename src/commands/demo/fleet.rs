@@ -9,7 +9,7 @@ use plimsoll_apiserver::Options;
 
 use super::stage::{Stage, text};
 use super::{say, table};
-use crate::commands::bench::{as_f64, binding_count, node, percentile, pod};
+use crate::commands::bench::shared::{as_f64, binding_count, node, percentile, pod};
 
 const ZONES: [&str; 3] = ["zone-a", "zone-b", "zone-c"];
 const TEMPLATES: usize = 20;

@@ -1,5 +1,5 @@
-//! `plimsoll bench-preemption`: nodes full of pods of low priority, and as many pods of high priority as have room once
-//! those are gone. Measured as `bench-e2e` measures, from outside.
+//! `plimsoll bench preemption`: nodes full of pods of low priority, and as many pods of high priority as have room once
+//! those are gone. Measured as `bench e2e` measures, from outside.
 
 use std::collections::BTreeMap;
 use std::io::Write as _;
@@ -9,15 +9,16 @@ use anyhow::{Context as _, ensure};
 use plimsoll_apiserver::Server;
 use serde_json::{Value, json};
 
-use super::bench::{Scheduler, as_f64, binding_count, pod, stand_in};
-use super::{block_on, fail, usage};
+use super::shared::{Scheduler, as_f64, binding_count, pod, stand_in};
+use super::usage;
+use crate::commands::{block_on, fail};
 
 /// Pods of low priority on each node.
 const LOW: usize = 4;
 /// What each pod asks for, so that a node of 32 CPUs has room for no fifth one beside its resident.
 const REQUEST: &str = "7000m";
 
-/// Arguments of `bench-preemption`.
+/// Arguments of `bench preemption`.
 #[derive(Debug, clap::Args)]
 pub struct Args {
     /// Nodes, each with four pods of low priority and one that is as important as those that come.
@@ -38,7 +39,7 @@ pub struct Args {
 }
 
 /// Runs the benchmark; gives the exit code.
-pub fn main(args: &Args) -> i32 {
+pub(super) fn main(args: &Args) -> i32 {
     if args.nodes == 0 || args.pods == 0 || args.pods > LOW * args.nodes {
         return fail(&anyhow::anyhow!("--pods must be between 1 and {LOW} times --nodes"), 2);
     }

@@ -1,4 +1,4 @@
-//! `plimsoll bench-apiserver`: the stand-in API server under load, in a process of its own.
+//! `plimsoll bench apiserver`: the stand-in API server under load, in a process of its own.
 //!
 //! This program is the client. It creates pods, binds them, follows them with many watches, and counts what comes.
 
@@ -19,9 +19,10 @@ use serde_json::json;
 use tokio::net::TcpStream;
 use tokio::task::JoinSet;
 
-use super::{block_on, fail, usage};
+use super::usage;
+use crate::commands::{block_on, fail};
 
-/// Arguments of `bench-apiserver`.
+/// Arguments of `bench apiserver`.
 #[derive(Debug, clap::Args)]
 pub struct Args {
     /// Pods to create, one request each.
@@ -48,7 +49,7 @@ pub struct Args {
 }
 
 /// Runs the benchmark; gives the exit code.
-pub fn main(args: &Args) -> i32 {
+pub(super) fn main(args: &Args) -> i32 {
     if args.output != "table" && args.output != "json" {
         return fail(&anyhow::anyhow!("-o {}: known are table and json", args.output), 2);
     }
@@ -276,7 +277,7 @@ fn report(args: &Args, phases: &[Phase], deliveries: &Phase, memory: f64, peak: 
         object.insert("peakRssMiB".to_owned(), json!(peak));
         serde_json::Value::Object(object).to_string() + "\n"
     } else {
-        let mut table = super::demo::table(["", "count", "per second", "server CPU each"]);
+        let mut table = crate::commands::demo::table(["", "count", "per second", "server CPU each"]);
         for phase in all {
             let name = match phase.name {
                 "deliveries" => format!("deliveries to {} watches", args.watches),

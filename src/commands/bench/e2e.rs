@@ -1,4 +1,4 @@
-//! `plimsoll bench-e2e`: the scheduler measured end to end, against the stand-in API server.
+//! `plimsoll bench e2e`: the scheduler measured end to end, against the stand-in API server.
 //!
 //! Stand-in and scheduler are two processes, as in life: this program starts the scheduler as a child and is the
 //! stand-in itself. What counts is seen from outside, through the stand-in: when a pod was created, when its binding
@@ -11,11 +11,11 @@ use anyhow::{Context as _, ensure};
 use plimsoll_apiserver::Server;
 use serde_json::{Value, json};
 
-use super::bench::{Scheduler, as_f64, binding_count, percentile, pod, say, stand_in};
+use super::shared::{Scheduler, as_f64, binding_count, percentile, pod, say, stand_in};
 use super::usage::{self, Usage};
-use super::{block_on, fail};
+use crate::commands::{block_on, fail};
 
-/// Arguments of `bench-e2e`.
+/// Arguments of `bench e2e`.
 #[derive(Debug, clap::Args)]
 pub struct Args {
     /// Nodes of the throughput run.
@@ -48,7 +48,7 @@ pub struct Args {
 }
 
 /// Runs the benchmark; gives the exit code.
-pub fn main(args: &Args) -> i32 {
+pub(super) fn main(args: &Args) -> i32 {
     if args.output != "table" && args.output != "json" {
         return fail(&anyhow::anyhow!("-o {}: known are table and json", args.output), 2);
     }

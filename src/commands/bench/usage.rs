@@ -5,13 +5,13 @@ use std::time::Duration;
 use anyhow::Context as _;
 
 /// CPU time and peak memory of a process.
-pub(super) struct Usage {
+pub(in crate::commands) struct Usage {
     pub(super) cpu: Duration,
     pub(super) peak_rss_mib: f64,
 }
 
 /// What the process of this number has taken.
-pub(super) fn of(process: u32) -> anyhow::Result<Usage> {
+pub(in crate::commands) fn of(process: u32) -> anyhow::Result<Usage> {
     let read = |file: &str| {
         let path = format!("/proc/{process}/{file}");
         std::fs::read_to_string(&path).with_context(|| format!("reading {path}"))

@@ -1,5 +1,5 @@
-//! `plimsoll bench-storm`: thousands of pods that fit nowhere, pods that go all the time, and among them some that can be
-//! placed, which must not notice. Stand-in and scheduler are two processes, as in [`super::bench_e2e`].
+//! `plimsoll bench storm`: thousands of pods that fit nowhere, pods that go all the time, and among them some that can be
+//! placed, which must not notice. Stand-in and scheduler are two processes, as in [`super::e2e`].
 
 use std::io::Write as _;
 use std::time::{Duration, Instant, SystemTime};
@@ -8,10 +8,11 @@ use anyhow::{Context as _, ensure};
 use plimsoll_apiserver::Server;
 use serde_json::{Value, json};
 
-use super::bench::{Scheduler, accepted, as_f64, binding_count, percentile, say, stand_in};
-use super::{block_on, fail, usage};
+use super::shared::{Scheduler, accepted, as_f64, binding_count, percentile, say, stand_in};
+use super::usage;
+use crate::commands::{block_on, fail};
 
-/// Arguments of `bench-storm`.
+/// Arguments of `bench storm`.
 #[derive(Debug, clap::Args)]
 pub struct Args {
     /// Nodes, each with 12 of its 32 CPUs free.
@@ -41,7 +42,7 @@ pub struct Args {
 const FIRST_TRIES: Duration = Duration::from_secs(600);
 
 /// Runs the benchmark; gives the exit code: 1 too where the storm is felt more than it may be.
-pub fn main(args: &Args) -> i32 {
+pub(super) fn main(args: &Args) -> i32 {
     if args.output != "table" && args.output != "json" {
         return fail(&anyhow::anyhow!("-o {}: known are table and json", args.output), 2);
     }
