@@ -285,6 +285,10 @@ impl Cache {
     }
 
     fn count_group(&mut self, old: Option<&Known>, new: Option<&Known>) {
+        let in_group = |k: Option<&Known>| k.is_some_and(|k| k.pod.group.is_some());
+        if !in_group(old) && !in_group(new) {
+            return;
+        }
         let (was, is) = (old.and_then(|k| k.pod.group_key()), new.and_then(|k| k.pod.group_key()));
         if let (Some(key), Some(old)) = (&was, old)
             && was != is

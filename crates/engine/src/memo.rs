@@ -16,6 +16,7 @@ mod best;
 mod build;
 mod class;
 mod plan;
+mod quiet;
 mod row;
 
 use std::sync::Arc;
@@ -27,6 +28,7 @@ use plimsoll_framework::table::View;
 
 pub(crate) use class::Class;
 pub use plan::Plan;
+pub(crate) use quiet::{Numbers, Quiet};
 
 use crate::profile::Profile;
 
@@ -77,7 +79,9 @@ type Key = (Istr, usize);
 #[derive(Default)]
 pub(crate) struct Memo {
     settings: MemoSettings,
-    classes: HashMap<Key, Box<Class>>,
+    /// Where each class is.
+    places: HashMap<Key, usize>,
+    classes: Vec<Option<Box<Class>>>,
     /// A class whose memory can be used again.
     spare: Option<Box<Class>>,
     /// The number of the last use.
@@ -106,35 +110,52 @@ impl Memo {
         }
         self.uses += 1;
         let key = (profile.name.clone(), Arc::as_ptr(&pod.spec).addr());
-        if !self.classes.contains_key(&key) {
-            self.stats.misses += 1;
-            if !self.make_room(Class::bytes_for(view)) {
-                return None;
+        let at = match self.places.get(&key) {
+            Some(at) => {
+                self.stats.hits += 1;
+                *at
             }
-            let class = Class::of(profile, view, pod, self.spare.take());
-            self.classes.insert(key.clone(), class);
-            self.stats.classes = self.classes.len();
-        } else {
-            self.stats.hits += 1;
-        }
-        let class = self.classes.get_mut(&key)?;
+            None => {
+                self.stats.misses += 1;
+                self.add(key, profile, view, pod)?
+            }
+        };
+        let class = self.classes.get_mut(at)?.as_mut()?;
         class.last_use = self.uses;
         class.refresh(profile, view, pod);
         class.is_usable().then_some(&mut **class)
     }
 
+    /// Makes the rows of a class; `None` where the budget does not allow it.
+    fn add(&mut self, key: Key, profile: &Profile, view: &View, pod: &PodInfo) -> Option<usize> {
+        if !self.make_room(Class::bytes_for(view)) {
+            return None;
+        }
+        let class = Class::of(profile, view, pod, self.spare.take());
+        let at = self.classes.iter().position(Option::is_none).unwrap_or(self.classes.len());
+        if at == self.classes.len() {
+            self.classes.push(None);
+        }
+        self.classes[at] = Some(class);
+        self.places.insert(key, at);
+        self.stats.classes = self.places.len();
+        Some(at)
+    }
+
     /// A row of the pod's class that is not as it would be if it were made now, told for people.
     pub(crate) fn wrong_row(&self, profile: &Profile, view: &View, pod: &PodInfo) -> Option<String> {
-        let class = self.classes.get(&(profile.name.clone(), Arc::as_ptr(&pod.spec).addr()))?;
+        let at = self.places.get(&(profile.name.clone(), Arc::as_ptr(&pod.spec).addr()))?;
+        let class = self.classes.get(*at)?.as_ref()?;
         class.difference(&Class::of(profile, view, pod, None), view)
     }
 
     /// Has the classes used least recently go until so many bytes more are within the budget; whether they are.
     fn make_room(&mut self, bytes: usize) -> bool {
-        self.stats.bytes = self.classes.values().map(|class| class.bytes()).sum();
+        self.stats.bytes = self.classes.iter().flatten().map(|class| class.bytes()).sum();
         while self.stats.bytes + bytes > self.settings.budget_bytes {
-            let oldest = self.classes.iter().min_by_key(|(_, class)| class.last_use).map(|(key, _)| key.clone());
-            let Some(class) = oldest.and_then(|key| self.classes.remove(&key)) else {
+            let used = |at: usize| self.classes[at].as_ref().map(|class| class.last_use);
+            let oldest = self.places.iter().min_by_key(|(_, at)| used(**at)).map(|(key, _)| key.clone());
+            let Some(class) = oldest.and_then(|key| self.forget(&key)) else {
                 self.too_small = true;
                 return false;
             };
@@ -154,7 +175,14 @@ impl Memo {
     /// Something kept for this profile was wrong: nothing of it is used any more.
     pub(crate) fn distrust(&mut self, profile: &Profile) {
         self.distrusted.push(profile.name.clone());
-        self.classes.retain(|(name, _), _| *name != profile.name);
+        let of_profile: Vec<Key> = self.places.keys().filter(|(name, _)| *name == profile.name).cloned().collect();
+        of_profile.iter().for_each(|key| drop(self.forget(key)));
+    }
+
+    fn forget(&mut self, key: &Key) -> Option<Box<Class>> {
+        let class = self.places.remove(key).and_then(|at| self.classes.get_mut(at)?.take());
+        self.stats.classes = self.places.len();
+        class
     }
 
     /// Whether the budget has proved too small for the rows of a single class.

@@ -85,8 +85,8 @@ pub struct Chunk {
     pub(crate) objects: Arc<ObjectChunk>,
     pub(crate) usage: Arc<UsageChunk>,
     pub(crate) pods: Arc<PodChunk>,
-    /// The table's epoch at the last change of any of its rows.
-    pub(crate) epoch: u64,
+    /// By block of 64 rows: the table's epoch at the last change of any of them.
+    pub(crate) epochs: [u64; ROWS / LANES],
 }
 
 impl Default for Chunk {
@@ -108,7 +108,7 @@ impl Default for Chunk {
             }),
             usage: Arc::new(UsageChunk::empty()),
             pods: Arc::new(PodChunk { pods: vec![Arc::default(); ROWS] }),
-            epoch: 0,
+            epochs: [0; ROWS / LANES],
         }
     }
 }

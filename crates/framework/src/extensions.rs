@@ -40,7 +40,7 @@ use crate::intern::Istr;
 use crate::object::KindRef;
 use crate::overlay::Overlay;
 use crate::plugin::*;
-use crate::pod::PodInfo;
+use crate::pod::{PodInfo, PodSpecInfo};
 use crate::point::Point;
 use crate::read::{At, Block, Groups, RawBlock, Read, ReadCluster, ReadPod};
 use crate::table::{Row, View};

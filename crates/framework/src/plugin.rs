@@ -14,7 +14,7 @@ use crate::intern::Istr;
 use crate::node::NodeInfo;
 use crate::object::KindRef;
 use crate::overlay::Overlay;
-use crate::pod::{PodInfo, Uid};
+use crate::pod::{PodInfo, PodSpecInfo, Uid};
 use crate::read::{Block, ClusterOf, Of, PodOf, Read, ReadCluster, ReadPod};
 use crate::table::{Row, View};
 use crate::time::Time;
@@ -98,6 +98,13 @@ pub trait PreFilter: Plugin {
     type Pod: ReadPod;
     /// What is read of the cluster as a whole.
     type Cluster: ReadCluster;
+    /// Whether the plugin may have anything to say of pods with this spec. Where not, it is as if it had said
+    /// [`PreFilterVerdict::Skip`]: for most pods that saves looking at what its rules are about, volumes for example.
+    fn concerns(&self, pod: &PodSpecInfo) -> bool {
+        let _ = pod;
+        true
+    }
+
     /// Looks at the pod.
     fn pre_filter(&self, pod: PodOf<'_, Self::Pod>, cluster: ClusterOf<'_, Self::Cluster>) -> PreFilterVerdict;
 }

@@ -8,7 +8,9 @@ mod affinity;
 mod group;
 mod requests;
 
+use std::cmp::Ordering;
 use std::fmt;
+use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
 use crate::api;
@@ -25,27 +27,58 @@ pub(crate) use requests::resource_list;
 pub use requests::{DEFAULT_MEMORY_REQUEST_BYTES, DEFAULT_MILLI_CPU_REQUEST, PodRequests};
 
 /// The identity of an object, for ever: a new object under an old name has another one.
-#[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct Uid(Arc<str>);
+#[derive(Clone)]
+pub struct Uid {
+    text: Arc<str>,
+    /// Of the text: pods are looked up by identity a dozen times on their way.
+    hash: u64,
+}
 
 impl Uid {
     /// The identity written as `text`.
     pub fn new(text: &str) -> Self {
-        Self(text.into())
+        // Folds eight bytes at a time (as FNV does one): UIDs are given out by the API server, nobody chooses them.
+        let fold = |hash: u64, part: &[u8]| {
+            let part = part.iter().fold(0, |word, byte| word << 8 | u64::from(*byte));
+            (hash.rotate_left(29) ^ part).wrapping_mul(0x9e37_79b9_7f4a_7c15)
+        };
+        let hash = text.as_bytes().chunks(8).fold(0xcbf2_9ce4_8422_2325, fold);
+        Self { text: text.into(), hash: hash ^ hash >> 32 }
     }
     /// As it is written.
     pub fn as_str(&self) -> &str {
-        &self.0
+        &self.text
+    }
+}
+impl PartialEq for Uid {
+    fn eq(&self, other: &Self) -> bool {
+        self.hash == other.hash && (Arc::ptr_eq(&self.text, &other.text) || self.text == other.text)
+    }
+}
+impl Eq for Uid {}
+impl Hash for Uid {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        state.write_u64(self.hash);
+    }
+}
+impl PartialOrd for Uid {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+impl Ord for Uid {
+    fn cmp(&self, other: &Self) -> Ordering {
+        self.text.cmp(&other.text)
     }
 }
 impl fmt::Debug for Uid {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
+        f.write_str(&self.text)
     }
 }
 impl fmt::Display for Uid {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
+        f.write_str(&self.text)
     }
 }
 

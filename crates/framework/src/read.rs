@@ -37,6 +37,7 @@
 //! computed anew every time. What no type prevents is a plugin with hidden input (a static, a clock, a file): don't.
 
 use std::marker::PhantomData;
+use std::sync::Arc;
 
 use crate::chunk::{Chunk, LANES, ROWS, RowBits, UsageChunk, has_bit};
 use crate::intern::Istr;
@@ -44,7 +45,7 @@ use crate::labels::LabelSet;
 use crate::node::{NodeImage, NodeInfo};
 use crate::object::{ObjectKind, Objects};
 use crate::overlay::{Overlay, pods_through};
-use crate::pod::{PodInfo, PodSpecInfo};
+use crate::pod::{Owner, PodInfo, PodSpecInfo};
 use crate::ports::HostPort;
 use crate::table::{Row, View, bits};
 use crate::toleration::Taint;

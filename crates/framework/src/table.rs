@@ -88,10 +88,13 @@ impl View {
 
     /// Calls `f` with every row that changed after `epoch`, in ascending order, and with what of it did.
     pub fn changed_rows(&self, epoch: u64, mut f: impl FnMut(Row, Groups)) {
-        for (at, chunk) in self.chunks.iter().enumerate().filter(|(_, chunk)| chunk.epoch > epoch) {
-            for (row, (object, usage)) in chunk.objects.epochs.iter().zip(&chunk.usage.epochs).enumerate() {
-                if *object > epoch || *usage > epoch {
-                    f(row_of(at, row), Groups::of_row(*object > epoch, *usage > epoch));
+        for (at, chunk) in self.chunks.iter().enumerate() {
+            for block in (0..ROWS / LANES).filter(|block| chunk.epochs[*block] > epoch) {
+                for row in block * LANES..(block + 1) * LANES {
+                    let (object, usage) = (chunk.objects.epochs[row] > epoch, chunk.usage.epochs[row] > epoch);
+                    if object || usage {
+                        f(row_of(at, row), Groups::of_row(object, usage));
+                    }
                 }
             }
         }
@@ -326,7 +329,7 @@ impl Table {
 
     fn write_object(&mut self, row: Row, node: Option<Arc<NodeInfo>>, epoch: u64) {
         let (chunk, at) = split(row);
-        self.live.chunks[chunk].epoch = epoch;
+        self.live.chunks[chunk].epochs[at / LANES] = epoch;
         let columns = self.live.cluster.resource_columns.as_slice();
         Arc::make_mut(&mut self.live.chunks[chunk].objects).set(at, node, columns, epoch);
     }
@@ -337,7 +340,7 @@ impl Table {
         let usage = Arc::make_mut(&mut self.live.chunks[chunk].usage);
         usage.apply(at, pod, sign, &self.live.cluster.resource_columns);
         usage.epochs[at] = epoch;
-        self.live.chunks[chunk].epoch = epoch;
+        self.live.chunks[chunk].epochs[at / LANES] = epoch;
         let known = self.live.chunks[chunk].objects.nodes[at].is_some();
         self.index.move_pod(&mut self.live.topology, &self.live.cluster, (row, known), pod, sign);
         // Most pods have no claims; for them the rest of the cluster stays shared with the views.
@@ -382,7 +385,7 @@ impl Table {
                 let old = |at: usize| before.get(at).map_or(0, |column| column[row]);
                 if (0..columns.len()).any(|at| usage.scalar(at, row) != old(at)) {
                     usage.epochs[row] = epoch;
-                    chunk.epoch = epoch;
+                    chunk.epochs[row / LANES] = epoch;
                 }
             }
         }

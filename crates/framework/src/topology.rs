@@ -67,7 +67,7 @@ impl PodMatcher {
         self.matches_labels(&pod.key.namespace, &pod.labels, cluster)
     }
 
-    fn matches_labels(&self, namespace: &Istr, labels: &LabelSet, cluster: &ClusterInfo) -> bool {
+    pub(crate) fn matches_labels(&self, namespace: &Istr, labels: &LabelSet, cluster: &ClusterInfo) -> bool {
         self.selector.as_ref().is_some_and(|s| s.matches(labels)) && self.selects(namespace, cluster)
     }
 

@@ -11,7 +11,7 @@ use plimsoll_framework::cluster_event::{Actions, Change, ClusterEvent, EventReso
 use plimsoll_framework::intern::Istr;
 use plimsoll_framework::plugin::{EnqueueExtensions, Filter, Plugin, PreFilter, PreFilterVerdict};
 use plimsoll_framework::pod::{PodAffinityTerm, PodInfo, PodSpecInfo};
-use plimsoll_framework::read::{ClusterOf, Namespaces, Spec, Terms, TopologyDomains, WholePod};
+use plimsoll_framework::read::{ClusterOf, Namespaces, Spec, Template, TemplatePod, Terms, TopologyDomains};
 use plimsoll_framework::topology::{Counted, CounterSpec, Domains, NodeFilter, PodMatcher, TermKind, Topology, Totals};
 use plimsoll_framework::verdict::Verdict;
 
@@ -113,12 +113,12 @@ fn is_anti(kind: TermKind) -> bool {
 }
 
 impl Filter for InterPodAffinity {
-    type Pod = WholePod;
+    type Pod = Template;
     type Cluster = (Terms, Namespaces);
     type Node = TopologyDomains;
     type State = Required;
 
-    fn prepare(&self, pod: &PodInfo, (terms, namespaces): ClusterOf<'_, Self::Cluster>) -> Option<Required> {
+    fn prepare(&self, pod: TemplatePod<'_>, (terms, namespaces): ClusterOf<'_, Self::Cluster>) -> Option<Required> {
         let own = &pod.spec.pod_affinity;
         let all: Box<[PodMatcher]> = own.required.iter().map(PodMatcher::from).collect();
         let (mut keys, mut counters) = (Vec::new(), Vec::new());

@@ -14,7 +14,7 @@ use plimsoll_framework::intern::Istr;
 use plimsoll_framework::object::KindRef;
 use plimsoll_framework::plugin::{EnqueueExtensions, Filter, Plugin, PreFilter, PreFilterVerdict};
 use plimsoll_framework::pod::PodInfo;
-use plimsoll_framework::read::{Block, ClusterOf, TopologyDomains, WholePod};
+use plimsoll_framework::read::{Block, ClusterOf, Template, TemplatePod, TopologyDomains};
 use plimsoll_framework::topology::{CounterSpec, Domains};
 use plimsoll_framework::verdict::Verdict;
 
@@ -57,7 +57,12 @@ impl PodTopologySpread {
 
     /// The constraints of a pod that are rules (or that are wishes): its own, or else the defaults, if it is known to
     /// which pods it belongs.
-    fn constraints<'a>(&'a self, pod: &'a PodInfo, owners: &ClusterOf<'_, Owners>, hard: bool) -> Vec<Constraint<'a>> {
+    fn constraints<'a>(
+        &'a self,
+        pod: TemplatePod<'a>,
+        owners: &ClusterOf<'_, Owners>,
+        hard: bool,
+    ) -> Vec<Constraint<'a>> {
         if !pod.spec.spread.is_empty() {
             return pod.spec.spread.iter().filter(|c| c.hard == hard).map(|c| Constraint::own(pod, c)).collect();
         }
@@ -99,10 +104,10 @@ impl EnqueueExtensions for PodTopologySpread {
 }
 
 impl PreFilter for PodTopologySpread {
-    type Pod = WholePod;
+    type Pod = Template;
     type Cluster = Owners;
 
-    fn pre_filter(&self, pod: &PodInfo, owners: ClusterOf<'_, Owners>) -> PreFilterVerdict {
+    fn pre_filter(&self, pod: TemplatePod<'_>, owners: ClusterOf<'_, Owners>) -> PreFilterVerdict {
         if self.constraints(pod, &owners, true).is_empty() { PreFilterVerdict::Skip } else { PreFilterVerdict::Run }
     }
 }
@@ -133,18 +138,18 @@ impl Rule {
 }
 
 impl Filter for PodTopologySpread {
-    type Pod = WholePod;
+    type Pod = Template;
     type Cluster = Owners;
     type Node = TopologyDomains;
     type State = Hard;
 
-    fn prepare(&self, pod: &PodInfo, owners: ClusterOf<'_, Owners>) -> Option<Hard> {
+    fn prepare(&self, pod: TemplatePod<'_>, owners: ClusterOf<'_, Owners>) -> Option<Hard> {
         let constraints = self.constraints(pod, &owners, true);
         let keys: Box<[Istr]> = constraints.iter().map(|c| c.said.topology_key.clone()).collect();
         let rules = constraints.iter().map(|c| Rule {
             max_skew: c.said.max_skew.into(),
             min_domains: usize::try_from(c.said.min_domains).unwrap_or(0),
-            self_match: c.selects(pod).into(),
+            self_match: c.selects(pod.labels).into(),
         });
         let counters = constraints.iter().map(|c| c.counter(pod, c.by_label(), c.nodes(pod, &keys)));
         (!constraints.is_empty()).then(|| Hard { rules: rules.collect(), counters: counters.collect() })

@@ -64,6 +64,10 @@ impl PreFilter for VolumeBinding {
     type Pod = WholePod;
     type Cluster = (ObjectsOf<PersistentVolumeClaimKind>, ObjectsOf<StorageClassKind>);
 
+    fn concerns(&self, pod: &PodSpecInfo) -> bool {
+        !pod.volumes.is_empty()
+    }
+
     fn pre_filter(
         &self,
         pod: &PodInfo,

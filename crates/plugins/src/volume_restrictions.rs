@@ -5,7 +5,7 @@ use plimsoll_framework::cluster_event::{Actions, Change, ClusterEvent, EventReso
 use plimsoll_framework::intern::Istr;
 use plimsoll_framework::object::{KindRef, Objects};
 use plimsoll_framework::plugin::{EnqueueExtensions, Filter, Plugin, PreFilter, PreFilterVerdict};
-use plimsoll_framework::pod::{PodInfo, VolumeUse};
+use plimsoll_framework::pod::{PodInfo, PodSpecInfo, VolumeUse};
 use plimsoll_framework::read::{ClaimIndex, ClaimUses, Imagined, ImaginedPods, NodePods, ObjectsOf, Pods, WholePod};
 use plimsoll_framework::verdict::{Rejection, Verdict};
 
@@ -130,6 +130,10 @@ impl EnqueueExtensions for VolumeRestrictions {
 impl PreFilter for VolumeRestrictions {
     type Pod = WholePod;
     type Cluster = (ClaimUses, ObjectsOf<PersistentVolumeClaimKind>);
+
+    fn concerns(&self, pod: &PodSpecInfo) -> bool {
+        !pod.volumes.is_empty()
+    }
 
     fn pre_filter(
         &self,

@@ -6,7 +6,7 @@ use plimsoll_framework::intern::Istr;
 use plimsoll_framework::labels::LabelSet;
 use plimsoll_framework::object::{KindRef, Objects};
 use plimsoll_framework::plugin::{EnqueueExtensions, Filter, Plugin, PreFilter, PreFilterVerdict};
-use plimsoll_framework::pod::PodInfo;
+use plimsoll_framework::pod::{PodInfo, PodSpecInfo};
 use plimsoll_framework::read::{Labels, ObjectsOf, WholePod};
 use plimsoll_framework::verdict::{Rejection, Verdict};
 
@@ -134,6 +134,10 @@ fn zones(label: &Istr) -> Option<Box<[Istr]>> {
 impl PreFilter for VolumeZone {
     type Pod = WholePod;
     type Cluster = (ObjectsOf<PersistentVolumeClaimKind>, ObjectsOf<PersistentVolumeKind>, ObjectsOf<StorageClassKind>);
+
+    fn concerns(&self, pod: &PodSpecInfo) -> bool {
+        !pod.volumes.is_empty()
+    }
 
     fn pre_filter(&self, pod: &PodInfo, kinds: Kinds) -> PreFilterVerdict {
         match self.places(pod, &kinds) {

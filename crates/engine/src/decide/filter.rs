@@ -90,6 +90,10 @@ impl<'p> Prepared<'p> {
         let mut narrowed: Option<Narrowed> = None;
         let mut rejected: Option<(&'static str, Rejection)> = None;
         for point in &profile.pre_filter {
+            if !point.plugin.concerns(&pod.spec) {
+                skipped.push(point.name);
+                continue;
+            }
             match point.plugin.pre_filter(pod, view) {
                 PreFilterVerdict::Run => {}
                 PreFilterVerdict::Skip => skipped.push(point.name),

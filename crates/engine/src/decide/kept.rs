@@ -15,8 +15,8 @@ use super::filter::{self, Held, Prepared};
 use super::score::below;
 use super::{Outcome, Probe, Scratch, TieBreak, Worker, chosen};
 use crate::diagnosis::Diagnosis;
-use crate::memo::Class;
-use crate::profile::Profile;
+use crate::memo::{Class, Numbers, Quiet};
+use crate::profile::{Profile, Scorer};
 
 /// What the plugins that are asked about every pod worked out for the one at hand. The memory is used again.
 #[derive(Default)]
@@ -99,27 +99,52 @@ impl Asked {
     fn ask_filters(
         &mut self,
         profile: &Profile,
-        class: &Class,
+        class: &mut Class,
         view: &View,
         overlay: &Overlay,
         pod: &PodInfo,
     ) -> Option<()> {
         self.skipped.clear();
         self.filters.clear();
+        let alone = overlay.is_empty();
+        let known = class.quiet(profile, view, pod).filter(|_| alone).map(|quiet| (quiet.pre_filters, quiet.filters));
+        let mut found = Quiet::of(pod, view.versions());
         for at in profile.plan.asked_pre_filters() {
-            match profile.pre_filter[*at].plugin.pre_filter(pod, view) {
+            if class.skips(*at) {
+                continue;
+            }
+            let plugin = &profile.pre_filter[*at].plugin;
+            let skips = known.is_some_and(|(pre_filters, _)| pre_filters.has(*at));
+            match if skips { PreFilterVerdict::Skip } else { plugin.pre_filter(pod, view) } {
                 PreFilterVerdict::Run => {}
-                PreFilterVerdict::Skip => self.skipped.push(*at),
+                PreFilterVerdict::Skip => {
+                    self.skipped.push(*at);
+                    if plugin.template_only() {
+                        found.pre_filters.add(*at);
+                    }
+                }
                 _ => return None,
             }
         }
-        let through = (!overlay.is_empty()).then_some(overlay);
+        let through = (!alone).then_some(overlay);
         for (at, pre_filter) in profile.plan.asked_filters() {
-            if pre_filter.is_some_and(|pre| self.skipped.contains(&pre) || class.skips(pre)) {
+            if pre_filter.is_some_and(|pre| self.skipped.contains(&pre) || class.skips(pre))
+                || known.is_some_and(|(_, filters)| filters.has(*at))
+            {
                 continue;
             }
-            let bound = profile.filter[*at].plugin.bind(pod, view);
-            self.filters.extend(bound.filter(|bound| bound.takes_part(view, through)).map(|bound| (*at, bound)));
+            let plugin = &profile.filter[*at].plugin;
+            match plugin.bind(pod, view) {
+                Some(bound) if bound.takes_part(view, through) => self.filters.push((*at, bound)),
+                bound => {
+                    if plugin.template_only() && bound.is_none_or(|bound| bound.counts_nothing()) {
+                        found.filters.add(*at);
+                    }
+                }
+            }
+        }
+        if alone && known.is_none() {
+            class.set_quiet(pod, found);
         }
         Some(())
     }
@@ -143,7 +168,7 @@ impl Asked {
     fn ask_scores(
         &mut self,
         profile: &Profile,
-        class: &Class,
+        class: &mut Class,
         view: &View,
         overlay: &Overlay,
         pod: &PodInfo,
@@ -162,22 +187,46 @@ impl Asked {
                 .filter(takes_part)
                 .for_each(|at| probe.asked(Point::Score, profile.score[at].name));
         }
+        let alone = overlay.is_empty();
+        let known = class.quiet(profile, view, pod).filter(|_| alone).and_then(|quiet| quiet.scores);
+        let mut found = Numbers::default();
         for at in profile.plan.asked_scores().iter().chain(class.over_feasible()).copied() {
-            if !wants(at) {
+            if known.is_some_and(|scores| scores.has(at)) {
                 continue;
             }
             let scorer = &profile.score[at];
-            match scorer.plugin.bind(pod, view) {
-                BoundScoring::Skip => {}
-                BoundScoring::Zero(normalize) if normalize.is_normalized() => {
-                    let score = normalize.normalize(0, Extent { min: 0, max: 0 });
-                    self.common += score.clamp(MIN_NODE_SCORE, MAX_NODE_SCORE) * scorer.weight;
-                }
-                BoundScoring::Zero(_) => {}
-                BoundScoring::PerNode(bound) if !bound.takes_part(view, through) => {}
-                bound => self.scores.push((at, bound)),
+            let quiet = if wants(at) { self.ask_score(at, scorer, (view, through), pod) } else { true };
+            if quiet && profile.plan.scores_by_template(at) {
+                found.add(at);
             }
         }
+        if alone
+            && known.is_none()
+            && let Some(quiet) = class.quiet(profile, view, pod)
+        {
+            quiet.scores = Some(found);
+        }
+    }
+
+    /// Prepares a scorer about this pod; whether it has nothing to say, whatever pods come and go.
+    fn ask_score(
+        &mut self,
+        at: usize,
+        scorer: &Scorer,
+        (view, through): (&View, Option<&Overlay>),
+        pod: &PodInfo,
+    ) -> bool {
+        match scorer.plugin.bind(pod, view) {
+            BoundScoring::Skip => return true,
+            BoundScoring::Zero(normalize) if normalize.is_normalized() => {
+                let score = normalize.normalize(0, Extent { min: 0, max: 0 });
+                self.common += score.clamp(MIN_NODE_SCORE, MAX_NODE_SCORE) * scorer.weight;
+            }
+            BoundScoring::Zero(_) => return true,
+            BoundScoring::PerNode(bound) if !bound.takes_part(view, through) => return bound.counts_nothing(),
+            bound => self.scores.push((at, bound)),
+        }
+        false
     }
 
     /// All filters, those of the class among them, in the order of the profile. Filter `n` of the class is at the place

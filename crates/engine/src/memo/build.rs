@@ -31,6 +31,9 @@ impl Class {
         self.versions = view.versions();
         self.skipped.clear();
         self.usable = true;
+        self.templates.clear();
+        let unconcerned = |at: &usize| !profile.pre_filter[*at].plugin.concerns(&pod.spec);
+        self.skipped.extend(profile.plan.asked_pre_filters().iter().copied().filter(unconcerned));
         for at in &profile.plan.kept_pre_filters {
             match profile.pre_filter[*at].plugin.pre_filter(pod, view) {
                 PreFilterVerdict::Run => {}

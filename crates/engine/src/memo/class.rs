@@ -11,6 +11,7 @@ use plimsoll_framework::table::{Row, View, bits};
 use plimsoll_framework::verdict::{Code, Verdict};
 
 use super::best::{NO_TOTAL, Totals};
+use super::quiet::{Quiet, Templates};
 use super::row::{Kept, Normalized};
 use crate::profile::Profile;
 
@@ -68,6 +69,7 @@ pub(crate) struct Class {
     pub(super) common: i64,
     /// Rows that were written through an overlay, to be written anew.
     borrowed: Vec<Row>,
+    pub(super) templates: Templates,
     changed: Vec<(Row, Groups)>,
 }
 
@@ -342,6 +344,16 @@ impl Class {
     pub(crate) fn scores_with(&self, at: usize) -> bool {
         let mut plain = self.of_usage.iter().chain(&self.of_object);
         plain.any(|s| s.at == at) || self.normalized.iter().any(|n| n.at == at) || self.over_feasible.contains(&at)
+    }
+
+    /// Which of the asked plugins are known to have nothing to say of pods of this one's template.
+    pub(crate) fn quiet(&mut self, profile: &Profile, view: &View, pod: &PodInfo) -> Option<&mut Quiet> {
+        self.templates.get(pod, &view.versions(), profile.plan.template_groups())
+    }
+
+    /// Remembers which have.
+    pub(crate) fn set_quiet(&mut self, pod: &PodInfo, quiet: Quiet) {
+        self.templates.set(pod, quiet);
     }
 
     pub(crate) fn over_feasible(&self) -> &[usize] {

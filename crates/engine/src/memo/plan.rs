@@ -1,6 +1,7 @@
 //! Which plugins of a profile have answers that are kept.
 
 use plimsoll_framework::plugin::MAX_NODE_SCORE;
+use plimsoll_framework::read::Groups;
 
 use crate::profile::Profile;
 
@@ -18,6 +19,9 @@ pub struct Plan {
     asked_scores: Vec<usize>,
     /// By the number of the scorer: the PreScore of the same plugin.
     pre_scores: Vec<Vec<usize>>,
+    /// What those that are asked about every pod, and say the same of all of a template, read of the cluster.
+    template_groups: Groups,
+    by_template: Vec<usize>,
     pub(super) kept_scores: Vec<usize>,
 }
 
@@ -42,15 +46,32 @@ impl Plan {
             let pre_scores = profile.pre_score.iter().enumerate().filter(|(_, pre)| pre.name == scorer.name);
             let pre_scores: Vec<usize> = pre_scores.map(|(pre, _)| pre).collect();
             let asked = pre_scores.iter().any(|pre| !profile.pre_score[*pre].plugin.spec_only());
+            let by_template = |pre: &usize| profile.pre_score[*pre].plugin.template_only();
+            if scorer.plugin.template_only() && pre_scores.iter().all(by_template) {
+                plan.by_template.push(at);
+            }
             plan.pre_scores.push(pre_scores);
             let kept = scorer.plugin.spec_only() && !scorer.plugin.groups().reads_other_rows() && !asked;
             if kept { &mut plan.kept_scores } else { &mut plan.asked_scores }.push(at);
         }
+        plan.template_groups = plan.read_for_templates(profile);
         // Totals are kept in 32 bits.
         let greatest =
             profile.score.iter().fold(0_i64, |sum, s| sum.saturating_add(s.weight.saturating_mul(MAX_NODE_SCORE)));
         plan.on = greatest < i64::from(i32::MAX) && profile.filter.len() < usize::from(u8::MAX);
         plan
+    }
+
+    fn read_for_templates(&self, profile: &Profile) -> Groups {
+        let pre_filters = self.asked_pre_filters.iter().map(|at| profile.pre_filter[*at].plugin.groups());
+        let filters = self.asked_filters.iter().map(|(at, _)| profile.filter[*at].plugin.groups());
+        let scores = self.asked_scores.iter().map(|at| profile.score[*at].plugin.groups());
+        let pre_scores = profile.pre_score.iter().map(|pre| pre.plugin.groups());
+        pre_filters.chain(filters).chain(scores).chain(pre_scores).fold(Groups::NONE, Groups::union)
+    }
+
+    pub(crate) fn template_groups(&self) -> Groups {
+        self.template_groups
     }
 
     pub(crate) fn asked_pre_filters(&self) -> &[usize] {
@@ -67,6 +88,11 @@ impl Plan {
 
     pub(crate) fn is_asked_score(&self, at: usize) -> bool {
         self.asked_scores.contains(&at)
+    }
+
+    /// Whether a scorer that is asked says the same of all pods of a template.
+    pub(crate) fn scores_by_template(&self, at: usize) -> bool {
+        self.by_template.contains(&at)
     }
 
     /// The PreScore plugins, by their numbers, that have a veto on a scorer.

@@ -8,6 +8,10 @@ pub trait PreFilterDyn: Send + Sync {
     fn groups(&self) -> Groups;
     /// Whether its answer for a pod serves every pod with the same spec.
     fn spec_only(&self) -> bool;
+    /// Whether it serves every pod of the same template: see [`crate::read::Template`].
+    fn template_only(&self) -> bool;
+    /// Whether the plugin may have anything to say of pods with this spec.
+    fn concerns(&self, pod: &PodSpecInfo) -> bool;
     /// Looks at the pod.
     fn pre_filter(&self, pod: &PodInfo, view: &View) -> PreFilterVerdict;
 }
@@ -17,6 +21,12 @@ impl<P: PreFilter> PreFilterDyn for P {
     }
     fn spec_only(&self) -> bool {
         P::Pod::SPEC_ONLY
+    }
+    fn template_only(&self) -> bool {
+        P::Pod::TEMPLATE_ONLY
+    }
+    fn concerns(&self, pod: &PodSpecInfo) -> bool {
+        PreFilter::concerns(self, pod)
     }
     fn pre_filter(&self, pod: &PodInfo, view: &View) -> PreFilterVerdict {
         PreFilter::pre_filter(self, P::Pod::item(pod), P::Cluster::item(view))
@@ -29,6 +39,8 @@ pub trait PreScoreDyn: Send + Sync {
     fn groups(&self) -> Groups;
     /// Whether its answer for a pod serves every pod with the same spec.
     fn spec_only(&self) -> bool;
+    /// Whether it serves every pod of the same template: see [`crate::read::Template`].
+    fn template_only(&self) -> bool;
     /// Looks at the pod.
     fn pre_score(&self, pod: &PodInfo, view: &View) -> bool;
 }
@@ -38,6 +50,9 @@ impl<P: PreScore> PreScoreDyn for P {
     }
     fn spec_only(&self) -> bool {
         P::Pod::SPEC_ONLY
+    }
+    fn template_only(&self) -> bool {
+        P::Pod::TEMPLATE_ONLY
     }
     fn pre_score(&self, pod: &PodInfo, view: &View) -> bool {
         PreScore::pre_score(self, P::Pod::item(pod), P::Cluster::item(view))
@@ -50,6 +65,8 @@ pub trait FilterDyn: Send + Sync {
     fn groups(&self) -> Groups;
     /// Whether its answers for a pod serve every pod with the same spec.
     fn spec_only(&self) -> bool;
+    /// Whether they serve every pod of the same template: see [`crate::read::Template`].
+    fn template_only(&self) -> bool;
     /// What it will have counted by topology domain when it is prepared for the pod.
     fn counters(&self, pod: &PodInfo, view: &View) -> Vec<CounterSpec>;
     /// Prepares it for a pod; `None` when every node will do.
@@ -66,6 +83,9 @@ pub trait BoundFilter: Send + Sync {
     fn one(&self, view: &View, overlay: Option<&Overlay>, row: Row) -> Verdict;
     /// The answers for 64 nodes, without an overlay.
     fn block(&self, view: &View, first: Row, lanes: u64, out: &mut [Verdict; 64]);
+    /// Whether it counts nothing by domain: then whether it has anything to say depends on what it was prepared from
+    /// and on the overlay alone.
+    fn counts_nothing(&self) -> bool;
     /// The texts of an answer's reasons.
     fn reasons(&self, reasons: u32) -> Vec<String>;
     /// Whether the other one is the same plugin's, and its answers for a node are the same. Only for those that count
@@ -83,6 +103,9 @@ impl<P: Filter> FilterDyn for FilterAdapter<P> {
     }
     fn spec_only(&self) -> bool {
         P::Pod::SPEC_ONLY
+    }
+    fn template_only(&self) -> bool {
+        P::Pod::TEMPLATE_ONLY
     }
     fn counters(&self, pod: &PodInfo, view: &View) -> Vec<CounterSpec> {
         if !P::Node::GROUPS.reads_other_rows() {
@@ -111,6 +134,9 @@ impl<P: Filter> BoundFilter for Bound<P, P::State, ForFilter> {
         if let Some(block) = Block::new(raw) {
             self.plugin.filter_block(&self.state, &block, out);
         }
+    }
+    fn counts_nothing(&self) -> bool {
+        self.counters.is_empty()
     }
     fn reasons(&self, reasons: u32) -> Vec<String> {
         self.plugin.reasons(&self.state, reasons)

@@ -8,6 +8,8 @@ pub trait ScoreDyn: Send + Sync {
     fn groups(&self) -> Groups;
     /// Whether its raw scores for a pod serve every pod with the same spec.
     fn spec_only(&self) -> bool;
+    /// Whether they serve every pod of the same template: see [`crate::read::Template`].
+    fn template_only(&self) -> bool;
     /// What it will have counted by topology domain when it is prepared for the pod.
     fn counters(&self, pod: &PodInfo, view: &View) -> Vec<CounterSpec>;
     /// Prepares it for a pod.
@@ -38,6 +40,9 @@ pub trait Normalize: Send + Sync {
 
 /// A Score plugin and what it worked out for a pod.
 pub trait BoundScore: Normalize {
+    /// Whether it counts nothing by domain: then whether it has a score depends on what it was prepared from and on the
+    /// overlay alone.
+    fn counts_nothing(&self) -> bool;
     /// Whether it has a score for the pod at all.
     fn takes_part(&self, view: &View, overlay: Option<&Overlay>) -> bool;
     /// The raw score of one node, through the overlay.
@@ -65,6 +70,9 @@ impl<P: Score> ScoreDyn for ScoreAdapter<P> {
     }
     fn spec_only(&self) -> bool {
         P::Pod::SPEC_ONLY
+    }
+    fn template_only(&self) -> bool {
+        P::Pod::TEMPLATE_ONLY
     }
     fn counters(&self, pod: &PodInfo, view: &View) -> Vec<CounterSpec> {
         if !P::Node::GROUPS.reads_other_rows() {
@@ -109,6 +117,9 @@ impl<P: Score> Normalize for Bound<P, P::State, ForScore> {
 }
 
 impl<P: Score> BoundScore for Bound<P, P::State, ForScore> {
+    fn counts_nothing(&self) -> bool {
+        self.counters.is_empty()
+    }
     fn takes_part(&self, view: &View, overlay: Option<&Overlay>) -> bool {
         self.plugin.takes_part(&self.state, Totals::new(view, overlay, &self.counters))
     }
@@ -138,6 +149,9 @@ impl<P: ScoreOverFeasible> ScoreDyn for FeasibleAdapter<P> {
     }
     fn spec_only(&self) -> bool {
         P::Pod::SPEC_ONLY
+    }
+    fn template_only(&self) -> bool {
+        P::Pod::TEMPLATE_ONLY
     }
     fn counters(&self, pod: &PodInfo, view: &View) -> Vec<CounterSpec> {
         if !P::Node::GROUPS.reads_other_rows() {

@@ -6,6 +6,8 @@ use super::*;
 pub trait ReadPod: Sealed + Send + Sync + 'static {
     /// Whether only the spec is read, so that what was prepared serves every pod that is alike.
     const SPEC_ONLY: bool;
+    /// Whether nothing is read that pods of one template do not have in common: see [`Template`].
+    const TEMPLATE_ONLY: bool;
     /// What `prepare` is handed.
     type Item<'a>;
     #[doc(hidden)]
@@ -18,9 +20,42 @@ pub enum Spec {}
 impl Sealed for Spec {}
 impl ReadPod for Spec {
     const SPEC_ONLY: bool = true;
+    const TEMPLATE_ONLY: bool = true;
     type Item<'a> = &'a PodSpecInfo;
     fn item(pod: &PodInfo) -> &PodSpecInfo {
         &pod.spec
+    }
+}
+
+/// What the pods of one template have in common: spec, labels, namespace and owner.
+#[derive(Debug)]
+pub enum Template {}
+impl Sealed for Template {}
+impl ReadPod for Template {
+    const SPEC_ONLY: bool = false;
+    const TEMPLATE_ONLY: bool = true;
+    type Item<'a> = TemplatePod<'a>;
+    fn item(pod: &PodInfo) -> TemplatePod<'_> {
+        pod.into()
+    }
+}
+
+/// A pod without what tells it apart from others of its template.
+#[derive(Clone, Copy, Debug)]
+pub struct TemplatePod<'a> {
+    /// What scheduling reads of its spec.
+    pub spec: &'a Arc<PodSpecInfo>,
+    /// Its labels.
+    pub labels: &'a Arc<LabelSet>,
+    /// Its namespace.
+    pub namespace: &'a Istr,
+    /// The controller that made it.
+    pub owner: Option<&'a Arc<Owner>>,
+}
+
+impl<'a> From<&'a PodInfo> for TemplatePod<'a> {
+    fn from(pod: &'a PodInfo) -> Self {
+        Self { spec: &pod.spec, labels: &pod.labels, namespace: &pod.key.namespace, owner: pod.owner.as_ref() }
     }
 }
 
@@ -30,6 +65,7 @@ pub enum WholePod {}
 impl Sealed for WholePod {}
 impl ReadPod for WholePod {
     const SPEC_ONLY: bool = false;
+    const TEMPLATE_ONLY: bool = false;
     type Item<'a> = &'a PodInfo;
     fn item(pod: &PodInfo) -> &PodInfo {
         pod
@@ -143,8 +179,8 @@ impl<'a> NamespaceIndex<'a> {
         self.view.cluster.namespace_labels(name).map(|l| &**l)
     }
     /// Whether `pod` is one of those that `matcher` matches: what a plugin asks of the pod's own terms and the pod itself.
-    pub fn matched(&self, pod: &PodInfo, matcher: &PodMatcher) -> bool {
-        matcher.matches(pod, &self.view.cluster)
+    pub fn matched(&self, pod: TemplatePod<'_>, matcher: &PodMatcher) -> bool {
+        matcher.matches_labels(pod.namespace, pod.labels, &self.view.cluster)
     }
 }
 

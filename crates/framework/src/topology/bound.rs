@@ -65,6 +65,10 @@ impl Counters {
         Self { list: specs.into_iter().map(bind).collect(), imagined: OnceLock::new() }
     }
 
+    pub(crate) fn is_empty(&self) -> bool {
+        self.list.is_empty()
+    }
+
     pub(super) fn get(&self, nth: usize) -> Option<&BoundCounter> {
         self.list.get(nth)
     }

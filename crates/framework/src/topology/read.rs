@@ -6,8 +6,8 @@ use super::{TermKind, selects, terms_of};
 use crate::intern::Istr;
 use crate::labels::LabelSet;
 use crate::overlay::Overlay;
-use crate::pod::{PodAffinityTerm, PodInfo};
-use crate::read::At;
+use crate::pod::PodAffinityTerm;
+use crate::read::{At, TemplatePod};
 use crate::table::{Row, View};
 
 /// The counts as the function for one node sees them, through the overlay.
@@ -163,10 +163,10 @@ impl<'a> ExistingTerms<'a> {
     }
 
     /// The different terms of pods on nodes that select `pod`, in no promised order.
-    pub fn selecting(&self, pod: &PodInfo) -> Vec<(TermKind, PodAffinityTerm)> {
+    pub fn selecting(&self, pod: TemplatePod<'_>) -> Vec<(TermKind, PodAffinityTerm)> {
         let cluster = &self.view.cluster;
-        let candidates = self.view.topology.terms.candidates(&pod.labels);
-        let selecting = candidates.filter(|carried| selects(&carried.1, &pod.key.namespace, &pod.labels, cluster));
+        let candidates = self.view.topology.terms.candidates(pod.labels);
+        let selecting = candidates.filter(|carried| selects(&carried.1, pod.namespace, pod.labels, cluster));
         selecting.map(|carried| (**carried).clone()).collect()
     }
 }

@@ -1,8 +1,8 @@
 //! The terms that are wishes, of the pod and of those that run.
 
 use plimsoll_framework::plugin::{Extent, MAX_NODE_SCORE, PreScore, Score};
-use plimsoll_framework::pod::{PodInfo, PodSpecInfo, WeightedPodAffinityTerm};
-use plimsoll_framework::read::{ClusterOf, Spec, Terms, TopologyDomains, WholePod};
+use plimsoll_framework::pod::{PodSpecInfo, WeightedPodAffinityTerm};
+use plimsoll_framework::read::{ClusterOf, Spec, Template, TemplatePod, Terms, TopologyDomains};
 use plimsoll_framework::topology::{CounterSpec, Domains, PodMatcher, TermKind, Totals};
 
 use super::selected::Selected;
@@ -49,12 +49,12 @@ impl PreScore for InterPodAffinity {
 
 impl Score for InterPodAffinity {
     const NORMALIZED: bool = true;
-    type Pod = WholePod;
+    type Pod = Template;
     type Cluster = Terms;
     type Node = TopologyDomains;
     type State = Preferred;
 
-    fn prepare(&self, pod: &PodInfo, terms: ClusterOf<'_, Terms>) -> Option<Preferred> {
+    fn prepare(&self, pod: TemplatePod<'_>, terms: ClusterOf<'_, Terms>) -> Option<Preferred> {
         let own = &pod.spec.pod_affinity;
         let counter = |t: &WeightedPodAffinityTerm| matched([PodMatcher::from(&t.term)].into(), &t.term);
         let weight = |t: &WeightedPodAffinityTerm| i64::from(t.weight);

@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use plimsoll_framework::intern::Istr;
 use plimsoll_framework::labels::LabelSet;
-use plimsoll_framework::pod::{PodAffinityTerm, PodInfo};
+use plimsoll_framework::pod::PodAffinityTerm;
+use plimsoll_framework::read::TemplatePod;
 use plimsoll_framework::topology::{
     Counted, CounterSpec, Domains, ExistingTerms, NodeFilter, TermKind, Topology, Totals,
 };
@@ -22,14 +23,14 @@ pub(super) struct Selected {
 impl Selected {
     /// Terms of the kinds that are `wanted`, with counters from the number `first` on.
     pub(super) fn new(
-        pod: &PodInfo,
+        pod: TemplatePod<'_>,
         terms: ExistingTerms<'_>,
         first: usize,
         wanted: impl Fn(TermKind) -> bool,
     ) -> Self {
         let mut known = terms.selecting(pod);
         known.retain(|(kind, _)| wanted(*kind));
-        Self { namespace: pod.key.namespace.clone(), labels: Arc::clone(&pod.labels), known, first }
+        Self { namespace: pod.namespace.clone(), labels: Arc::clone(pod.labels), known, first }
     }
 
     /// Counts the pods that carry each term.

@@ -1,9 +1,10 @@
 //! From what a pod, or the configuration, says of spreading to what is counted.
 
 use plimsoll_framework::intern::Istr;
-use plimsoll_framework::labels::{LabelSelector, Operator, Requirement};
+use plimsoll_framework::labels::{LabelSelector, LabelSet, Operator, Requirement};
 use plimsoll_framework::node_selector::NodeAffinity;
-use plimsoll_framework::pod::{PodInfo, SpreadConstraint};
+use plimsoll_framework::pod::SpreadConstraint;
+use plimsoll_framework::read::TemplatePod;
 use plimsoll_framework::topology::{Counted, CounterSpec, NodeFilter, PodMatcher, Topology};
 
 use super::HOSTNAME;
@@ -65,7 +66,7 @@ pub(super) struct Constraint<'a> {
 
 impl<'a> Constraint<'a> {
     /// One of the pod's own constraints.
-    pub(super) fn own(pod: &PodInfo, said: &'a SpreadConstraint) -> Self {
+    pub(super) fn own(pod: TemplatePod<'_>, said: &'a SpreadConstraint) -> Self {
         let same_as_own = |key: &Istr| {
             let value = pod.labels.get(key)?.clone();
             Some(Requirement { key: key.clone(), operator: Operator::In([value].into()) })
@@ -83,17 +84,17 @@ impl<'a> Constraint<'a> {
     }
 
     /// Whether it is about pods with the labels of this one, whatever the namespace.
-    pub(super) fn selects(&self, pod: &PodInfo) -> bool {
-        self.selector.as_ref().is_some_and(|s| s.matches(&pod.labels))
+    pub(super) fn selects(&self, labels: &LabelSet) -> bool {
+        self.selector.as_ref().is_some_and(|s| s.matches(labels))
     }
 
     /// What it counts: pods of the namespace that are not being deleted. A selector without requirements counts none
     /// of those there are, although it selects the pod itself, and pods that are imagined (reference section 5.1.1).
-    pub(super) fn counter(&self, pod: &PodInfo, topology: Topology, nodes: NodeFilter) -> CounterSpec {
+    pub(super) fn counter(&self, pod: TemplatePod<'_>, topology: Topology, nodes: NodeFilter) -> CounterSpec {
         let all = self.selector.as_ref().is_some_and(LabelSelector::is_empty);
         let matcher = PodMatcher {
             selector: self.selector.clone(),
-            namespaces: [pod.key.namespace.clone()].into(),
+            namespaces: [pod.namespace.clone()].into(),
             namespace_selector: None,
         };
         let counted = if all { Counted::Imagined([matcher].into()) } else { Counted::Pods([matcher].into()) };
@@ -101,7 +102,7 @@ impl<'a> Constraint<'a> {
     }
 
     /// The nodes it counts on: those with all of these labels that its policies let in.
-    pub(super) fn nodes(&self, pod: &PodInfo, keys: &[Istr]) -> NodeFilter {
+    pub(super) fn nodes(&self, pod: TemplatePod<'_>, keys: &[Istr]) -> NodeFilter {
         let honor_affinity = self.said.honor_node_affinity;
         NodeFilter {
             keys: keys.into(),

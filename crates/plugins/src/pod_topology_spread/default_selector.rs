@@ -4,8 +4,7 @@ use std::collections::BTreeMap;
 
 use plimsoll_framework::intern::Istr;
 use plimsoll_framework::labels::{LabelSelector, Operator, Requirement};
-use plimsoll_framework::pod::PodInfo;
-use plimsoll_framework::read::{ClusterOf, ObjectsOf};
+use plimsoll_framework::read::{ClusterOf, ObjectsOf, TemplatePod};
 
 use crate::kinds::owners::{ReplicaSet, ReplicationController, Service, StatefulSet};
 
@@ -14,9 +13,9 @@ pub(super) type Owners =
     (ObjectsOf<Service>, ObjectsOf<ReplicationController>, ObjectsOf<ReplicaSet>, ObjectsOf<StatefulSet>);
 
 /// The selector of the pods that belong together with this one; `None` when nothing tells.
-pub(super) fn default_selector(pod: &PodInfo, owners: &ClusterOf<'_, Owners>) -> Option<LabelSelector> {
+pub(super) fn default_selector(pod: TemplatePod<'_>, owners: &ClusterOf<'_, Owners>) -> Option<LabelSelector> {
     let (services, controllers, replica_sets, stateful_sets) = owners;
-    let namespace = &pod.key.namespace;
+    let namespace = pod.namespace;
     let mut labels: BTreeMap<Istr, Istr> = BTreeMap::new();
     // What selects the pod agrees on the values, so the order of the Services does not matter.
     for (_, service) in services.in_namespace(namespace) {
@@ -25,7 +24,7 @@ pub(super) fn default_selector(pod: &PodInfo, owners: &ClusterOf<'_, Owners>) ->
         }
     }
     let mut further: &[Requirement] = &[];
-    if let Some(owner) = &pod.owner {
+    if let Some(owner) = pod.owner {
         match (&*owner.api_version, &*owner.kind) {
             ("v1", "ReplicationController") => {
                 let selector = controllers.get(namespace, &owner.name).into_iter().flatten().flatten();

@@ -49,8 +49,8 @@ fn of_pods(
         }
     }
     rules.iter().any(|said| {
-        let constraint = Constraint::own(rejected, said);
-        let counts = |pod: Option<&PodInfo>| pod.is_some_and(|pod| constraint.selects(pod));
+        let constraint = Constraint::own(rejected.into(), said);
+        let counts = |pod: Option<&PodInfo>| pod.is_some_and(|pod| constraint.selects(&pod.labels));
         counts(old) != counts(new)
     })
 }

@@ -5,8 +5,7 @@ use std::collections::HashSet;
 use plimsoll_framework::intern::Istr;
 use plimsoll_framework::labels::LabelSet;
 use plimsoll_framework::plugin::{Extent, MAX_NODE_SCORE, PreScore, ScoreOverFeasible};
-use plimsoll_framework::pod::PodInfo;
-use plimsoll_framework::read::{ClusterOf, Labels, TopologyDomains, WholePod};
+use plimsoll_framework::read::{ClusterOf, Labels, Template, TemplatePod, TopologyDomains};
 use plimsoll_framework::topology::{CounterSpec, Domains, NodeFilter, Topology};
 
 use super::constraints::Constraint;
@@ -53,7 +52,7 @@ pub struct Term {
 pub struct Weights(Box<[f64]>);
 
 impl Soft {
-    fn new(pod: &PodInfo, constraints: &[Constraint<'_>], requires_all_labels: bool) -> Self {
+    fn new(pod: TemplatePod<'_>, constraints: &[Constraint<'_>], requires_all_labels: bool) -> Self {
         let keys: Box<[Istr]> = constraints.iter().map(|c| c.said.topology_key.clone()).collect();
         let required: &[Istr] = if requires_all_labels { &keys } else { &[] };
         let counter = |c: &Constraint<'_>| match c.by_label() {
@@ -101,7 +100,7 @@ fn round(x: f64) -> i64 {
 }
 
 impl PodTopologySpread {
-    fn soft(&self, pod: &PodInfo, owners: &ClusterOf<'_, Owners>) -> Option<Soft> {
+    fn soft(&self, pod: TemplatePod<'_>, owners: &ClusterOf<'_, Owners>) -> Option<Soft> {
         let constraints = self.constraints(pod, owners, false);
         let requires_all_labels = !pod.spec.spread.is_empty() || !self.defaults.are_systems;
         (!constraints.is_empty()).then(|| Soft::new(pod, &constraints, requires_all_labels))
@@ -109,16 +108,16 @@ impl PodTopologySpread {
 }
 
 impl PreScore for PodTopologySpread {
-    type Pod = WholePod;
+    type Pod = Template;
     type Cluster = Owners;
 
-    fn pre_score(&self, pod: &PodInfo, owners: ClusterOf<'_, Owners>) -> bool {
+    fn pre_score(&self, pod: TemplatePod<'_>, owners: ClusterOf<'_, Owners>) -> bool {
         !self.constraints(pod, &owners, false).is_empty()
     }
 }
 
 impl ScoreOverFeasible for PodTopologySpread {
-    type Pod = WholePod;
+    type Pod = Template;
     type Cluster = Owners;
     type Node = (Labels, TopologyDomains);
     type State = Soft;
@@ -126,7 +125,7 @@ impl ScoreOverFeasible for PodTopologySpread {
     type Terms = Option<Box<[Term]>>;
     type Scalars = Weights;
 
-    fn prepare(&self, pod: &PodInfo, owners: ClusterOf<'_, Owners>) -> Option<Soft> {
+    fn prepare(&self, pod: TemplatePod<'_>, owners: ClusterOf<'_, Owners>) -> Option<Soft> {
         self.soft(pod, &owners)
     }
 

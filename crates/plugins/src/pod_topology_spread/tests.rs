@@ -339,7 +339,7 @@ fn the_default_selector_comes_from_services_and_the_controller() {
         let table = cluster(&plugin, &objects);
         let cluster = table.view().cluster();
         let owners = (cluster.objects(), cluster.objects(), cluster.objects(), cluster.objects());
-        let selector = default_selector(&pod(asked.clone()), &owners);
+        let selector = default_selector((&pod(asked.clone())).into(), &owners);
         let got: Vec<&str> = selector.iter().flat_map(|s| s.requirements()).map(|r| &*r.key).collect();
         assert_eq!(got, keys, "{objects:?} {asked}");
     }

@@ -1,0 +1,102 @@
+//! Which of the plugins that are asked about every pod have nothing to say of the pods of a template.
+//!
+//! Most pods have no rules about other pods, and no other pod has any about them. To find that out again for each of
+//! them would take longer than the rest of the decision.
+
+use std::sync::Arc;
+
+use plimsoll_framework::intern::Istr;
+use plimsoll_framework::labels::LabelSet;
+use plimsoll_framework::pod::{Owner, PodInfo};
+use plimsoll_framework::read::{Groups, Versions};
+
+/// How many templates of a class are remembered.
+const TEMPLATES: usize = 16;
+
+/// Plugins by their numbers in the profile.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Numbers(u128);
+
+impl Numbers {
+    pub(crate) fn has(self, at: usize) -> bool {
+        at < 128 && self.0 >> at & 1 == 1
+    }
+
+    /// Those beyond the 128th are never in the set: then they are asked.
+    pub(crate) fn add(&mut self, at: usize) {
+        if at < 128 {
+            self.0 |= 1 << at;
+        }
+    }
+}
+
+/// What is known of one template.
+#[derive(Clone, Debug)]
+pub(crate) struct Quiet {
+    namespace: Istr,
+    labels: Arc<LabelSet>,
+    owner: Option<Arc<Owner>>,
+    versions: Versions,
+    /// PreFilter plugins that say Skip.
+    pub(crate) pre_filters: Numbers,
+    /// Filters that have nothing to say.
+    pub(crate) filters: Numbers,
+    /// Scorers that have nothing to say, where they were asked.
+    pub(crate) scores: Option<Numbers>,
+}
+
+impl Quiet {
+    /// Nothing known yet.
+    pub(crate) fn of(pod: &PodInfo, versions: Versions) -> Self {
+        Self {
+            namespace: pod.key.namespace.clone(),
+            labels: Arc::clone(&pod.labels),
+            owner: pod.owner.clone(),
+            versions,
+            pre_filters: Numbers::default(),
+            filters: Numbers::default(),
+            scores: None,
+        }
+    }
+
+    fn is_of(&self, pod: &PodInfo) -> bool {
+        let same_owner = match (&self.owner, &pod.owner) {
+            (None, None) => true,
+            (Some(one), Some(other)) => Arc::ptr_eq(one, other),
+            _ => false,
+        };
+        Arc::ptr_eq(&self.labels, &pod.labels) && self.namespace == pod.key.namespace && same_owner
+    }
+}
+
+/// The templates of a class.
+#[derive(Default)]
+pub(super) struct Templates {
+    known: Vec<Quiet>,
+    next: usize,
+}
+
+impl Templates {
+    pub(super) fn clear(&mut self) {
+        self.known.clear();
+        self.next = 0;
+    }
+
+    /// What is known of the pod's template, where nothing of what it was found out from (`read`) has changed since.
+    pub(super) fn get(&mut self, pod: &PodInfo, versions: &Versions, read: Groups) -> Option<&mut Quiet> {
+        let known = self.known.iter_mut().find(|known| known.is_of(pod))?;
+        (!versions.differences(&known.versions).intersects(read)).then_some(known)
+    }
+
+    /// Remembers a template, in place of what was known of it or, where there are many, of another.
+    pub(super) fn set(&mut self, pod: &PodInfo, quiet: Quiet) {
+        if let Some(known) = self.known.iter_mut().find(|known| known.is_of(pod)) {
+            *known = quiet;
+        } else if self.known.len() < TEMPLATES {
+            self.known.push(quiet);
+        } else {
+            self.known[self.next] = quiet;
+            self.next = (self.next + 1) % TEMPLATES;
+        }
+    }
+}
