@@ -7,6 +7,7 @@
 //! The owner is a future. A scheduler that works gives it a thread of its own; a simulated one makes it a task among
 //! others, so that a whole cluster lives on one thread and on one clock, which need not be the real one.
 
+mod memo;
 mod observe;
 mod stopwatch;
 mod workers;
@@ -26,6 +27,7 @@ use tokio::time::{Instant, timeout};
 
 use crate::admin::{Check, Heartbeat};
 use crate::metrics::Metrics;
+use memo::MemoObserver;
 use observe::Observer;
 use stopwatch::Stopwatch;
 use workers::Workers;
@@ -166,6 +168,7 @@ pub struct Driver {
     outbox: mpsc::UnboundedSender<Effect>,
     clock: Clock,
     observer: Observer,
+    memo: MemoObserver,
     heartbeat: Heartbeat,
     workers: Option<Workers>,
     leading: bool,
@@ -199,6 +202,7 @@ impl Driver {
             outbox,
             clock,
             observer,
+            memo: MemoObserver::default(),
             heartbeat,
             workers,
             leading: false,
@@ -310,6 +314,8 @@ impl Driver {
         }
         self.observer.count(self.engine.take_observations());
         self.observer.gauges(&self.engine, Instant::now());
+        let mismatch = self.engine.take_mismatch();
+        self.memo.tell(self.observer.metrics(), self.engine.memo_stats(), mismatch);
         let idle = self.engine.bindings_under_way() == 0 && self.engine.line_length() == 0;
         if let Some(answer) = self.draining.take_if(|_| idle) {
             let _ = answer.send(());

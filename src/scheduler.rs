@@ -168,6 +168,7 @@ impl Scheduler {
             tie_break: own.tie_break.into(),
             seed: self.seed(),
             admission: self.registry.admission(&self.config),
+            memo: own.memo.into(),
             evictions: self.config.evictions(),
             ask_limit: usize::from(own.extender_parallelism),
         }

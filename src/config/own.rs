@@ -1,5 +1,6 @@
 //! `PlimsollConfiguration`: what kube-scheduler's configuration has no word for. A second document in the same file.
 
+use plimsoll_engine::memo::MemoSettings;
 use plimsoll_framework::intern::Istr;
 use plimsoll_framework::plugin::EvictionPolicy;
 use serde::{Deserialize, Serialize};
@@ -42,6 +43,34 @@ pub struct PlimsollConfiguration {
     /// Which pods may be made to go for others.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub preemption: Option<Preemption>,
+    /// What is kept from one decision to the next.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub memo: Option<Memo>,
+}
+
+/// What each worker keeps from one decision to the next.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields, rename_all = "camelCase")]
+pub struct Memo {
+    /// How much of it; 0 keeps nothing.
+    pub budget_mebibytes: u32,
+    /// Every how many decisions one is made again from nothing, to compare; 0 never.
+    pub audit_every: u32,
+}
+
+impl Default for Memo {
+    fn default() -> Self {
+        Self { budget_mebibytes: 256, audit_every: 10_000 }
+    }
+}
+
+impl From<Memo> for MemoSettings {
+    fn from(configured: Memo) -> Self {
+        let mebibytes = usize::try_from(configured.budget_mebibytes).unwrap_or(usize::MAX);
+        // Builds with debug assertions audit every decision, as their tests do.
+        let audit_every = if cfg!(debug_assertions) { 1 } else { configured.audit_every };
+        Self { budget_bytes: mebibytes.saturating_mul(1 << 20), audit_every }
+    }
 }
 
 /// Which pods may be made to go for the sake of others.
@@ -99,6 +128,8 @@ pub struct PlimsollConfig {
     pub replace_default_scheduler: bool,
     /// Which pods may be made to go for others.
     pub preemption: Preemption,
+    /// What each worker keeps from one decision to the next.
+    pub memo: Memo,
 }
 
 impl Config {
@@ -145,6 +176,7 @@ impl PlimsollConfiguration {
             extender_parallelism: self.extender_parallelism.unwrap_or(1),
             replace_default_scheduler: self.replace_default_scheduler,
             preemption: self.preemption.unwrap_or_default(),
+            memo: self.memo.unwrap_or_default(),
         }
     }
 }

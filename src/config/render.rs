@@ -59,6 +59,7 @@ impl Config {
             extender_parallelism: Some(self.plimsoll.extender_parallelism),
             replace_default_scheduler: self.plimsoll.replace_default_scheduler,
             preemption: Some(self.plimsoll.preemption),
+            memo: Some(self.plimsoll.memo),
         }
     }
 

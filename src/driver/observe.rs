@@ -44,6 +44,10 @@ impl Observer {
         }
     }
 
+    pub(super) fn metrics(&self) -> &Metrics {
+        &self.metrics
+    }
+
     pub(super) fn event(&mut self, event: &Event) {
         if let Event::Pod(pod) = event
             && let Some(faults) = &pod.faults

@@ -9,6 +9,7 @@ use plimsoll_framework::table::View;
 use plimsoll_framework::time::Time;
 use tokio::time::Instant;
 
+use super::memo::MemoObserver;
 use super::stopwatch::Stopwatch;
 use super::{Inbox, Message};
 use crate::metrics::Metrics;
@@ -37,7 +38,8 @@ impl Workers {
             let (jobs, incoming) = channel();
             let (inbox, profiles, mut worker) = (inbox.clone(), engine.profiles(), engine.new_worker());
             worker.set_probe(Box::new(Stopwatch::new(Arc::clone(metrics), &profiles)));
-            let decide = move || decide(number, worker, &profiles, &incoming, &inbox);
+            let metrics = Arc::clone(metrics);
+            let decide = move || decide(number, worker, &profiles, &incoming, &inbox, &metrics);
             let thread = std::thread::Builder::new().name(format!("decide-{number}"));
             // Without threads there is no process to speak of; the operating system's refusal is as fatal as any.
             if let Err(error) = thread.spawn(decide) {
@@ -72,12 +74,15 @@ fn decide(
     profiles: &Arc<[plimsoll_engine::profile::Profile]>,
     jobs: &Receiver<Job>,
     inbox: &Inbox,
+    metrics: &Metrics,
 ) {
+    let mut memo = MemoObserver::default();
     while let Ok(Job { view, tickets }) = jobs.recv() {
         let begun = Instant::now();
         let proposals = worker.decide_batch(profiles, &view, &tickets);
         // The owner writes in place where no view holds on to what it writes.
         drop(view);
+        memo.tell(metrics, worker.memo_stats(), worker.take_mismatch());
         inbox.send(Message::Proposed { worker: number, proposals, took: begun.elapsed() });
     }
 }

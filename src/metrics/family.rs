@@ -128,6 +128,10 @@ impl Maker<'_> {
         self.add(IntCounterVec::new(self.opts(name, help), labels)?)
     }
 
+    pub(super) fn gauge(&self, name: &str, help: &str) -> Made<IntGauge> {
+        self.add(IntGauge::with_opts(self.opts(name, help))?)
+    }
+
     pub(super) fn gauges(&self, name: &str, labels: &[&str], help: &str) -> Made<IntGaugeVec> {
         self.add(IntGaugeVec::new(self.opts(name, help), labels)?)
     }

@@ -12,6 +12,8 @@ const EXTENDER_BUCKETS: [f64; 12] = [0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1,
 pub struct PlimsollMetrics {
     /// Checks of a decision against the live state, when it is committed.
     pub commit_rechecks: Counters<RecheckResult>,
+    /// What is kept from one decision to the next.
+    pub memo: MemoMetrics,
     /// Decisions whose scores were one view old when they were committed.
     pub stale_scores: IntCounter,
     /// Times an event that a hint would have woken pods for was ruled out: it was certain that they fit nowhere.
@@ -61,6 +63,20 @@ impl ExtenderMetrics {
     }
 }
 
+/// What is kept from one decision to the next.
+#[derive(Debug)]
+#[allow(missing_docs, reason = "one field for each metric; what they are is said where they are made")]
+pub struct MemoMetrics {
+    pub hits: IntCounter,
+    pub misses: IntCounter,
+    pub passed: IntCounter,
+    pub evictions: IntCounter,
+    pub audits: IntCounter,
+    pub mismatches: IntCounter,
+    pub classes: IntGauge,
+    pub bytes: IntGauge,
+}
+
 impl PlimsollMetrics {
     pub(super) fn new(registry: &Registry) -> Result<Self, prometheus::Error> {
         let make = Maker { registry, prefix: "plimsoll_" };
@@ -69,9 +85,29 @@ impl PlimsollMetrics {
             &["result"],
             "Decisions checked against the live state when they were committed.",
         )?;
+        let memo_decisions = make.counters(
+            "memo_decisions_total",
+            &["result"],
+            "Decisions, by whether there were rows for the class of the pod (hit), rows had to be made (miss), or there was no use for any (passed).",
+        )?;
         let bindings = make.counters("binding_results_total", &["result"], "Bindings sent, by what came of them.")?;
         Ok(Self {
             commit_rechecks: Family::new(&rechecks, &[]),
+            memo: MemoMetrics {
+                hits: memo_decisions.with_label_values(&["hit"]),
+                misses: memo_decisions.with_label_values(&["miss"]),
+                passed: memo_decisions.with_label_values(&["passed"]),
+                evictions: make.counter(
+                    "memo_evictions_total",
+                    "Classes of pods whose rows made room for others; many of them mean that the budget is small.",
+                )?,
+                audits: make.counter("memo_audits_total", "Decisions made again from nothing, to compare.")?,
+                mismatches: make
+                    .counter("memo_mismatches_total", "Those of them that came out otherwise: has to stay 0.")?,
+                classes: make
+                    .gauge("memo_classes", "Classes of pods that rows are kept for, by all workers together.")?,
+                bytes: make.gauge("memo_bytes", "What the kept rows take up.")?,
+            },
             stale_scores: make
                 .counter("stale_scores_total", "Decisions whose scores were one view old when they were committed.")?,
             wakeups_ruled_out: make.counter(

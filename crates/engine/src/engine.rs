@@ -31,9 +31,10 @@ use pre_binding::{Awaiting, PreBinding};
 use preempt::Preemptions;
 
 use crate::cache::Cache;
-use crate::decide::{self, Probe, Proposal, Ticket, TieBreak, Worker};
+use crate::decide::{self, Mismatch, Probe, Proposal, Ticket, TieBreak, Worker};
 use crate::effect::{Effect, Observation};
 use crate::event::Event;
+use crate::memo::{MemoSettings, MemoStats};
 use crate::profile::Profile;
 use crate::queue::{Queue, QueueSettings, QueuedPodInfo};
 
@@ -55,6 +56,8 @@ pub struct EngineSettings {
     pub seed: u64,
     /// Which pods are not for this scheduler to place yet.
     pub admission: Admission,
+    /// What is kept from one decision to the next, by each worker.
+    pub memo: MemoSettings,
     /// Which pods may be made to go for the sake of others.
     pub evictions: EvictionPolicy,
     /// How many pods that extenders have a say in may be on their way to a node at once, the questions included.
@@ -69,6 +72,7 @@ impl Default for EngineSettings {
             tie_break: TieBreak::default(),
             seed: 0,
             admission: Arc::new(|_, _, _| None),
+            memo: MemoSettings::default(),
             evictions: EvictionPolicy::default(),
             ask_limit: 1,
         }
@@ -125,7 +129,7 @@ impl Engine {
         Self {
             by_name: profiles.iter().enumerate().map(|(i, p)| (p.name.clone(), i)).collect(),
             queue: Queue::new(Arc::clone(&profiles), settings.queue),
-            worker: Worker::new(settings.tie_break, settings.seed).with_policy(settings.evictions.clone()),
+            worker: worker(&settings),
             profiles,
             settings,
             cache: Cache::default(),
@@ -215,7 +219,17 @@ impl Engine {
 
     /// A worker that decides as this engine does by itself.
     pub fn new_worker(&self) -> Worker {
-        Worker::new(self.settings.tie_break, self.settings.seed).with_policy(self.settings.evictions.clone())
+        worker(&self.settings)
+    }
+
+    /// What the memo of the engine's own worker has been good for.
+    pub fn memo_stats(&self) -> MemoStats {
+        self.worker.memo_stats()
+    }
+
+    /// What its last audit found wrong, if that is not told yet.
+    pub fn take_mismatch(&mut self) -> Option<Box<Mismatch>> {
+        self.worker.take_mismatch()
     }
 
     /// Takes in the answers to one batch of tickets, in their order, and commits what has its turn.
@@ -339,6 +353,10 @@ impl Engine {
         }
         pod.terminating
     }
+}
+
+fn worker(settings: &EngineSettings) -> Worker {
+    Worker::new(settings.tie_break, settings.seed).with_policy(settings.evictions.clone()).with_memo(settings.memo)
 }
 
 /// The longest that a Permit plugin may hold a pod.

@@ -66,6 +66,8 @@ pub struct MemoStats {
     pub audits: u64,
     /// Those of them that came out otherwise. Must be 0.
     pub mismatches: u64,
+    /// Whether the budget has proved too small for the rows of a single class.
+    pub too_small: bool,
     /// Classes with rows.
     pub classes: usize,
     /// What their rows take up.
@@ -86,8 +88,6 @@ pub(crate) struct Memo {
     spare: Option<Box<Class>>,
     /// The number of the last use.
     uses: u64,
-    /// Whether the budget was found too small for a single class.
-    too_small: bool,
     /// Profiles whose rows were found to be wrong.
     distrusted: Vec<Istr>,
     pub(crate) stats: MemoStats,
@@ -156,7 +156,7 @@ impl Memo {
             let used = |at: usize| self.classes[at].as_ref().map(|class| class.last_use);
             let oldest = self.places.iter().min_by_key(|(_, at)| used(**at)).map(|(key, _)| key.clone());
             let Some(class) = oldest.and_then(|key| self.forget(&key)) else {
-                self.too_small = true;
+                self.stats.too_small = true;
                 return false;
             };
             self.stats.bytes -= class.bytes().min(self.stats.bytes);
@@ -183,10 +183,5 @@ impl Memo {
         let class = self.places.remove(key).and_then(|at| self.classes.get_mut(at)?.take());
         self.stats.classes = self.places.len();
         class
-    }
-
-    /// Whether the budget has proved too small for the rows of a single class.
-    pub(crate) fn is_too_small(&self) -> bool {
-        self.too_small
     }
 }

@@ -343,6 +343,12 @@ pub trait Reserve: Plugin {
     /// What is read of the cluster, as it is at this moment.
     type Cluster: ReadCluster;
 
+    /// Whether the plugin may have anything to take for pods with this spec. Where not, `reserve` is not called.
+    fn concerns(&self, pod: &PodSpecInfo) -> bool {
+        let _ = pod;
+        true
+    }
+
     /// Takes what the pod needs on its node, and says which objects of further kinds will be different for it. Whoever
     /// reads those objects from now on reads them so, until the API server tells of a newer version, or until the pod
     /// does not come to its node after all: nothing has to be done about them in `unreserve`.
@@ -458,6 +464,12 @@ pub trait PreBind: Plugin {
     type Cluster: ReadCluster;
     /// What the plugin needs to know while the pod waits; `()` where none ever does.
     type Awaited: Send + 'static;
+
+    /// Whether anything may have to be done for pods with this spec. Where not, `pre_bind` is not called.
+    fn concerns(&self, pod: &PodSpecInfo) -> bool {
+        let _ = pod;
+        true
+    }
 
     /// What has to be done first. `assumed` is what the plugin's own Reserve has answered.
     fn pre_bind(

@@ -51,6 +51,7 @@ pub(super) fn play(
         tie_break: config.plimsoll.tie_break.into(),
         seed,
         admission: registry.admission(config),
+        memo: config.plimsoll.memo.into(),
         evictions: config.evictions(),
         ..EngineSettings::default()
     };

@@ -157,7 +157,8 @@ impl Engine {
     pub(super) fn reserve(&mut self, binding: &mut Binding) -> Result<(), (&'static str, Refusal)> {
         let profiles = Arc::clone(&self.profiles);
         let pod = &binding.info.pod;
-        for point in &profiles[binding.info.profile].reserve {
+        let points = profiles[binding.info.profile].reserve.iter();
+        for point in points.filter(|point| point.plugin.concerns(&pod.spec)) {
             let Some(node) = self.node(&binding.node) else {
                 let message = format!("node {:?} not found", binding.node.as_str());
                 return Err((point.name, Refusal::Failed(PluginError { message })));

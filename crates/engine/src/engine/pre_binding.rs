@@ -68,7 +68,8 @@ impl Engine {
         self.queue.done(&pod.key.uid);
         let profiles = Arc::clone(&self.profiles);
         let (mut writes, mut waits) = (Vec::new(), Vec::new());
-        for (at, point) in profiles[binding.info.profile].pre_bind.iter().enumerate() {
+        let points = profiles[binding.info.profile].pre_bind.iter().enumerate();
+        for (at, point) in points.filter(|(_, point)| point.plugin.concerns(&pod.spec)) {
             let Some(node) = self.node(&binding.node) else {
                 let why = no_node(&binding.node);
                 return self.pre_bind_failed(now, binding, point.name, &why);

@@ -9,6 +9,8 @@ use crate::object::KindId;
 
 /// [`Reserve`], callable without knowing the plugin.
 pub trait ReserveDyn: Send + Sync {
+    /// [`Reserve::concerns`].
+    fn concerns(&self, pod: &PodSpecInfo) -> bool;
     /// [`Reserve::reserve`], on what the view shows.
     fn reserve(&self, pod: &PodInfo, node: &NodeInfo, view: &View) -> Result<Vec<Assumption>, Refusal>;
     /// [`Reserve::unreserve`].
@@ -16,6 +18,9 @@ pub trait ReserveDyn: Send + Sync {
 }
 
 impl<P: Reserve> ReserveDyn for P {
+    fn concerns(&self, pod: &PodSpecInfo) -> bool {
+        <P as Reserve>::concerns(self, pod)
+    }
     fn reserve(&self, pod: &PodInfo, node: &NodeInfo, view: &View) -> Result<Vec<Assumption>, Refusal> {
         <P as Reserve>::reserve(self, pod, node, P::Cluster::item(view))
     }
@@ -29,6 +34,8 @@ pub type AnyAwaited = Box<dyn Any + Send>;
 
 /// [`PreBind`], callable without knowing the plugin.
 pub trait PreBindDyn: Send + Sync {
+    /// [`PreBind::concerns`].
+    fn concerns(&self, pod: &PodSpecInfo) -> bool;
     /// Whether what it waits for may depend on objects of this kind.
     fn reads(&self, kind: KindId) -> bool;
     /// [`PreBind::pre_bind`], on what the view shows.
@@ -49,6 +56,9 @@ struct PreBindAdapter<P> {
 }
 
 impl<P: PreBind> PreBindDyn for PreBindAdapter<P> {
+    fn concerns(&self, pod: &PodSpecInfo) -> bool {
+        self.plugin.concerns(pod)
+    }
     fn reads(&self, kind: KindId) -> bool {
         self.kinds.contains(&kind)
     }

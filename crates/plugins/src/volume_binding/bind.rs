@@ -10,7 +10,7 @@ use plimsoll_framework::intern::Istr;
 use plimsoll_framework::node::NodeInfo;
 use plimsoll_framework::object::{ObjectKey, Objects};
 use plimsoll_framework::plugin::{Awaited, Filter, PreBind, PreBindAnswer, Progress, Refusal, Reserve, Write};
-use plimsoll_framework::pod::PodInfo;
+use plimsoll_framework::pod::{PodInfo, PodSpecInfo};
 use plimsoll_framework::read::ClusterOf;
 use plimsoll_framework::verdict::PluginError;
 use serde_json::json;
@@ -25,6 +25,10 @@ use crate::kinds::storage::{
 
 impl Reserve for VolumeBinding {
     type Cluster = Cluster;
+
+    fn concerns(&self, pod: &PodSpecInfo) -> bool {
+        !pod.volumes.is_empty()
+    }
 
     fn reserve(
         &self,
@@ -49,6 +53,10 @@ impl Reserve for VolumeBinding {
 impl PreBind for VolumeBinding {
     type Cluster = Cluster;
     type Awaited = Choice;
+
+    fn concerns(&self, pod: &PodSpecInfo) -> bool {
+        !pod.volumes.is_empty()
+    }
 
     fn pre_bind(
         &self,
