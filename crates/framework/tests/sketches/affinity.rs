@@ -37,7 +37,7 @@ pub(crate) struct Selected {
 
 impl Selected {
     fn new(pod: &PodInfo, terms: ClusterOf<'_, Terms>, kinds: impl Fn(TermKind) -> bool) -> Self {
-        let mut known = terms.selecting(pod);
+        let mut known = terms.selecting(pod.into());
         known.retain(|(kind, _)| kinds(*kind));
         Self { namespace: pod.key.namespace.clone(), labels: Arc::clone(&pod.labels), known }
     }
@@ -77,7 +77,7 @@ impl Filter for Affinity {
         let all: Box<[PodMatcher]> = own.required.iter().map(PodMatcher::from).collect();
         let specs = own.required.iter().map(|t| near(all.clone(), t));
         let specs = specs.chain(own.anti_required.iter().map(|t| near([PodMatcher::from(t)].into(), t)));
-        let self_match = all.iter().all(|m| namespaces.matched(pod, m));
+        let self_match = all.iter().all(|m| namespaces.matched(pod.into(), m));
         Some(Required {
             terms: own.required.len(),
             anti_terms: own.anti_required.len(),
