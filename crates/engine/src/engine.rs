@@ -7,6 +7,7 @@ mod commit;
 mod failure;
 mod gang;
 mod ingest;
+mod nomination;
 mod pre_binding;
 mod preempt;
 mod wake;
@@ -158,6 +159,7 @@ impl Engine {
         self.expire_permits(now);
         self.expire_gangs(now);
         self.look_at_doubtful_gangs(now);
+        self.end_holding_off(now);
         self.look_at_awaiting(now);
     }
 
@@ -166,7 +168,8 @@ impl Engine {
         let permits = self.waiting.iter().flat_map(|w| w.plugins.iter().map(|(_, deadline, _)| *deadline));
         let awaited = self.awaiting.values().filter_map(Awaiting::deadline).chain(self.look_again);
         let gangs = self.next_gang_deadline();
-        permits.chain(awaited).chain(self.queue.next_deadline()).chain(gangs).min()
+        let held_off = self.preemptions.deadline();
+        permits.chain(awaited).chain(self.queue.next_deadline()).chain(gangs).chain(held_off).min()
     }
 
     /// Whether there is a pod to be decided, or something has happened that may have made one ready.

@@ -220,6 +220,58 @@ fn two_pods_never_plan_with_the_same_room() {
     assert_eq!(c.asked_to_go(), ["a for p", "b for q"]);
 }
 
+// --- what wakes a pod that room is made for ---
+
+/// Two nodes full of one pod each, and p, which waits for that on n1 to go.
+fn waits_for_n1() -> (Cluster, Pod) {
+    let mut c = with(EvictionPolicy::default());
+    c.tell(node("n2").cpu(1_000).seen());
+    let p = pod("p").cpu(900).priority(5);
+    c.add(&[pod("a").cpu(900).on("n1"), pod("b").cpu(900).on("n2"), p.clone()]);
+    c.decide();
+    assert_eq!(c.asked_to_go(), ["a for p"]);
+    c.evicted("a", EvictResult::Going);
+    (c, p)
+}
+
+#[test]
+fn a_pod_whose_place_another_took_turns_to_another_node() {
+    let (mut c, _) = waits_for_n1();
+    c.add(&[pod("thief").cpu(900).priority(5).of("other").on("n1")]);
+    c.tell(pod("a").on("n1").deleted(9));
+    c.decide();
+    assert_eq!(c.asked_to_go(), ["b for p"]);
+}
+
+#[test]
+fn a_pod_whose_node_is_lost_turns_to_another() {
+    for (what, event) in [("gone", node("n1").deleted()), ("tainted", node("n1").taint("gpu").version(2).seen())] {
+        let (mut c, _) = waits_for_n1();
+        c.tell(event);
+        c.decide();
+        assert_eq!(c.asked_to_go(), ["b for p"], "{what}");
+    }
+}
+
+#[test]
+fn a_pod_whose_node_a_more_urgent_one_takes_turns_to_another() {
+    let (mut c, _) = waits_for_n1();
+    c.add(&[pod("urgent").cpu(900).priority(6)]);
+    c.decide();
+    assert_eq!(c.asked_to_go(), ["b for p"], "urgent goes to n1, where a is leaving");
+}
+
+#[test]
+fn a_pod_that_room_is_made_for_sleeps_through_what_gives_it_none() {
+    let (mut c, p) = waits_for_n1();
+    c.add(&[pod("c").cpu(50).on("n2")]);
+    c.tell(pod("c").on("n2").deleted(9));
+    assert_eq!(c.place(&p), Some(Place::Unschedulable));
+    c.tell(pod("b").on("n2").deleted(9));
+    c.decide();
+    assert_eq!(c.bound(), ["p->n2"]);
+}
+
 // --- whom it may be ---
 
 #[test]
@@ -259,9 +311,12 @@ fn whose_place_others_take_again_and_again_has_to_wait() {
         "{message}"
     );
     assert!(c.engine.take_observations().iter().any(|o| matches!(o, Observation::PreemptionHeldOff)));
-    c.wait(400);
+    c.wait(9);
     c.decide();
-    assert_eq!(c.evictions.len(), 1, "but not for ever");
+    assert_eq!(c.evictions.len(), 0);
+    c.wait(1);
+    c.decide();
+    assert_eq!(c.evictions.len(), 1, "but not for longer");
 }
 
 #[test]

@@ -17,7 +17,7 @@ use crate::effect::{Effect, Observation, Reason};
 use crate::event::{Event, OwnedChange};
 
 const ASSIGNED_ADD: ClusterEvent = ClusterEvent::new(EventResource::AssignedPod, Actions::ADD);
-const ASSIGNED_DELETE: ClusterEvent = ClusterEvent::new(EventResource::AssignedPod, Actions::DELETE);
+pub(super) const ASSIGNED_DELETE: ClusterEvent = ClusterEvent::new(EventResource::AssignedPod, Actions::DELETE);
 
 impl Engine {
     pub(super) fn ingest(&mut self, now: Time, event: Event) {
@@ -289,37 +289,6 @@ impl Engine {
         Some((Reason::Unsupported, format!("the pod cannot be scheduled: it {needs}")))
     }
 
-    /// Notes for which node a pod is nominated, if any; those who had to respect a nomination that is no more may try.
-    fn nominate(&mut self, now: Time, node: Option<Istr>, pod: &Arc<PodInfo>) {
-        if let Some(left) = self.set_nomination(node, pod).filter(|left| pod.node_name.as_ref() != Some(left)) {
-            self.nomination_left(now, &left, pod);
-        }
-    }
-
-    /// Room that was kept on a node for a nominated pod is free.
-    pub(super) fn nomination_left(&mut self, now: Time, node: &Istr, pod: &PodInfo) {
-        let left = PodInfo { node_name: None, nominated_node_name: Some(node.clone()), ..pod.clone() };
-        let change = OwnedChange::Pod(Some(Arc::new(left)), None);
-        // Not the pod itself: its own nomination was never in its way.
-        let respected = |p: &PodInfo| p.priority() <= pod.priority() && p.key.uid != pod.key.uid;
-        self.wake(now, &ASSIGNED_DELETE, change, respected);
-    }
-
-    /// Notes for which node a pod is nominated, if any. Gives the node it was nominated for and is no more.
-    pub(super) fn set_nomination(&mut self, node: Option<Istr>, pod: &Arc<PodInfo>) -> Option<Istr> {
-        let table = self.cache.table_mut();
-        let old = table.view().nominations().node_of(&pod.key.uid).cloned();
-        let left = old.clone().filter(|old| Some(old) != node.as_ref());
-        match node {
-            Some(node) => table.nominations_mut().set(node, Arc::clone(pod)),
-            None if old.is_some() => {
-                table.nominations_mut().remove(&pod.key.uid);
-            }
-            None => {}
-        }
-        left
-    }
-
     /// A pod was taken off the node it was assumed on, which is room for others.
     pub(super) fn place_left(&mut self, now: Time, left: &Known) {
         let change = OwnedChange::Pod(Some(left.placed()), None);
@@ -350,12 +319,16 @@ impl Engine {
             }
             Some(old) => {
                 let events = changes::of_node(&old, &node);
-                if !events.is_empty() {
+                let changed = !events.is_empty();
+                if changed {
                     self.node_changed(now, &node.name);
                 }
                 for event in events {
                     let change = OwnedChange::Node(Some(Arc::clone(&old)), Some(Arc::clone(&node)));
                     self.wake(now, &event, change, |_| true);
+                }
+                if changed {
+                    self.wake_nominated(now, &old.name);
                 }
             }
         }
@@ -366,6 +339,7 @@ impl Engine {
         if let Some(old) = self.cache.remove_node(name) {
             let event = ClusterEvent::new(EventResource::Node, Actions::DELETE);
             self.wake(now, &event, OwnedChange::Node(Some(old), None), |_| true);
+            self.wake_nominated(now, name);
         }
     }
 }

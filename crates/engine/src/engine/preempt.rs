@@ -15,7 +15,7 @@ use plimsoll_framework::time::Time;
 use super::Engine;
 use super::brake::Brake;
 use super::failure::Failure;
-use crate::effect::{Effect, EvictRequest, Observation, PodEvent, StatusUpdate};
+use crate::effect::{Effect, EvictRequest, Observation, PodEvent};
 use crate::event::EvictResult;
 
 /// How many of the pods that have to go are named in the event.
@@ -28,6 +28,8 @@ pub(super) struct Preemptions {
     /// Pods that were asked to go and are not seen to be going yet: nobody asks them twice.
     asked: BTreeSet<Uid>,
     pub(super) brake: Brake,
+    /// Pods for which nobody is to go for a while, by the end of that.
+    held_off: BTreeSet<(Time, Uid)>,
 }
 
 #[derive(Debug)]
@@ -49,6 +51,11 @@ impl Preemptions {
     pub(super) fn len(&self) -> usize {
         self.under_way.len()
     }
+
+    /// When somebody may go again for a pod for which nobody was to.
+    pub(super) fn deadline(&self) -> Option<Time> {
+        self.held_off.first().map(|(until, _)| *until)
+    }
 }
 
 impl Engine {
@@ -65,8 +72,18 @@ impl Engine {
     /// How much longer nobody is to go for this pod, if so.
     pub(super) fn held_off(&mut self, now: Time, pod: &PodInfo) -> Option<Duration> {
         let wait = self.preemptions.brake.holds(now, pod)?;
+        self.preemptions.held_off.insert((now.after(wait), pod.key.uid.clone()));
         self.observations.push(Observation::PreemptionHeldOff);
         Some(wait)
+    }
+
+    /// Has pods tried again for which others may go by now.
+    pub(super) fn end_holding_off(&mut self, now: Time) {
+        while self.preemptions.held_off.first().is_some_and(|(until, _)| *until <= now)
+            && let Some((_, uid)) = self.preemptions.held_off.pop_first()
+        {
+            self.queue.wake_one(now, &uid);
+        }
     }
 
     /// Makes room on a node for a pod that is nominated for it by now and held out of the queue.
@@ -146,6 +163,13 @@ impl Engine {
         self.queue.forget_hold(uid);
     }
 
+    /// Room that is being made for a pod is for another: who has not been asked to go for it yet is not.
+    pub(super) fn stop_making_room(&mut self, now: Time, uid: &Uid) {
+        if self.preemptions.under_way.remove(uid).is_some() {
+            self.let_go(now, uid);
+        }
+    }
+
     /// The next step of a preemption whose open requests may have been answered.
     fn go_on(&mut self, now: Time, preemptor: &Uid) {
         let Some(preemption) = self.preemptions.under_way.get_mut(preemptor) else { return };
@@ -210,31 +234,6 @@ impl Engine {
         let request =
             EvictRequest { victim, preemptor: Arc::clone(preemptor), strict: self.settings.evictions.strict_budgets };
         self.effects.push_back(Effect::Evict(Box::new(request)));
-    }
-
-    /// Pods of lower priority that are nominated for the node have to look for another.
-    fn clear_lower_nominations(&mut self, now: Time, pod: &PodInfo, node: &Istr) {
-        let nominated = self.cache.table().view().nominations().pods(node).iter();
-        let lower = nominated.filter(|p| p.priority() < pod.priority());
-        let lower: Vec<Arc<PodInfo>> = lower.filter_map(|p| self.cache.pending(&p.key.uid)).collect();
-        lower.iter().for_each(|pod| self.clear_nomination(now, pod));
-    }
-
-    /// Nothing is kept on a node for a pod any more; its status says so if it said otherwise, or was to.
-    fn clear_nomination(&mut self, now: Time, pod: &Arc<PodInfo>) {
-        let left = self.set_nomination(None, pod);
-        if left.is_some() || pod.nominated_node_name.is_some() {
-            self.effects.push_back(Effect::Status(Box::new(StatusUpdate {
-                key: pod.key.clone(),
-                generation: pod.generation,
-                condition: None,
-                transition: false,
-                nominated_node_name: Some(None),
-            })));
-        }
-        if let Some(left) = left {
-            self.nomination_left(now, &left, pod);
-        }
     }
 
     fn turn_away_waiting(&mut self, now: Time, victim: &Arc<PodInfo>, preemptor: &Arc<PodInfo>, node: &Istr) {
