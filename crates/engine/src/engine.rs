@@ -28,6 +28,7 @@ use plimsoll_framework::time::Time;
 use ask::{Asking, Next};
 use binding::{Binding, Waiting};
 use gang::Gangs;
+use nomination::Nominations;
 use pre_binding::{Awaiting, PreBinding};
 use preempt::Preemptions;
 
@@ -114,6 +115,7 @@ pub struct Engine {
     look_again: Option<Time>,
     binding: HashMap<Uid, Binding>,
     preemptions: Preemptions,
+    nominations: Nominations,
     effects: VecDeque<Effect>,
     observations: Vec<Observation>,
     worker: Worker,
@@ -142,6 +144,7 @@ impl Engine {
             look_again: None,
             binding: HashMap::new(),
             preemptions: Preemptions::default(),
+            nominations: Nominations::default(),
             effects: VecDeque::new(),
             observations: Vec::new(),
         }

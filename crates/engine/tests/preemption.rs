@@ -14,7 +14,7 @@ use common::profile;
 use common::world::{Op, World};
 use plimsoll_engine::effect::Observation;
 use plimsoll_engine::engine::EngineSettings;
-use plimsoll_engine::event::{BindResult, EvictResult};
+use plimsoll_engine::event::{BindResult, Event, EvictResult};
 use plimsoll_engine::queue::Place;
 use plimsoll_framework::extensions::Extensions;
 use plimsoll_framework::plugin::EvictionPolicy;
@@ -135,6 +135,59 @@ fn a_nomination_that_the_watch_has_not_shown_yet_is_cleared_all_the_same() {
     assert_eq!((&last.key.uid, &last.nominated_node_name), (&p.uid(), &Some(None)));
 }
 
+/// The nominations that were asked to be written of p since the last call.
+fn nominations(c: &mut Cluster) -> Vec<Option<String>> {
+    let statuses = std::mem::take(&mut c.statuses);
+    statuses.into_iter().filter_map(|s| s.nominated_node_name).map(|node| node.map(|n| n.to_string())).collect()
+}
+
+#[test]
+fn a_nomination_is_written_again_whatever_the_watch_has_shown() {
+    let n1 = || Some("n1".to_owned());
+    let kept = |c: &Cluster, p: &Pod| c.engine.view().nominations().node_of(&p.uid()).map(|n| n.to_string());
+    let refuse = |c: &mut Cluster| c.evicted("b", EvictResult::Refused { message: "a budget".to_owned() });
+    let written = |number, version| Event::NominationWritten { uid: pod("p").uid(), number, version };
+    // The first write may be shown, and answered, or not.
+    for (shown, answered) in [(false, false), (false, true), (true, false), (true, true)] {
+        let (mut c, p) = full();
+        assert_eq!(nominations(&mut c), [n1()]);
+        if answered {
+            c.tell(written(1, Some(2)));
+        }
+        if shown {
+            c.tell(p.clone().nominated("n1").version(2).seen());
+        }
+        refuse(&mut c);
+        assert_eq!(nominations(&mut c), [None]);
+        c.decide();
+        assert_eq!(nominations(&mut c), [n1()], "shown: {shown}, answered: {answered}");
+        // What the watch shows now is old.
+        for (version, old) in [(2, p.clone().nominated("n1")), (3, p.clone())] {
+            c.tell(old.version(version).seen());
+            assert_eq!(kept(&c, &p), n1());
+        }
+        c.tell(written(2, Some(3)));
+        c.tell(written(3, Some(4)));
+        c.tell(p.clone().nominated("n1").version(4).seen());
+        // From now on the watch knows best.
+        c.tell(p.clone().version(5).seen());
+        assert_eq!(kept(&c, &p), None);
+    }
+}
+
+#[test]
+fn a_nomination_whose_write_failed_is_written_by_the_next_attempt() {
+    let (mut c, _) = full();
+    nominations(&mut c);
+    c.tell(Event::NominationWritten { uid: pod("p").uid(), number: 1, version: None });
+    c.evicted("b", EvictResult::Failed { message: "timed out".to_owned() });
+    c.decide();
+    assert_eq!(nominations(&mut c), [Some("n1".to_owned())]);
+    c.evicted("b", EvictResult::Failed { message: "timed out".to_owned() });
+    c.decide();
+    assert!(nominations(&mut c).is_empty(), "that one is under way");
+}
+
 #[test]
 fn who_is_going_already_is_not_asked() {
     let mut c = with(EvictionPolicy::default());
@@ -161,8 +214,8 @@ fn pods_of_lower_priority_lose_their_nomination_for_the_node_first() {
     c.statuses.clear();
     c.add(&[pod("p").cpu(900).priority(5)]);
     c.decide();
-    let cleared = c.statuses.last().unwrap();
-    assert_eq!((&*cleared.key.name, &cleared.nominated_node_name), ("low", &Some(None)));
+    let cleared = c.statuses.iter().find(|s| s.nominated_node_name == Some(None)).unwrap();
+    assert_eq!(&*cleared.key.name, "low");
     let nominated: Vec<_> =
         c.engine.view().nominations().pods(&"n1".into()).iter().map(|p| p.key.name.to_string()).collect();
     assert_eq!(nominated, ["p"]);

@@ -77,13 +77,10 @@ impl Engine {
             self.queue.hold(&uid);
         }
         self.put_back(now, QueuedPodInfo { pod: Arc::clone(&pod), ..info }, Rejectors { clearing, ..rejectors });
-        let had = left.is_some();
         if let Some(left) = left {
             self.nomination_left(now, &left, &pod);
         }
-        // What the watch has not shown yet may be on its way to the API server, so it does not tell what is there.
-        let news = nominated.clone().filter(|node| *node != pod.nominated_node_name || had);
-        self.report(&pod, reason, message, news);
+        self.report(&pod, reason, message, nominated.clone());
         if let (Some(node), Some(told)) = (nominated.flatten(), told) {
             self.preempt(now, &pod, node, told);
         }
@@ -122,7 +119,7 @@ impl Engine {
         Nomination { clearing: Clearing::Node(node.clone()), nominated: Some(Some(node)), told }
     }
 
-    /// Writes the condition and records the event, each only if it says something new. A nomination is written as it is.
+    /// Writes the condition and the new nomination, if any, and records the event, each only if it says something new.
     pub(super) fn report(
         &mut self,
         pod: &Arc<PodInfo>,
@@ -139,13 +136,15 @@ impl Engine {
         if attempt || !told {
             self.record(pod, true, "FailedScheduling", "Scheduling", message.clone());
         }
-        if !told || nominated.is_some() {
+        let number = nominated.as_ref().and_then(|node| self.nominations.ask(pod, node));
+        if !told || number.is_some() {
             self.effects.push_back(Effect::Status(Box::new(StatusUpdate {
                 key: pod.key.clone(),
                 generation: pod.generation,
                 condition: (!told).then_some((reason, message)),
                 transition: pod.scheduled.as_ref().is_none_or(|c| &*c.status != "False"),
-                nominated_node_name: nominated,
+                nominated_node_name: nominated.filter(|_| number.is_some()),
+                number: number.unwrap_or(0),
             })));
         }
     }

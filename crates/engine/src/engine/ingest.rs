@@ -66,6 +66,7 @@ impl Engine {
             }
             Event::KindServed { kind, version } => self.kind_served(kind.id, version),
             Event::WritesFinished { uid, result } => self.writes_finished(now, &uid, result),
+            Event::NominationWritten { uid, number, version } => self.nomination_written(&uid, number, version),
             Event::BindFinished { uid, result } => self.bind_finished(now, &uid, result),
             Event::Evicted { victim, preemptor, result } => self.evicted(now, &victim, &preemptor, result),
             Event::Answered { uid, number, result } => self.answered(now, &uid, number, result),
@@ -86,6 +87,7 @@ impl Engine {
         if known.as_ref().map_or_else(|| self.cache.is_buried(&pod), |known| !newer(known)) {
             return;
         }
+        self.nominations.seen(&pod.key.uid, pod.resource_version);
         if pod.finished {
             return self.pod_deleted(now, &pod.key.uid, pod.resource_version);
         }
@@ -112,6 +114,7 @@ impl Engine {
             _ => {}
         }
         self.nominate(now, None, &pod);
+        self.nominations.forget(&uid);
         self.needs_no_room(&uid);
         self.cache.set(Arc::clone(&pod), Standing::Assigned);
         if pod.terminating {
@@ -179,10 +182,7 @@ impl Engine {
                         self.cache.set(Arc::clone(&pod), standing);
                     }
                 }
-                // A nomination that the API server was never told of stays as it is.
-                let told = old.nominated_node_name.is_some() || pod.nominated_node_name.is_some();
-                let kept = || self.cache.table().view().nominations().node_of(&pod.key.uid).cloned();
-                let node = if told { pod.nominated_node_name.clone() } else { kept() };
+                let node = self.nomination_shown(old, &pod);
                 self.nominate(now, node, &pod);
             }
         }
@@ -216,6 +216,7 @@ impl Engine {
         self.needs_no_room(uid);
         self.leaves(now, &known.pod, true);
         self.nominate(now, None, &known.pod);
+        self.nominations.forget(uid);
         if known.node().is_some() {
             self.wake(now, &ASSIGNED_DELETE, OwnedChange::Pod(Some(known.placed()), None), |_| true);
         }

@@ -2,8 +2,9 @@
 
 use std::sync::Arc;
 
+use hashbrown::HashMap;
 use plimsoll_framework::intern::Istr;
-use plimsoll_framework::pod::PodInfo;
+use plimsoll_framework::pod::{PodInfo, Uid};
 use plimsoll_framework::time::Time;
 
 use super::Engine;
@@ -69,17 +70,109 @@ impl Engine {
     /// Nothing is kept on a node for a pod any more; its status says so if it said otherwise, or was to.
     pub(super) fn clear_nomination(&mut self, now: Time, pod: &Arc<PodInfo>) {
         let left = self.set_nomination(None, pod);
-        if left.is_some() || pod.nominated_node_name.is_some() {
+        self.write_nomination(pod, None);
+        if let Some(left) = left {
+            self.nomination_left(now, &left, pod);
+        }
+    }
+
+    /// Has the status of a pod name this node, or none, unless it does.
+    pub(super) fn write_nomination(&mut self, pod: &Arc<PodInfo>, node: Option<Istr>) {
+        if let Some(number) = self.nominations.ask(pod, &node) {
             self.effects.push_back(Effect::Status(Box::new(StatusUpdate {
                 key: pod.key.clone(),
                 generation: pod.generation,
                 condition: None,
                 transition: false,
-                nominated_node_name: Some(None),
+                nominated_node_name: Some(node),
+                number,
             })));
         }
-        if let Some(left) = left {
-            self.nomination_left(now, &left, pod);
+    }
+
+    /// What a pod that is to be placed is nominated for, by what the watch shows of it. What was asked for and is not
+    /// shown yet goes before that; and a nomination that the API server was never told of stays as it is.
+    pub(super) fn nomination_shown(&self, old: &PodInfo, pod: &PodInfo) -> Option<Istr> {
+        let told = old.nominated_node_name.is_some() || pod.nominated_node_name.is_some();
+        if told && !self.nominations.is_ahead(&pod.key.uid) {
+            return pod.nominated_node_name.clone();
         }
+        self.cache.table().view().nominations().node_of(&pod.key.uid).cloned()
+    }
+
+    /// The answer to a write.
+    pub(super) fn nomination_written(&mut self, uid: &Uid, number: u64, version: Option<u64>) {
+        self.nominations.answered(uid, number, version);
+        if let Some(known) = self.cache.get(uid) {
+            self.nominations.seen(uid, known.pod.resource_version);
+        }
+    }
+}
+
+/// What the API server was asked to have as the nominated nodes of pods, as far as the watch has not shown it. Writes and
+/// what the watch shows of them may come in any order; the writes of one pod are done in theirs.
+#[derive(Debug, Default)]
+pub(super) struct Nominations {
+    asked: HashMap<Uid, Asked>,
+    last_number: u64,
+}
+
+/// What was asked last of a pod.
+#[derive(Debug)]
+struct Asked {
+    number: u64,
+    node: Option<Istr>,
+    state: State,
+}
+
+#[derive(Debug)]
+enum State {
+    /// It is under way.
+    Open,
+    /// This version has it.
+    Written(u64),
+    /// Nobody knows whether it was written.
+    Unknown,
+}
+
+impl Nominations {
+    /// The number of the write that is needed for the pod's status to name this node, or none, in the end.
+    pub(super) fn ask(&mut self, pod: &PodInfo, node: &Option<Istr>) -> Option<u64> {
+        let is = match self.asked.get(&pod.key.uid) {
+            Some(Asked { state: State::Unknown, .. }) => None,
+            Some(asked) => Some(&asked.node),
+            None => Some(&pod.nominated_node_name),
+        };
+        if is == Some(node) {
+            return None;
+        }
+        self.last_number += 1;
+        let asked = Asked { number: self.last_number, node: node.clone(), state: State::Open };
+        self.asked.insert(pod.key.uid.clone(), asked);
+        Some(self.last_number)
+    }
+
+    fn answered(&mut self, uid: &Uid, number: u64, version: Option<u64>) {
+        if let Some(asked) = self.asked.get_mut(uid).filter(|asked| asked.number == number) {
+            asked.state = version.map_or(State::Unknown, State::Written);
+        }
+    }
+
+    /// The pod is seen at this version; 0 is later than any.
+    pub(super) fn seen(&mut self, uid: &Uid, version: u64) {
+        let shown = |written: u64| version == 0 || version >= written;
+        if self.asked.get(uid).is_some_and(|asked| matches!(asked.state, State::Written(at) if shown(at))) {
+            self.asked.remove(uid);
+        }
+    }
+
+    /// The pod is gone, or on a node, which ends its nomination.
+    pub(super) fn forget(&mut self, uid: &Uid) {
+        self.asked.remove(uid);
+    }
+
+    /// Whether more was asked for than the watch has shown.
+    fn is_ahead(&self, uid: &Uid) -> bool {
+        self.asked.get(uid).is_some_and(|asked| !matches!(asked.state, State::Unknown))
     }
 }
