@@ -76,8 +76,10 @@ impl Engine {
         }
     }
 
-    /// Has the status of a pod name this node, or none, unless it does.
+    /// Has the status of a pod name this node, or none, unless it does. A pod that has to wait on its way to a node names
+    /// it, for whoever else makes plans, and for the next scheduler should this one end (reference section 9.4).
     pub(super) fn write_nomination(&mut self, pod: &Arc<PodInfo>, node: Option<Istr>) {
+        let pod = self.cache.get(&pod.key.uid).map_or(pod, |known| &known.pod);
         if let Some(number) = self.nominations.ask(pod, &node) {
             self.effects.push_back(Effect::Status(Box::new(StatusUpdate {
                 key: pod.key.clone(),

@@ -83,6 +83,9 @@ impl Engine {
                 }
             }
         }
+        if !writes.is_empty() || !waits.is_empty() {
+            self.write_nomination(&pod, Some(binding.node.clone()));
+        }
         let ready = PreBinding { binding, waits };
         if writes.is_empty() {
             return self.await_others(now, ready);
@@ -201,6 +204,13 @@ impl Engine {
     pub(super) fn leave(&mut self, now: Time, uid: &Uid) {
         self.leave_permit(now, uid);
         self.leave_awaiting(now, uid);
+    }
+
+    /// A pod that waits for what others do loses its node.
+    pub(super) fn end_awaiting(&mut self, now: Time, uid: &Uid, failure: Failure) {
+        if let Some(awaiting) = self.awaiting.remove(uid) {
+            self.give_back(now, awaiting.binding, failure);
+        }
     }
 
     pub(super) fn leave_awaiting(&mut self, now: Time, uid: &Uid) {

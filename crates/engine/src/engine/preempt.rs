@@ -94,9 +94,10 @@ impl Engine {
             let note = format!("Evicting from node {node}: {}", names(&victims));
             self.tell_of(pod, "Preempting", note, None);
         }
-        // A pod that waits at Permit's door is on its node only in our books.
+        // A pod that waits at Permit's door, or for others before it is bound, is on its node only in our books.
+        let in_memory = |uid: &Uid| self.waits_on_permit(uid) || self.awaiting.contains_key(uid);
         let (waiting, mut victims): (Vec<_>, Vec<_>) =
-            victims.into_iter().partition(|victim| self.waits_on_permit(&victim.key.uid));
+            victims.into_iter().partition(|victim| in_memory(&victim.key.uid));
         for victim in waiting {
             self.turn_away_waiting(now, &victim, pod, &node);
         }
@@ -239,8 +240,9 @@ impl Engine {
     fn turn_away_waiting(&mut self, now: Time, victim: &Arc<PodInfo>, preemptor: &Arc<PodInfo>, node: &Istr) {
         let note = format!("Preempted by pod {} on node {node} (in kube-scheduler memory).", preemptor.key.uid);
         self.tell_of(victim, "Preempted", note, Some(Arc::clone(preemptor)));
-        let failure = Failure::Error("waiting on permit for pod: preempted".to_owned());
-        self.end_waiting(now, &victim.key.uid, failure);
+        let uid = &victim.key.uid;
+        self.end_waiting(now, uid, Failure::Error("waiting on permit for pod: preempted".to_owned()));
+        self.end_awaiting(now, uid, Failure::Error("preempted by DefaultPreemption".to_owned()));
     }
 
     fn tell_victim(&mut self, victim: &Uid, preemptor: &Uid) {

@@ -135,7 +135,8 @@ impl Engine {
         };
         (info.pod, info.preferred) = (Arc::clone(&pod), preferred);
         self.queue.retry_first(now, info);
-        self.report(&pod, Reason::SchedulerError, text, None);
+        // Nothing is kept for it where its node is gone.
+        self.report(&pod, Reason::SchedulerError, text, (!there).then_some(None));
         if let Some(left) = left {
             self.place_left_by_gang(now, &left);
         }

@@ -31,7 +31,7 @@ impl Engine {
             seats.into_iter().for_each(|seat| self.start_binding(now, seat));
         } else {
             for (binding, plugins) in seats.into_iter().zip(holders) {
-                self.waiting.push(Waiting { binding, since: now, plugins, gang: Some(attempt.seq) });
+                self.start_waiting(Waiting { binding, since: now, plugins, gang: Some(attempt.seq) });
             }
         }
         for (plugin, answer) in answers {
