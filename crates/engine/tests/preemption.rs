@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use common::build::{Pod, node, pod};
 use common::cluster::{Cluster, log};
-use common::plugins::{self, Evictor, First};
+use common::plugins::{self, Evictor, First, Licence};
 use common::profile;
 use common::world::{Op, World};
 use plimsoll_engine::effect::Observation;
@@ -17,6 +17,7 @@ use plimsoll_engine::engine::EngineSettings;
 use plimsoll_engine::event::{BindResult, Event, EvictResult};
 use plimsoll_engine::queue::Place;
 use plimsoll_framework::extensions::Extensions;
+use plimsoll_framework::object::KindRef;
 use plimsoll_framework::plugin::EvictionPolicy;
 use proptest::prelude::*;
 
@@ -336,6 +337,42 @@ fn pods_of_other_schedulers_are_left_alone_where_that_is_wanted() {
         c.decide();
         assert_eq!(c.asked_to_go(), expect);
     }
+}
+
+/// Strict budgets, and a node full of two pods that a budget stands against.
+fn forbidden() -> Cluster {
+    let mut c = with(EvictionPolicy { strict_budgets: true, ..EvictionPolicy::default() });
+    c.add(&["a", "b"].map(|name| pod(name).cpu(450).label("guarded", "").on("n1")));
+    c
+}
+
+fn relaxed() -> Event {
+    let object: plimsoll_engine::event::AnyObject = Arc::new(String::new());
+    Event::Object { kind: KindRef::of::<Licence>(), key: plugins::licence(), resource_version: 2, object: Some(object) }
+}
+
+#[test]
+fn whom_a_budget_stood_against_is_told_when_it_gives_way() {
+    let (mut c, p) = (forbidden(), pod("p").cpu(900).priority(5));
+    c.add([&p]);
+    c.decide();
+    assert_eq!((c.asked_to_go(), c.place(&p)), (vec![], Some(Place::Unschedulable)));
+    c.tell(relaxed());
+    c.decide();
+    assert_eq!(c.asked_to_go(), ["a for p"]);
+}
+
+#[test]
+fn a_group_that_a_budget_stood_against_is_told_as_well() {
+    let mut c = forbidden();
+    let member =
+        |name: &str| pod(name).cpu(450).priority(5).label("plimsoll/gang", "g").label("plimsoll/gang-size", "2");
+    c.add(&[member("g1"), member("g2")]);
+    c.decide();
+    assert_eq!((c.asked_to_go(), c.place(&member("g1"))), (vec![], Some(Place::Unschedulable)));
+    c.tell(relaxed());
+    c.decide();
+    assert_eq!(c.asked_to_go().len(), 2);
 }
 
 // --- the brake ---

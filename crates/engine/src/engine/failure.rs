@@ -102,6 +102,7 @@ impl Engine {
         };
         self.observations.push(Observation::PreemptionAttempt);
         diagnosis.post_filter_message = done.message;
+        done.forbidden_by.into_iter().for_each(|plugin| diagnosis.unschedulable_plugins.insert(plugin));
         let Some(node) = done.nominated_node else {
             let kept = || view.nominations().node_of(&info.pod.key.uid).cloned();
             let clearing = match kept().filter(|_| !done.clears_nomination) {

@@ -74,7 +74,9 @@ impl AtNode<'_> {
         if node_of(change).is_some_and(|name| info.clearing == Clearing::Node(name.clone())) {
             return Some(Chance::Some);
         }
-        let by_node_alone = info.unschedulable_plugins.iter().all(|plugin| profile.looks_at_one_node(plugin));
+        // Who may go from a node is asked there, too.
+        let alone = |plugin: &str| profile.looks_at_one_node(plugin) || profile.only_preempts(plugin);
+        let by_node_alone = info.unschedulable_plugins.iter().all(alone);
         let name = node_of(change).filter(|_| by_node_alone && info.pending_plugins.is_empty())?;
         let (table, none) = (self.cache.table(), Overlay::default());
         let view = table.view();

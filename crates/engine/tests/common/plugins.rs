@@ -9,7 +9,7 @@ use plimsoll_framework::extensions::Extensions;
 use plimsoll_framework::intern::Istr;
 use plimsoll_framework::labels::LabelSelector;
 use plimsoll_framework::node::NodeInfo;
-use plimsoll_framework::object::{ObjectKey, ObjectKind, Objects};
+use plimsoll_framework::object::{KindRef, ObjectKey, ObjectKind, Objects};
 use plimsoll_framework::overlay::Overlay;
 use plimsoll_framework::plugin::*;
 use plimsoll_framework::pod::{PodInfo, PodSpecInfo};
@@ -402,14 +402,22 @@ impl PostFilter for Nominator {
 }
 
 /// Clears the first node, by name, that would do without pods of lower priority: as few of them as may be, the least
-/// important ones. Stands for the plugin whose name it has.
+/// important ones. Where budgets are strict, pods that have the label `guarded` go only while there is a licence. Stands
+/// for the plugin whose name it has.
 pub(crate) struct Evictor;
 impl Plugin for Evictor {
     const NAME: &'static str = "DefaultPreemption";
+    fn kinds(&self) -> Vec<KindRef> {
+        vec![KindRef::of::<Licence>()]
+    }
 }
 impl EnqueueExtensions for Evictor {
     fn registrations(&self) -> Vec<Registration> {
-        vec![Registration::new(EventResource::AssignedPod, Actions::DELETE)]
+        let licence = EventResource::Other(KindRef::of::<Licence>().event_name());
+        vec![
+            Registration::new(EventResource::AssignedPod, Actions::DELETE),
+            Registration::always(licence, Actions::ADD),
+        ]
     }
     fn hint(&self, _: &PodInfo, _: &ClusterEvent, _: &Change<'_>) -> QueueingHint {
         QueueingHint::Skip
@@ -425,6 +433,9 @@ impl PostFilter for Evictor {
         let view = context.view;
         let mut rows: Vec<_> = view.rows().filter_map(|row| view.node(row).map(|n| (n.name.clone(), row))).collect();
         rows.sort();
+        let licences: Objects<Licence> = view.cluster().objects();
+        let strict = context.policy.strict_budgets && licences.get(&licence().namespace, &licence().name).is_none();
+        let mut forbidden = false;
         for (node, row) in rows.into_iter().filter(|(_, row)| (context.code)(*row) == Some(Code::Unschedulable)) {
             let may_go = |p: &&Arc<PodInfo>| p.priority() < pod.priority() && context.policy.allows(p);
             let mut lower: Vec<Arc<PodInfo>> = view.pods(row).iter().filter(may_go).cloned().collect();
@@ -442,9 +453,16 @@ impl PostFilter for Evictor {
                     victims.push(back);
                 }
             }
+            if strict && victims.iter().any(|p| p.labels.get(&"guarded".into()).is_some()) {
+                forbidden = true;
+                continue;
+            }
             return Ok(PostFilterVerdict::Nominate { node, victims });
         }
         let rejection = Rejection::unschedulable("preemption: no victims.");
+        if forbidden {
+            return Ok(PostFilterVerdict::Forbid(rejection));
+        }
         Ok(PostFilterVerdict::Reject { rejection, clears_nomination: true })
     }
     fn only_preempts(&self) -> bool {

@@ -74,6 +74,9 @@ impl Engine {
             let plugins = profile.pre_filter.iter().map(|p| p.name).chain(profile.filter.iter().map(|p| p.name));
             plugins.for_each(|name| diagnosis.unschedulable_plugins.insert(name));
         }
+        if let Room::Forbidden(by) = room {
+            by.iter().for_each(|plugin| diagnosis.unschedulable_plugins.insert(plugin));
+        }
         self.observe_gang(now, attempt, AttemptResult::Unschedulable);
         share_backoff(&mut members);
         let places = room.places();
