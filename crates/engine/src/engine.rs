@@ -1,6 +1,7 @@
 //! The engine: events in, decisions, effects out. A plain state machine with one owner.
 
 mod ask;
+mod awaiting;
 mod binding;
 mod brake;
 mod commit;
@@ -12,7 +13,7 @@ mod pre_binding;
 mod preempt;
 mod wake;
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -26,10 +27,11 @@ use plimsoll_framework::table::View;
 use plimsoll_framework::time::Time;
 
 use ask::{Asking, Next};
+use awaiting::AwaitingPods;
 use binding::{Binding, Waiting};
 use gang::Gangs;
 use nomination::Nominations;
-use pre_binding::{Awaiting, PreBinding};
+use pre_binding::PreBinding;
 use preempt::Preemptions;
 
 use crate::cache::Cache;
@@ -109,10 +111,8 @@ pub struct Engine {
     gangs_in_doubt: Vec<u64>,
     /// Pods for which something is being written before they are bound.
     writing: HashMap<Uid, PreBinding>,
-    /// Pods that wait for what others do before they are bound, in a fixed order.
-    awaiting: BTreeMap<Uid, Awaiting>,
-    /// Since when something has changed that those pods may have waited for.
-    look_again: Option<Time>,
+    /// Pods that wait for what others do before they are bound.
+    awaiting: AwaitingPods,
     binding: HashMap<Uid, Binding>,
     preemptions: Preemptions,
     nominations: Nominations,
@@ -140,8 +140,7 @@ impl Engine {
             waiting: Vec::new(),
             gangs_in_doubt: Vec::new(),
             writing: HashMap::new(),
-            awaiting: BTreeMap::new(),
-            look_again: None,
+            awaiting: AwaitingPods::default(),
             binding: HashMap::new(),
             preemptions: Preemptions::default(),
             nominations: Nominations::default(),
@@ -169,10 +168,9 @@ impl Engine {
     /// When [`Self::tick`] next has something to do.
     pub fn next_deadline(&self) -> Option<Time> {
         let permits = self.waiting.iter().flat_map(|w| w.plugins.iter().map(|(_, deadline, _)| *deadline));
-        let awaited = self.awaiting.values().filter_map(Awaiting::deadline).chain(self.look_again);
         let gangs = self.next_gang_deadline();
         let held_off = self.preemptions.deadline();
-        permits.chain(awaited).chain(self.queue.next_deadline()).chain(gangs).chain(held_off).min()
+        permits.chain(self.awaiting.deadline()).chain(self.queue.next_deadline()).chain(gangs).chain(held_off).min()
     }
 
     /// Whether there is a pod to be decided, or something has happened that may have made one ready.

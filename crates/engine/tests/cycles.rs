@@ -220,6 +220,27 @@ fn licence(node: Option<&str>) -> Event {
     }
 }
 
+#[test]
+fn who_does_not_lead_says_nothing_until_it_does() {
+    let mut c = licensed();
+    c.engine.lead(false);
+    let (p, told) = (pod("p"), pod("told"));
+    let message = "the pod cannot be scheduled: it needs a licence".to_owned();
+    c.add([&p, &told.clone().with(|p| p.condition = Some(("UnsupportedByPlimsoll".to_owned(), message.clone())))]);
+    assert!(c.statuses.is_empty() && c.said().is_empty());
+    c.engine.lead(true);
+    c.wait(0);
+    assert_eq!(
+        c.statuses.iter().map(|s| &*s.key.name).collect::<Vec<_>>(),
+        ["p"],
+        "the other was told by somebody else"
+    );
+    assert_eq!(c.said(), [format!("p FailedScheduling: {message}")]);
+    c.engine.lead(true);
+    c.wait(0);
+    assert_eq!(c.statuses.len(), 1);
+}
+
 fn times_held(c: &mut Cluster) -> usize {
     let held = |o: &Observation| matches!(o, Observation::Held { .. });
     c.engine.take_observations().iter().filter(|o| held(o)).count()

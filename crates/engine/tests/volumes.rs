@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use common::build::{Pod, node, pod};
 use common::cluster::{Cluster, log};
-use common::plugins::{self, Evictor, First};
+use common::plugins::{self, Evictor, First, Log};
 use common::profile;
 use plimsoll_engine::effect::{AttemptResult, Observation};
 use plimsoll_engine::engine::EngineSettings;
@@ -18,7 +18,7 @@ use plimsoll_framework::cluster_event::{Actions, EventResource, Registration};
 use plimsoll_framework::extensions::Extensions;
 use plimsoll_framework::intern::Istr;
 use plimsoll_framework::node::NodeInfo;
-use plimsoll_framework::object::{KindRef, ObjectKey, ObjectKind, Objects};
+use plimsoll_framework::object::{KindId, KindRef, ObjectKey, ObjectKind, Objects};
 use plimsoll_framework::plugin::*;
 use plimsoll_framework::pod::PodInfo;
 use plimsoll_framework::read::{ObjectsOf, WholePod};
@@ -47,8 +47,9 @@ impl ObjectKind for SeatKind {
     }
 }
 
-/// Gives each pod that has the label `seat` a seat: the one that is its own, or the first free one by name.
-struct Seats;
+/// Gives each pod that has the label `seat` a seat: the one that is its own, or the first free one by name. Notes whom it
+/// looks at again.
+struct Seats(Log);
 
 impl Plugin for Seats {
     const NAME: &'static str = "Seats";
@@ -131,6 +132,7 @@ impl PreBind for Seats {
         Ok(PreBindAnswer { writes: assumed.iter().map(write).collect(), wait: Some(awaited) })
     }
     fn progress(&self, (name, owner): &(Istr, String), _: &NodeInfo, seats: Objects<SeatKind>) -> Progress {
+        self.0.lock().unwrap().push(format!("look {owner}"));
         let none = Istr::default();
         match seats.written(&none, name) {
             _ if seats.is_assumed(&none, name) => Progress::Wait,
@@ -141,6 +143,14 @@ impl PreBind for Seats {
             Some(_) => Progress::Wait,
             None => Progress::Failed(PluginError { message: format!("seat {name} is gone") }),
         }
+    }
+    fn hangs_on(
+        &self,
+        (name, owner): &(Istr, String),
+        _: &NodeInfo,
+        _: Objects<SeatKind>,
+    ) -> Option<Vec<(KindId, ObjectKey)>> {
+        (!owner.starts_with("vague")).then(|| vec![(KindId::of::<SeatKind>(), key(name))])
     }
 }
 
@@ -172,7 +182,7 @@ fn with_seats(seats: usize) -> Cluster {
 fn made(seats: usize, evicting: bool) -> Cluster {
     let log = log();
     let mut plugins = plugins::deciding();
-    plugins.push(Extensions::of(Seats).enqueue().filter().reserve().pre_bind().done());
+    plugins.push(Extensions::of(Seats(Arc::clone(&log))).enqueue().filter().reserve().pre_bind().done());
     plugins.push(Extensions::of(First(Arc::clone(&log))).reserve().permit().pre_bind().post_bind().done());
     if evicting {
         plugins.push(Extensions::of(Evictor).enqueue().pre_enqueue().post_filter().done());
@@ -560,4 +570,37 @@ fn a_victim_that_waits_is_turned_away_in_memory() {
         assert_eq!((under_way(&c), owner(&c, "s1"), c.bound()), ((1, 0), None, vec!["high->n1".to_owned()]));
         assert_eq!(c.place(&low), Some(Place::ErrorBackoff));
     }
+}
+
+#[test]
+fn a_change_is_looked_at_for_those_alone_that_wait_for_it() {
+    let mut c = with_seats(3);
+    c.tell(node("n2").seen());
+    let pods = [("p", 2), ("q", 1), ("vague", 0)].map(|(name, priority)| sitting(name).priority(priority));
+    c.add(&pods);
+    c.decide();
+    pods.iter().for_each(|pod| answer(&mut c, pod, None));
+    assert_eq!(under_way(&c), (0, 3));
+    let mut looked_at = |event: Event| {
+        c.asked();
+        c.tell(event);
+        assert!(c.asked().iter().all(|what| !what.starts_with("look")), "not before everything is taken in");
+        tick(&mut c);
+        let mut looked_at: Vec<String> = c.asked().into_iter().filter(|what| what.starts_with("look")).collect();
+        looked_at.sort();
+        looked_at
+    };
+    assert_eq!(
+        looked_at(seat("s1", 11, Some("p"), false)),
+        ["look p", "look vague"],
+        "who does not say is always asked"
+    );
+    assert_eq!(looked_at(seat("s2", 11, Some("q"), false)), ["look q", "look vague"]);
+    assert_eq!(looked_at(seat("s9", 11, None, false)), ["look vague"]);
+    let mut on_nodes = looked_at(node("n1").cpu(2_000).version(2).seen());
+    on_nodes.extend(looked_at(node("n2").cpu(2_000).version(2).seen()));
+    on_nodes.sort();
+    assert_eq!(on_nodes, ["look p", "look q", "look vague"], "each with its own node");
+    assert_eq!(looked_at(seat("s1", 12, Some("p"), true)), ["look p", "look vague"]);
+    assert_eq!(looked_at(seat("s1", 13, Some("p"), true)), ["look vague"], "p is on its way");
 }

@@ -55,7 +55,7 @@ impl Engine {
                 let event = ClusterEvent::new(EventResource::Other(kind.event_name()), actions);
                 self.wake(now, &event, OwnedChange::Other(old, object), |_| true);
                 self.look_again_at_held(now);
-                self.object_changed(now, kind.id);
+                self.object_changed(now, kind.id, key_of);
             }
             Event::ObjectsListed { kind, present } => {
                 let keys = self.cache.table().view().cluster().object_keys(kind.id);
@@ -314,7 +314,7 @@ impl Engine {
         table.set_node(Arc::clone(&node));
         match old {
             None => {
-                self.node_changed(now, &node.name);
+                self.awaiting.node_changed(now, &node.name);
                 let event = ClusterEvent::new(EventResource::Node, Actions::ADD);
                 self.wake(now, &event, OwnedChange::Node(None, Some(node)), |_| true);
             }
@@ -322,7 +322,7 @@ impl Engine {
                 let events = changes::of_node(&old, &node);
                 let changed = !events.is_empty();
                 if changed {
-                    self.node_changed(now, &node.name);
+                    self.awaiting.node_changed(now, &node.name);
                 }
                 for event in events {
                     let change = OwnedChange::Node(Some(Arc::clone(&old)), Some(Arc::clone(&node)));
@@ -336,7 +336,7 @@ impl Engine {
     }
 
     fn node_deleted(&mut self, now: Time, name: &Istr) {
-        self.node_changed(now, name);
+        self.awaiting.node_changed(now, name);
         if let Some(old) = self.cache.remove_node(name) {
             let event = ClusterEvent::new(EventResource::Node, Actions::DELETE);
             self.wake(now, &event, OwnedChange::Node(Some(old), None), |_| true);

@@ -95,7 +95,7 @@ impl Engine {
             self.tell_of(pod, "Preempting", note, None);
         }
         // A pod that waits at Permit's door, or for others before it is bound, is on its node only in our books.
-        let in_memory = |uid: &Uid| self.waits_on_permit(uid) || self.awaiting.contains_key(uid);
+        let in_memory = |uid: &Uid| self.waits_on_permit(uid) || self.awaiting.contains(uid);
         let (waiting, mut victims): (Vec<_>, Vec<_>) =
             victims.into_iter().partition(|victim| in_memory(&victim.key.uid));
         for victim in waiting {
