@@ -114,6 +114,8 @@ pub struct Engine {
     /// Pods that wait for what others do before they are bound.
     awaiting: AwaitingPods,
     binding: HashMap<Uid, Binding>,
+    /// Whether anything may be said of pods that are kept back.
+    leads: bool,
     preemptions: Preemptions,
     nominations: Nominations,
     effects: VecDeque<Effect>,
@@ -142,6 +144,7 @@ impl Engine {
             writing: HashMap::new(),
             awaiting: AwaitingPods::default(),
             binding: HashMap::new(),
+            leads: true,
             preemptions: Preemptions::default(),
             nominations: Nominations::default(),
             effects: VecDeque::new(),
@@ -257,6 +260,15 @@ impl Engine {
         };
         self.propose(now, vec![proposal]);
         true
+    }
+
+    /// Whether this engine acts for its pods, as it does unless told otherwise. One that does not is not to be given work,
+    /// and says nothing of pods that it keeps back; it does when it begins to.
+    pub fn lead(&mut self, leads: bool) {
+        if leads && !std::mem::replace(&mut self.leads, leads) {
+            self.report_held();
+        }
+        self.leads = leads;
     }
 
     /// The next thing to be done outside.

@@ -253,8 +253,22 @@ impl Engine {
         if before.and_then(|old| self.refusal(old, profile)).is_none_or(|(was, _)| was != reason) {
             self.observations.push(Observation::Held { reason });
         }
-        self.report(pod, reason, message, None);
+        if self.leads {
+            self.report(pod, reason, message, None);
+        }
         true
+    }
+
+    /// Says of every pod that is kept back why, where it was not said yet.
+    pub(super) fn report_held(&mut self) {
+        let mut held: Vec<Arc<PodInfo>> = self.cache.held().map(|known| Arc::clone(&known.pod)).collect();
+        held.retain(|pod| !pod.terminating);
+        for pod in held {
+            let profile = self.by_name.get(&pod.scheduler_name).copied();
+            if let Some((reason, message)) = profile.and_then(|profile| self.refusal(&pod, profile)) {
+                self.report(&pod, reason, message, None);
+            }
+        }
     }
 
     /// What kept a pod from being scheduled may have been an object that is another now.
