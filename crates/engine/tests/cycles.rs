@@ -832,3 +832,21 @@ fn what_a_filter_read_of_the_cluster_is_looked_at_again() {
         assert_eq!(c.bound(), expect);
     }
 }
+
+#[test]
+fn permit_has_other_pods_tried_at_once() {
+    for refused in [false, true] {
+        let mut c = Cluster::new(&[node("n1")]);
+        let (waits, backs_off) = (pod("waits").cpu(5_000), pod("backs-off").label("reserve-First", "error"));
+        c.add([&waits, &backs_off]);
+        c.decide();
+        assert_eq!((c.place(&waits), c.place(&backs_off)), (Some(Place::Unschedulable), Some(Place::ErrorBackoff)));
+        let second = if refused { "refuse" } else { "activate-backs-off" };
+        let key = pod("key").label("permit-First", "activate-waits").label("permit-Second", second);
+        c.add([&key]);
+        assert!(c.engine.decide_next(c.now));
+        let tried = |place, before| Some(if refused { before } else { place });
+        assert_eq!(c.place(&waits), tried(Place::Active, Place::Unschedulable));
+        assert_eq!(c.place(&backs_off), tried(Place::Active, Place::ErrorBackoff));
+    }
+}

@@ -376,12 +376,15 @@ pub struct PermitAnswer {
     pub allow: Vec<Uid>,
     /// Held pods that are turned away, with the reason.
     pub reject: Vec<(Uid, String)>,
+    /// Pods in the queue that are to be tried at once, whatever they wait for; nothing comes of it where the pod itself
+    /// may not be bound.
+    pub activate: Vec<Uid>,
 }
 
 impl PermitAnswer {
     /// An answer on the pod alone.
     pub fn only(verdict: PermitVerdict) -> Self {
-        Self { verdict, allow: Vec::new(), reject: Vec::new() }
+        Self { verdict, allow: Vec::new(), reject: Vec::new(), activate: Vec::new() }
     }
 }
 

@@ -55,7 +55,10 @@ impl Engine {
     pub(super) fn permit(&mut self, now: Time, binding: Binding) {
         let mut answers: Vec<(&'static str, PermitAnswer)> = Vec::new();
         match self.ask_permit(now, &binding, &mut answers) {
-            Permitted::Refused(failure) => self.give_back(now, binding, failure),
+            Permitted::Refused(failure) => {
+                answers.iter_mut().for_each(|(_, answer)| answer.activate.clear());
+                self.give_back(now, binding, failure);
+            }
             Permitted::Held(plugins) if plugins.is_empty() => self.start_binding(now, binding),
             Permitted::Held(plugins) => self.start_waiting(Waiting { binding, since: now, gang: None, plugins }),
         }
@@ -106,6 +109,9 @@ impl Engine {
                 let waiting = self.stop_waiting(now, at, "Success");
                 self.start_binding(now, waiting.binding);
             }
+        }
+        for uid in answer.activate {
+            self.queue.activate_now(now, &uid);
         }
         for (uid, reason) in answer.reject {
             if let Some(at) = self.waiting_index(&uid) {

@@ -12,7 +12,7 @@ use plimsoll_framework::node::NodeInfo;
 use plimsoll_framework::object::{KindRef, ObjectKey, ObjectKind, Objects};
 use plimsoll_framework::overlay::Overlay;
 use plimsoll_framework::plugin::*;
-use plimsoll_framework::pod::{PodInfo, PodSpecInfo};
+use plimsoll_framework::pod::{PodInfo, PodSpecInfo, Uid};
 use plimsoll_framework::ports::HostPort;
 use plimsoll_framework::read::{
     Allocatable, Labels, ObjectsOf, Ports, Requested, Spec, Taints, TopologyDomains, Uncached, WholePod,
@@ -303,6 +303,7 @@ pub(crate) type Log = Arc<Mutex<Vec<String>>>;
 /// A plugin after the decision that does what the pod's label of its name says: `reserve=refuse`, `reserve=error`,
 /// `permit=wait`, `permit=refuse`, `permit=error`, `permit=release` (lets every held pod go), `permit=turn-away`,
 /// `prebind=error`.
+/// `permit=activate-NAME` (has that pod tried at once),
 pub(crate) struct First(pub(crate) Log);
 /// The same once more, to tell their order.
 pub(crate) struct Second(pub(crate) Log);
@@ -349,6 +350,9 @@ macro_rules! after_the_decision {
                         answer.verdict = PermitVerdict::Refuse(Refusal::Failed(error));
                     }
                     Some("release") => answer.allow = waiting.iter().map(|p| p.key.uid.clone()).collect(),
+                    Some(other) if other.starts_with("activate-") => {
+                        answer.activate.push(Uid::new(&other.replace("activate-", "uid-")));
+                    }
                     Some("turn-away") => {
                         answer.reject = waiting.iter().map(|p| (p.key.uid.clone(), "turned away".to_owned())).collect();
                     }

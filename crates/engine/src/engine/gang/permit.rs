@@ -25,6 +25,7 @@ impl Engine {
             }
         }
         if let Some((at, failure)) = refused {
+            answers.iter_mut().for_each(|(_, answer)| answer.activate.clear());
             self.give_gang_back(now, attempt, seats, at, failure);
         } else if holders.iter().all(Vec::is_empty) {
             self.gang_placed(now, attempt);
