@@ -194,8 +194,8 @@ impl Engine {
             let others: Vec<QueuedPodInfo> = members.collect();
             let gang = needed
                 .map(|needed| decide::Gang { others: others.iter().map(QueuedPodInfo::to_decide).collect(), needed });
-            let ticket =
-                Ticket { seq: self.next_seq, pod: info.to_decide(), profile: info.profile, popped, answer, gang };
+            let pod = if info.preferred.is_some() { info.to_decide() } else { self.as_nominated(&info.pod) };
+            let ticket = Ticket { seq: self.next_seq, pod, profile: info.profile, popped, answer, gang };
             self.next_seq += 1;
             self.count_for(ticket.profile, &ticket.pod);
             others.iter().for_each(|other| self.count_for(ticket.profile, &other.pod));

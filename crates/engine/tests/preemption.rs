@@ -326,6 +326,40 @@ fn a_pod_that_room_is_made_for_sleeps_through_what_gives_it_none() {
     assert_eq!(c.bound(), ["p->n2"]);
 }
 
+#[test]
+fn whoever_counted_on_a_pod_that_stays_after_all_is_tried_again() {
+    let (mut c, _) = full();
+    c.add(&[pod("urgent").cpu(600).priority(6)]);
+    c.decide();
+    assert_eq!(c.asked_to_go(), ["b for p", "c for urgent"], "b is asked already");
+    c.evicted("b", EvictResult::Failed { message: "timed out".to_owned() });
+    c.evicted("c", EvictResult::Going);
+    c.decide();
+    assert_eq!(c.asked_to_go(), ["b for urgent"]);
+}
+
+#[test]
+fn a_nomination_that_was_cleared_counts_no_more_whatever_the_watch_shows() {
+    let (mut c, p) = full();
+    c.tell(p.clone().nominated("n1").version(2).seen());
+    c.evicted("b", EvictResult::Going);
+    c.tell(there("b").with(|p| p.terminating = true).version(9).seen());
+    c.evicted("c", EvictResult::Refused { message: "a budget".to_owned() });
+    c.decide();
+    assert_eq!(c.asked_to_go(), ["c for p"], "it waits for no one there");
+}
+
+#[test]
+fn a_nomination_that_somebody_else_clears_is_made_anew() {
+    let (mut c, p) = waits_for_n1();
+    c.tell(Event::NominationWritten { uid: p.uid(), number: 1, version: Some(2) });
+    c.tell(p.clone().nominated("n1").version(2).seen());
+    nominations(&mut c);
+    c.tell(p.version(3).seen());
+    c.decide();
+    assert_eq!(nominations(&mut c), [Some("n1".to_owned())]);
+}
+
 // --- whom it may be ---
 
 #[test]

@@ -77,7 +77,7 @@ impl Engine {
         } else {
             self.last_miss = ticket.seq;
             self.count_for(info.profile, &pod);
-            let view = self.cache.table().view();
+            let (pod, view) = (self.as_nominated(&pod), self.cache.table().view());
             let answer = ticket.answer.as_deref().filter(|_| same);
             self.worker.decide_by(&self.profiles[info.profile], view, &Overlay::default(), &pod, ticket.seq, answer)
         };
@@ -121,7 +121,7 @@ impl Engine {
             PreFiltered::Reject(_) | PreFiltered::Fail(_) => false,
             PreFiltered::Run(prepared) => {
                 // The way to a nominated node leads past what PreFilter leaves of the nodes.
-                (prepared.leaves(node) || info.pod.nominated_node_name.as_ref() == Some(node))
+                (prepared.leaves(node) || view.nominations().node_of(&info.pod.key.uid) == Some(node))
                     && self.worker.scratch.rejection(&prepared, view, &Overlay::default(), &info.pod, row).is_none()
             }
         };

@@ -96,8 +96,9 @@ impl Engine {
             diagnosis.post_filter_message = held_off(wait);
             return with(None, Clearing::HeldOff);
         }
+        let pod = self.as_nominated(&info.pod);
         let (profile, view) = (&self.profiles[info.profile], self.cache.table().view());
-        let Some(done) = self.worker.post_filter(profile, view, &info.pod, u64::from(info.attempts)) else {
+        let Some(done) = self.worker.post_filter(profile, view, &pod, u64::from(info.attempts)) else {
             return with(Some(None), Clearing::Nowhere);
         };
         self.observations.push(Observation::PreemptionAttempt);
@@ -106,6 +107,7 @@ impl Engine {
         let Some(node) = done.nominated_node else {
             let kept = || view.nominations().node_of(&info.pod.key.uid).cloned();
             let clearing = match kept().filter(|_| !done.clears_nomination) {
+                None if pod.nominated_node_name.is_some() && !done.clears_nomination => Clearing::Unknown,
                 _ if done.code == Code::Error => Clearing::Unknown,
                 // It waits for those who are on their way off its node.
                 Some(node) => Clearing::Node(node),

@@ -182,8 +182,14 @@ impl Engine {
                         self.cache.set(Arc::clone(&pod), standing);
                     }
                 }
+                let kept = |engine: &Self| engine.cache.table().view().nominations().node_of(&pod.key.uid).cloned();
+                let before = kept(self);
                 let node = self.nomination_shown(old, &pod);
                 self.nominate(now, node, &pod);
+                // Somebody else has nominated it, or not any more: what it waits for may never come.
+                if kept(self) != before {
+                    self.queue.wake_one(now, &pod.key.uid);
+                }
             }
         }
     }

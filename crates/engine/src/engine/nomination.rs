@@ -102,6 +102,18 @@ impl Engine {
         self.cache.table().view().nominations().node_of(&pod.key.uid).cloned()
     }
 
+    /// A pod as decisions are to see it: nominated for what is kept for it, whatever the watch has shown of that yet.
+    pub(super) fn as_nominated(&self, pod: &Arc<PodInfo>) -> Arc<PodInfo> {
+        if !self.nominations.asked.contains_key(&pod.key.uid) {
+            return Arc::clone(pod);
+        }
+        let node = self.cache.table().view().nominations().node_of(&pod.key.uid);
+        if node == pod.nominated_node_name.as_ref() {
+            return Arc::clone(pod);
+        }
+        Arc::new(PodInfo { nominated_node_name: node.cloned(), ..PodInfo::clone(pod) })
+    }
+
     /// The answer to a write.
     pub(super) fn nomination_written(&mut self, uid: &Uid, number: u64, version: Option<u64>) {
         self.nominations.answered(uid, number, version);

@@ -15,6 +15,7 @@ use plimsoll_framework::time::Time;
 use super::Engine;
 use super::brake::Brake;
 use super::failure::Failure;
+use crate::cache::Known;
 use crate::effect::{Effect, EvictRequest, Observation, PodEvent};
 use crate::event::EvictResult;
 
@@ -135,12 +136,18 @@ impl Engine {
         if result == EvictResult::Going {
             self.tell_victim(victim, preemptor);
         }
-        let Some(preemption) = self.preemptions.under_way.get_mut(preemptor) else { return };
-        preemption.open.remove(victim);
-        if !goes {
-            preemption.failed.get_or_insert(result);
+        if let Some(preemption) = self.preemptions.under_way.get_mut(preemptor) {
+            preemption.open.remove(victim);
+            if !goes {
+                preemption.failed.get_or_insert(result);
+            }
+            self.go_on(now, preemptor);
         }
-        self.go_on(now, preemptor);
+        // Others may have counted on its going, too, and left the asking to this one.
+        let stays = self.cache.get(victim).filter(|_| !goes);
+        if let Some(node) = stays.and_then(Known::node).cloned() {
+            self.wake_nominated(now, &node);
+        }
     }
 
     /// A pod that counted on a node is seen to be going, or is gone.

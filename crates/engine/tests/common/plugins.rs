@@ -18,6 +18,7 @@ use plimsoll_framework::read::{
     Allocatable, Labels, ObjectsOf, Ports, Requested, Spec, Taints, TopologyDomains, Uncached, WholePod,
 };
 use plimsoll_framework::resources::Resources;
+use plimsoll_framework::table::Row;
 use plimsoll_framework::toleration::{Taint, Toleration, tolerated};
 use plimsoll_framework::topology::{Counted, CounterSpec, Domains, NodeFilter, PodMatcher, Topology};
 use plimsoll_framework::verdict::{Code, PluginError, Rejection, Verdict};
@@ -302,8 +303,8 @@ pub(crate) type Log = Arc<Mutex<Vec<String>>>;
 
 /// A plugin after the decision that does what the pod's label of its name says: `reserve=refuse`, `reserve=error`,
 /// `permit=wait`, `permit=refuse`, `permit=error`, `permit=release` (lets every held pod go), `permit=turn-away`,
-/// `prebind=error`.
 /// `permit=activate-NAME` (has that pod tried at once),
+/// `prebind=error`.
 pub(crate) struct First(pub(crate) Log);
 /// The same once more, to tell their order.
 pub(crate) struct Second(pub(crate) Log);
@@ -349,10 +350,10 @@ macro_rules! after_the_decision {
                         let error = PluginError { message: "broken".to_owned() };
                         answer.verdict = PermitVerdict::Refuse(Refusal::Failed(error));
                     }
-                    Some("release") => answer.allow = waiting.iter().map(|p| p.key.uid.clone()).collect(),
                     Some(other) if other.starts_with("activate-") => {
                         answer.activate.push(Uid::new(&other.replace("activate-", "uid-")));
                     }
+                    Some("release") => answer.allow = waiting.iter().map(|p| p.key.uid.clone()).collect(),
                     Some("turn-away") => {
                         answer.reject = waiting.iter().map(|p| (p.key.uid.clone(), "turned away".to_owned())).collect();
                     }
@@ -435,6 +436,13 @@ impl PreEnqueue for Evictor {
 impl PostFilter for Evictor {
     fn post_filter(&self, pod: &PodInfo, context: &PostFilterContext<'_>) -> Result<PostFilterVerdict, PluginError> {
         let view = context.view;
+        // Whoever waits for one to go looks for no other.
+        let leaving = |p: &Arc<PodInfo>| p.terminating && p.priority() < pod.priority();
+        let own = |row: &Row| view.node(*row).is_some_and(|n| Some(&n.name) == pod.nominated_node_name.as_ref());
+        if view.rows().filter(own).any(|row| view.pods(row).iter().any(leaving)) {
+            let rejection = Rejection::unschedulable("preemption: not eligible.");
+            return Ok(PostFilterVerdict::Reject { rejection, clears_nomination: false });
+        }
         let mut rows: Vec<_> = view.rows().filter_map(|row| view.node(row).map(|n| (n.name.clone(), row))).collect();
         rows.sort();
         let licences: Objects<Licence> = view.cluster().objects();
