@@ -193,6 +193,7 @@ impl Driver {
         metrics: Arc<Metrics>,
         heartbeat: Heartbeat,
     ) -> Self {
+        engine.lead(false);
         engine.set_probe(Box::new(Stopwatch::new(Arc::clone(&metrics), &engine.profiles())));
         let workers = (workers > 1).then(|| Workers::start(workers, &engine, inbox, &metrics));
         let observer = Observer::new(metrics, &engine.profiles());
@@ -264,10 +265,12 @@ impl Driver {
             }
             Message::Synced(list, check) => {
                 self.unlisted.remove(&list);
+                self.engine.lead(self.may_act());
                 check.pass();
             }
             Message::Unlisted(list) => {
                 self.unlisted.insert(list);
+                self.engine.lead(false);
             }
             Message::Proposed { worker, proposals, took } => {
                 self.observer.decided(proposals.len(), took);
@@ -276,16 +279,24 @@ impl Driver {
                     workers.is_idle(worker);
                 }
             }
-            Message::Leading(leading) => self.leading = leading,
+            Message::Leading(leading) => {
+                self.leading = leading;
+                self.engine.lead(self.may_act());
+            }
             Message::Ask(question) => question(&self.engine),
             Message::Drain(answer) => self.draining = Some(answer),
             Message::Stop => self.stopping = true,
         }
     }
 
+    /// Whether this replica is the one that acts, and knows all it has to know for that.
+    fn may_act(&self) -> bool {
+        self.leading && self.unlisted.is_empty()
+    }
+
     /// Decides pods, or hands them out to be decided; whether the owner itself did something.
     fn work(&mut self) -> bool {
-        if self.draining.is_some() || !self.leading || !self.unlisted.is_empty() {
+        if self.draining.is_some() || !self.may_act() {
             return false;
         }
         let mut worked = false;

@@ -183,7 +183,12 @@ impl Writer {
             Effect::Bind(request) => match self.writing.get_mut(&request.pod.key.uid) {
                 // The condition is out of date: the pod has a node now. One on its way is waited for, since it would
                 // otherwise overwrite what the binding sets.
-                Some(behind) => *behind = Behind { status: None, bind: Some(request) },
+                Some(behind) => {
+                    if let Some(dropped) = behind.status.take() {
+                        self.lanes.tell_of_nomination(&dropped, None);
+                    }
+                    behind.bind = Some(request);
+                }
                 None => self.bind(request),
             },
             Effect::Status(update) => match self.writing.get_mut(&update.key.uid) {

@@ -6,6 +6,7 @@ use bytes::Bytes;
 use http::{Method, StatusCode};
 use jiff::Timestamp;
 use plimsoll_engine::effect::StatusUpdate;
+use plimsoll_engine::event::Event;
 use serde_json::{Map, Value, json};
 use tokio::time::sleep;
 
@@ -22,6 +23,7 @@ pub(super) fn merge(earlier: Option<StatusUpdate>, later: StatusUpdate) -> Statu
         transition: earlier.transition || later.transition,
         condition: later.condition.or(earlier.condition),
         nominated_node_name: later.nominated_node_name.or(earlier.nominated_node_name),
+        number: later.number.max(earlier.number),
         ..later
     }
 }
@@ -52,20 +54,31 @@ impl Lanes {
     /// Writes a pod's status. When that fails for good it is said in the log; the next attempt writes it again.
     pub(super) async fn write_status(&self, update: &StatusUpdate) {
         let path = pod_path(&update.key, "status");
-        if let Err(error) = self.patch_status("pods/status", &path, |now| patch(update, now)).await {
+        let written = self.patch_status("pods/status", &path, |now| patch(update, now)).await;
+        if let Err(error) = &written {
             tracing::warn!(pod = %update.key, %error, "writing a pod's status");
+        }
+        self.tell_of_nomination(update, written.ok().as_deref().and_then(version));
+    }
+
+    /// Tells the engine what became of the nomination in an update, if there is one.
+    pub(super) fn tell_of_nomination(&self, update: &StatusUpdate, version: Option<u64>) {
+        if update.nominated_node_name.is_some() {
+            let (uid, number) = (update.key.uid.clone(), update.number);
+            self.settings.inbox.event(Event::NominationWritten { uid, number, version });
         }
     }
 
     /// Patches a status in the status lane, a few times where the server is busy. `body` is asked once the lane has a
-    /// place for it, so that the time it names is that of the write. What is gone needs no status: that is no error.
+    /// place for it, so that the time it names is that of the write. What is gone needs no status: that is no error. Gives
+    /// what the server answered.
     pub(super) async fn patch_status(
         &self,
         resource: &str,
         path: &str,
         body: impl FnOnce(Timestamp) -> Value,
-    ) -> Result<(), String> {
-        let Ok(_place) = self.status.acquire().await else { return Ok(()) };
+    ) -> Result<Bytes, String> {
+        let Ok(_place) = self.status.acquire().await else { return Ok(Bytes::new()) };
         let body = Bytes::from(body(self.settings.clock.timestamp()).to_string());
         let mut attempt = 1;
         let result = loop {
@@ -87,8 +100,14 @@ impl Lanes {
         let answer = result.map_err(|error| describe(&error))?;
         self.permission("patch", resource, &answer);
         let done = answer.status.is_success() || answer.status == StatusCode::NOT_FOUND;
-        if done { Ok(()) } else { Err(refusal(&answer)) }
+        if done { Ok(answer.body) } else { Err(refusal(&answer)) }
     }
+}
+
+/// The version of the object in an answer.
+fn version(body: &[u8]) -> Option<u64> {
+    let object: Value = serde_json::from_slice(body).ok()?;
+    object.pointer("/metadata/resourceVersion")?.as_str()?.parse().ok()
 }
 
 #[cfg(test)]
@@ -105,6 +124,7 @@ mod tests {
             condition: Some((Reason::Unschedulable, "0/1 nodes are available: 1 Too many pods.".to_owned())),
             transition: true,
             nominated_node_name: Some(None),
+            number: 7,
         }
     }
 
@@ -125,15 +145,26 @@ mod tests {
                 }
             })
         );
-        let later = StatusUpdate { condition: None, nominated_node_name: None, transition: false, ..update() };
+        let later =
+            StatusUpdate { condition: None, nominated_node_name: None, transition: false, number: 0, ..update() };
         assert_eq!(patch(&later, now), json!({ "metadata": { "uid": "u" }, "status": {} }));
     }
 
     #[test]
     fn a_later_update_takes_the_place_of_an_earlier_one() {
-        let later = StatusUpdate { condition: None, nominated_node_name: Some(Some("n".into())), ..update() };
+        let later =
+            StatusUpdate { condition: None, nominated_node_name: Some(Some("n".into())), number: 8, ..update() };
         let merged = merge(Some(update()), later.clone());
         assert_eq!(merged.condition, update().condition);
-        assert_eq!(merged.nominated_node_name, later.nominated_node_name);
+        assert_eq!((merged.nominated_node_name, merged.number), (later.nominated_node_name, 8));
+        let later = StatusUpdate { nominated_node_name: None, number: 0, ..update() };
+        let merged = merge(Some(update()), later);
+        assert_eq!((merged.nominated_node_name, merged.number), (Some(None), 7));
+    }
+
+    #[test]
+    fn the_answer_tells_the_version() {
+        let answer = br#"{"metadata": {"name": "p", "resourceVersion": "421"}, "status": {}}"#;
+        assert_eq!((version(answer), version(b"{}"), version(b"")), (Some(421), None, None));
     }
 }

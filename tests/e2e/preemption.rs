@@ -99,10 +99,11 @@ async fn budgets_give_way_where_nothing_else_helps_unless_they_are_strict() {
     assert!(rig.server.calls().iter().all(|call| call.verb != "delete" && call.subresource != "eviction"));
     // It is taken back.
     rig.server.delete("poddisruptionbudgets", "default", "low").unwrap();
-    rig.server.delete("pods", "default", "one").unwrap();
     assert_eq!(rig.bound("urgent").await, "only");
     let calls = rig.server.calls();
-    assert!(calls.iter().any(|call| call.subresource == "eviction" && call.name == "two" && call.code == 201));
+    for name in ["one", "two"] {
+        assert!(calls.iter().any(|call| call.subresource == "eviction" && call.name == name && call.code == 201));
+    }
     assert!(calls.iter().all(|call| call.verb != "delete"), "what goes, goes by eviction");
     rig.end().await;
 }

@@ -180,3 +180,28 @@ fn whoever_takes_over_reads_anew_what_its_watches_kept_from_it() {
     assert_eq!(text(&stage.server.get("pods", "default", "waits").unwrap(), "/spec/nodeName"), "");
     second.stop().unwrap();
 }
+
+#[test]
+fn a_standby_writes_nothing() {
+    let stage = Stage::start();
+    let first = Process::start(&stage.server.url(), LONG);
+    stage.until("the first to lead", || first.leads());
+    // The lease has long to go, and nobody leads.
+    first.kill();
+    let second = Process::start(&stage.server.url(), LONG);
+    stage.until("the second to stand by", || second.replica.metric(SEEN) > 0.0);
+    let before = stage.server.calls().len();
+    stage.server.create(pod("odd").requests(&[("cpu", "1x")])).unwrap();
+    let invalid = "plimsoll_invalid_pods_total{reason=\"InvalidPodSpec\"}";
+    stage.until("the second to have seen the pod", || second.replica.metric(invalid) > 0.0);
+    // The lease is given back.
+    let free = |lease: &mut Value| lease["spec"]["holderIdentity"] = "".into();
+    stage.server.edit("leases.coordination.k8s.io", "kube-system", "plimsoll", free).unwrap();
+    let reason =
+        || text(&stage.server.get("pods", "default", "odd").unwrap(), "/status/conditions/0/reason").to_owned();
+    stage.until("it to be said", || reason() == "InvalidPodSpec");
+    let calls = stage.server.calls().split_off(before);
+    let mut writes = calls.iter().filter(|call| !matches!(call.verb, "get" | "list" | "watch"));
+    assert_eq!(writes.next().map(|call| &*call.resource), Some("leases"), "nothing is written before it leads");
+    second.stop().unwrap();
+}

@@ -47,7 +47,11 @@ impl Diagnosis {
 
     /// The sets the queue needs.
     pub fn rejectors(&self) -> Rejectors {
-        Rejectors { unschedulable: self.unschedulable_plugins.clone(), pending: self.pending_plugins.clone() }
+        Rejectors {
+            unschedulable: self.unschedulable_plugins.clone(),
+            pending: self.pending_plugins.clone(),
+            ..Rejectors::default()
+        }
     }
 
     /// The message of the condition and the event, letter for letter kube-scheduler's.

@@ -18,7 +18,7 @@ pub enum Effect {
     Write(Box<WriteRequest>),
     /// Bind a pod; answered by [`crate::event::Event::BindFinished`].
     Bind(Box<BindRequest>),
-    /// Write a pod's status.
+    /// Write a pod's status; answered by [`crate::event::Event::NominationWritten`] where it names a nomination.
     Status(Box<StatusUpdate>),
     /// Record a Kubernetes event about a pod.
     Record(Box<PodEvent>),
@@ -82,6 +82,8 @@ pub struct StatusUpdate {
     pub transition: bool,
     /// The new `nominatedNodeName`; `None` leaves it, `Some(None)` clears it.
     pub nominated_node_name: Option<Option<Istr>>,
+    /// The number of the last nomination in it, by which it is answered.
+    pub number: u64,
 }
 
 /// A PodGroup's condition `PodGroupScheduled` (reference section 8.5).

@@ -1,17 +1,19 @@
 //! The engine: events in, decisions, effects out. A plain state machine with one owner.
 
 mod ask;
+mod awaiting;
 mod binding;
 mod brake;
 mod commit;
 mod failure;
 mod gang;
 mod ingest;
+mod nomination;
 mod pre_binding;
 mod preempt;
 mod wake;
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -25,9 +27,11 @@ use plimsoll_framework::table::View;
 use plimsoll_framework::time::Time;
 
 use ask::{Asking, Next};
+use awaiting::AwaitingPods;
 use binding::{Binding, Waiting};
 use gang::Gangs;
-use pre_binding::{Awaiting, PreBinding};
+use nomination::Nominations;
+use pre_binding::PreBinding;
 use preempt::Preemptions;
 
 use crate::cache::Cache;
@@ -111,12 +115,13 @@ pub struct Engine {
     gangs_in_doubt: Vec<u64>,
     /// Pods for which something is being written before they are bound.
     writing: HashMap<Uid, PreBinding>,
-    /// Pods that wait for what others do before they are bound, in a fixed order.
-    awaiting: BTreeMap<Uid, Awaiting>,
-    /// Since when something has changed that those pods may have waited for.
-    look_again: Option<Time>,
+    /// Pods that wait for what others do before they are bound.
+    awaiting: AwaitingPods,
     binding: HashMap<Uid, Binding>,
+    /// Whether anything may be said of pods that are kept back.
+    leads: bool,
     preemptions: Preemptions,
+    nominations: Nominations,
     effects: VecDeque<Effect>,
     observations: Vec<Observation>,
     worker: Worker,
@@ -141,10 +146,11 @@ impl Engine {
             waiting: Vec::new(),
             gangs_in_doubt: Vec::new(),
             writing: HashMap::new(),
-            awaiting: BTreeMap::new(),
-            look_again: None,
+            awaiting: AwaitingPods::default(),
             binding: HashMap::new(),
+            leads: true,
             preemptions: Preemptions::default(),
+            nominations: Nominations::default(),
             effects: VecDeque::new(),
             observations: Vec::new(),
         }
@@ -162,15 +168,16 @@ impl Engine {
         self.expire_permits(now);
         self.expire_gangs(now);
         self.look_at_doubtful_gangs(now);
+        self.end_holding_off(now);
         self.look_at_awaiting(now);
     }
 
     /// When [`Self::tick`] next has something to do.
     pub fn next_deadline(&self) -> Option<Time> {
         let permits = self.waiting.iter().flat_map(|w| w.plugins.iter().map(|(_, deadline, _)| *deadline));
-        let awaited = self.awaiting.values().filter_map(Awaiting::deadline).chain(self.look_again);
         let gangs = self.next_gang_deadline();
-        permits.chain(awaited).chain(self.queue.next_deadline()).chain(gangs).min()
+        let held_off = self.preemptions.deadline();
+        permits.chain(self.awaiting.deadline()).chain(self.queue.next_deadline()).chain(gangs).chain(held_off).min()
     }
 
     /// Whether there is a pod to be decided, or something has happened that may have made one ready.
@@ -191,8 +198,8 @@ impl Engine {
             let others: Vec<QueuedPodInfo> = members.collect();
             let gang = needed
                 .map(|needed| decide::Gang { others: others.iter().map(QueuedPodInfo::to_decide).collect(), needed });
-            let ticket =
-                Ticket { seq: self.next_seq, pod: info.to_decide(), profile: info.profile, popped, answer, gang };
+            let pod = if info.preferred.is_some() { info.to_decide() } else { self.as_nominated(&info.pod) };
+            let ticket = Ticket { seq: self.next_seq, pod, profile: info.profile, popped, answer, gang };
             self.next_seq += 1;
             self.count_for(ticket.profile, &ticket.pod);
             others.iter().for_each(|other| self.count_for(ticket.profile, &other.pod));
@@ -267,6 +274,15 @@ impl Engine {
         };
         self.propose(now, vec![proposal]);
         true
+    }
+
+    /// Whether this engine acts for its pods, as it does unless told otherwise. One that does not is not to be given work,
+    /// and says nothing of pods that it keeps back; it does when it begins to.
+    pub fn lead(&mut self, leads: bool) {
+        if leads && !std::mem::replace(&mut self.leads, leads) {
+            self.report_held();
+        }
+        self.leads = leads;
     }
 
     /// The next thing to be done outside.

@@ -87,6 +87,15 @@ pub enum Event {
         /// How.
         result: Result<(), WriteFailure>,
     },
+    /// The nominated node of a pod was written, or given up.
+    NominationWritten {
+        /// Of which pod.
+        uid: Uid,
+        /// The number of the write; a later one of the same pod may have taken its place.
+        number: u64,
+        /// The version of the pod that has it; `None` where it is not known whether it was written.
+        version: Option<u64>,
+    },
     /// A binding is settled, one way or the other.
     BindFinished {
         /// Of which pod.

@@ -207,7 +207,9 @@ impl ProfileBuilder {
             p.annotation_keys.extend(plugin.annotation_keys.iter().cloned());
             p.kinds.extend(plugin.kinds.iter().copied());
         }
-        if rejects(point) && !p.listeners.iter().any(|l| l.plugin == name) {
+        // One that forbids pods to go for others says what may change that, if it says anything.
+        let listens = rejects(point) || (point == Point::PostFilter && plugin.enqueue.is_some());
+        if listens && !p.listeners.iter().any(|l| l.plugin == name) {
             p.listeners.extend(listeners(plugin));
         }
         Ok(())
@@ -304,6 +306,11 @@ impl Profile {
         filters.next().is_some_and(|f| f.plugin.spec_only())
             && self.pre_filter.iter().all(|f| f.name != plugin || f.plugin.spec_only())
             && !self.turns_away_otherwise(plugin)
+    }
+
+    /// Whether this plugin has a say only in which pods go for others.
+    pub fn only_preempts(&self, plugin: &str) -> bool {
+        self.post_filter.iter().any(|p| p.name == plugin && p.plugin.only_preempts())
     }
 
     /// Whether PostFilter may be of use to a pod where no pod has a priority below the usual 0.

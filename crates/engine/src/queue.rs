@@ -19,7 +19,7 @@ use plimsoll_framework::plugin::Queued;
 use plimsoll_framework::pod::{GroupKey, PodInfo, Uid};
 use plimsoll_framework::time::Time;
 
-pub use entry::{Backoff, PluginSet, QueuedPodInfo};
+pub use entry::{Backoff, Clearing, PluginSet, QueuedPodInfo};
 use group::Group;
 pub use group::{GANG, GroupOrder};
 use heap::Heap;
@@ -97,6 +97,8 @@ pub struct Rejectors {
     pub unschedulable: PluginSet,
     /// Those of them that wait for something particular.
     pub pending: PluginSet,
+    /// What came of looking for pods that could make room.
+    pub clearing: Clearing,
 }
 
 /// What an event can do for a pod that some plugin would have woken.
@@ -281,6 +283,7 @@ impl Queue {
         let uid = info.pod.key.uid.clone();
         info.unschedulable_plugins = rejectors.unschedulable;
         info.pending_plugins = rejectors.pending;
+        info.clearing = rejectors.clearing;
         if info.failed_by_error() {
             info.consecutive_errors += 1;
         } else {

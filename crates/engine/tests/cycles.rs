@@ -220,6 +220,27 @@ fn licence(node: Option<&str>) -> Event {
     }
 }
 
+#[test]
+fn who_does_not_lead_says_nothing_until_it_does() {
+    let mut c = licensed();
+    c.engine.lead(false);
+    let (p, told) = (pod("p"), pod("told"));
+    let message = "the pod cannot be scheduled: it needs a licence".to_owned();
+    c.add([&p, &told.clone().with(|p| p.condition = Some(("UnsupportedByPlimsoll".to_owned(), message.clone())))]);
+    assert!(c.statuses.is_empty() && c.said().is_empty());
+    c.engine.lead(true);
+    c.wait(0);
+    assert_eq!(
+        c.statuses.iter().map(|s| &*s.key.name).collect::<Vec<_>>(),
+        ["p"],
+        "the other was told by somebody else"
+    );
+    assert_eq!(c.said(), [format!("p FailedScheduling: {message}")]);
+    c.engine.lead(true);
+    c.wait(0);
+    assert_eq!(c.statuses.len(), 1);
+}
+
 fn times_held(c: &mut Cluster) -> usize {
     let held = |o: &Observation| matches!(o, Observation::Held { .. });
     c.engine.take_observations().iter().filter(|o| held(o)).count()
@@ -809,5 +830,23 @@ fn what_a_filter_read_of_the_cluster_is_looked_at_again() {
         c.engine.propose(c.now, proposals);
         c.decide();
         assert_eq!(c.bound(), expect);
+    }
+}
+
+#[test]
+fn permit_has_other_pods_tried_at_once() {
+    for refused in [false, true] {
+        let mut c = Cluster::new(&[node("n1")]);
+        let (waits, backs_off) = (pod("waits").cpu(5_000), pod("backs-off").label("reserve-First", "error"));
+        c.add([&waits, &backs_off]);
+        c.decide();
+        assert_eq!((c.place(&waits), c.place(&backs_off)), (Some(Place::Unschedulable), Some(Place::ErrorBackoff)));
+        let second = if refused { "refuse" } else { "activate-backs-off" };
+        let key = pod("key").label("permit-First", "activate-waits").label("permit-Second", second);
+        c.add([&key]);
+        assert!(c.engine.decide_next(c.now));
+        let tried = |place, before| Some(if refused { before } else { place });
+        assert_eq!(c.place(&waits), tried(Place::Active, Place::Unschedulable));
+        assert_eq!(c.place(&backs_off), tried(Place::Active, Place::ErrorBackoff));
     }
 }

@@ -9,14 +9,15 @@ use std::sync::Arc;
 
 use common::build::{Pod, node, pod};
 use common::cluster::{Cluster, log};
-use common::plugins::{self, Evictor, First};
+use common::plugins::{self, Evictor, First, Licence};
 use common::profile;
 use common::world::{Op, World};
 use plimsoll_engine::effect::Observation;
 use plimsoll_engine::engine::EngineSettings;
-use plimsoll_engine::event::{BindResult, EvictResult};
+use plimsoll_engine::event::{BindResult, Event, EvictResult};
 use plimsoll_engine::queue::Place;
 use plimsoll_framework::extensions::Extensions;
+use plimsoll_framework::object::KindRef;
 use plimsoll_framework::plugin::EvictionPolicy;
 use proptest::prelude::*;
 
@@ -135,6 +136,59 @@ fn a_nomination_that_the_watch_has_not_shown_yet_is_cleared_all_the_same() {
     assert_eq!((&last.key.uid, &last.nominated_node_name), (&p.uid(), &Some(None)));
 }
 
+/// The nominations that were asked to be written of p since the last call.
+fn nominations(c: &mut Cluster) -> Vec<Option<String>> {
+    let statuses = std::mem::take(&mut c.statuses);
+    statuses.into_iter().filter_map(|s| s.nominated_node_name).map(|node| node.map(|n| n.to_string())).collect()
+}
+
+#[test]
+fn a_nomination_is_written_again_whatever_the_watch_has_shown() {
+    let n1 = || Some("n1".to_owned());
+    let kept = |c: &Cluster, p: &Pod| c.engine.view().nominations().node_of(&p.uid()).map(|n| n.to_string());
+    let refuse = |c: &mut Cluster| c.evicted("b", EvictResult::Refused { message: "a budget".to_owned() });
+    let written = |number, version| Event::NominationWritten { uid: pod("p").uid(), number, version };
+    // The first write may be shown, and answered, or not.
+    for (shown, answered) in [(false, false), (false, true), (true, false), (true, true)] {
+        let (mut c, p) = full();
+        assert_eq!(nominations(&mut c), [n1()]);
+        if answered {
+            c.tell(written(1, Some(2)));
+        }
+        if shown {
+            c.tell(p.clone().nominated("n1").version(2).seen());
+        }
+        refuse(&mut c);
+        assert_eq!(nominations(&mut c), [None]);
+        c.decide();
+        assert_eq!(nominations(&mut c), [n1()], "shown: {shown}, answered: {answered}");
+        // What the watch shows now is old.
+        for (version, old) in [(2, p.clone().nominated("n1")), (3, p.clone())] {
+            c.tell(old.version(version).seen());
+            assert_eq!(kept(&c, &p), n1());
+        }
+        c.tell(written(2, Some(3)));
+        c.tell(written(3, Some(4)));
+        c.tell(p.clone().nominated("n1").version(4).seen());
+        // From now on the watch knows best.
+        c.tell(p.clone().version(5).seen());
+        assert_eq!(kept(&c, &p), None);
+    }
+}
+
+#[test]
+fn a_nomination_whose_write_failed_is_written_by_the_next_attempt() {
+    let (mut c, _) = full();
+    nominations(&mut c);
+    c.tell(Event::NominationWritten { uid: pod("p").uid(), number: 1, version: None });
+    c.evicted("b", EvictResult::Failed { message: "timed out".to_owned() });
+    c.decide();
+    assert_eq!(nominations(&mut c), [Some("n1".to_owned())]);
+    c.evicted("b", EvictResult::Failed { message: "timed out".to_owned() });
+    c.decide();
+    assert!(nominations(&mut c).is_empty(), "that one is under way");
+}
+
 #[test]
 fn who_is_going_already_is_not_asked() {
     let mut c = with(EvictionPolicy::default());
@@ -161,8 +215,8 @@ fn pods_of_lower_priority_lose_their_nomination_for_the_node_first() {
     c.statuses.clear();
     c.add(&[pod("p").cpu(900).priority(5)]);
     c.decide();
-    let cleared = c.statuses.last().unwrap();
-    assert_eq!((&*cleared.key.name, &cleared.nominated_node_name), ("low", &Some(None)));
+    let cleared = c.statuses.iter().find(|s| s.nominated_node_name == Some(None)).unwrap();
+    assert_eq!(&*cleared.key.name, "low");
     let nominated: Vec<_> =
         c.engine.view().nominations().pods(&"n1".into()).iter().map(|p| p.key.name.to_string()).collect();
     assert_eq!(nominated, ["p"]);
@@ -220,6 +274,92 @@ fn two_pods_never_plan_with_the_same_room() {
     assert_eq!(c.asked_to_go(), ["a for p", "b for q"]);
 }
 
+// --- what wakes a pod that room is made for ---
+
+/// Two nodes full of one pod each, and p, which waits for that on n1 to go.
+fn waits_for_n1() -> (Cluster, Pod) {
+    let mut c = with(EvictionPolicy::default());
+    c.tell(node("n2").cpu(1_000).seen());
+    let p = pod("p").cpu(900).priority(5);
+    c.add(&[pod("a").cpu(900).on("n1"), pod("b").cpu(900).on("n2"), p.clone()]);
+    c.decide();
+    assert_eq!(c.asked_to_go(), ["a for p"]);
+    c.evicted("a", EvictResult::Going);
+    (c, p)
+}
+
+#[test]
+fn a_pod_whose_place_another_took_turns_to_another_node() {
+    let (mut c, _) = waits_for_n1();
+    c.add(&[pod("thief").cpu(900).priority(5).of("other").on("n1")]);
+    c.tell(pod("a").on("n1").deleted(9));
+    c.decide();
+    assert_eq!(c.asked_to_go(), ["b for p"]);
+}
+
+#[test]
+fn a_pod_whose_node_is_lost_turns_to_another() {
+    for (what, event) in [("gone", node("n1").deleted()), ("tainted", node("n1").taint("gpu").version(2).seen())] {
+        let (mut c, _) = waits_for_n1();
+        c.tell(event);
+        c.decide();
+        assert_eq!(c.asked_to_go(), ["b for p"], "{what}");
+    }
+}
+
+#[test]
+fn a_pod_whose_node_a_more_urgent_one_takes_turns_to_another() {
+    let (mut c, _) = waits_for_n1();
+    c.add(&[pod("urgent").cpu(900).priority(6)]);
+    c.decide();
+    assert_eq!(c.asked_to_go(), ["b for p"], "urgent goes to n1, where a is leaving");
+}
+
+#[test]
+fn a_pod_that_room_is_made_for_sleeps_through_what_gives_it_none() {
+    let (mut c, p) = waits_for_n1();
+    c.add(&[pod("c").cpu(50).on("n2")]);
+    c.tell(pod("c").on("n2").deleted(9));
+    assert_eq!(c.place(&p), Some(Place::Unschedulable));
+    c.tell(pod("b").on("n2").deleted(9));
+    c.decide();
+    assert_eq!(c.bound(), ["p->n2"]);
+}
+
+#[test]
+fn whoever_counted_on_a_pod_that_stays_after_all_is_tried_again() {
+    let (mut c, _) = full();
+    c.add(&[pod("urgent").cpu(600).priority(6)]);
+    c.decide();
+    assert_eq!(c.asked_to_go(), ["b for p", "c for urgent"], "b is asked already");
+    c.evicted("b", EvictResult::Failed { message: "timed out".to_owned() });
+    c.evicted("c", EvictResult::Going);
+    c.decide();
+    assert_eq!(c.asked_to_go(), ["b for urgent"]);
+}
+
+#[test]
+fn a_nomination_that_was_cleared_counts_no_more_whatever_the_watch_shows() {
+    let (mut c, p) = full();
+    c.tell(p.clone().nominated("n1").version(2).seen());
+    c.evicted("b", EvictResult::Going);
+    c.tell(there("b").with(|p| p.terminating = true).version(9).seen());
+    c.evicted("c", EvictResult::Refused { message: "a budget".to_owned() });
+    c.decide();
+    assert_eq!(c.asked_to_go(), ["c for p"], "it waits for no one there");
+}
+
+#[test]
+fn a_nomination_that_somebody_else_clears_is_made_anew() {
+    let (mut c, p) = waits_for_n1();
+    c.tell(Event::NominationWritten { uid: p.uid(), number: 1, version: Some(2) });
+    c.tell(p.clone().nominated("n1").version(2).seen());
+    nominations(&mut c);
+    c.tell(p.version(3).seen());
+    c.decide();
+    assert_eq!(nominations(&mut c), [Some("n1".to_owned())]);
+}
+
 // --- whom it may be ---
 
 #[test]
@@ -231,6 +371,42 @@ fn pods_of_other_schedulers_are_left_alone_where_that_is_wanted() {
         c.decide();
         assert_eq!(c.asked_to_go(), expect);
     }
+}
+
+/// Strict budgets, and a node full of two pods that a budget stands against.
+fn forbidden() -> Cluster {
+    let mut c = with(EvictionPolicy { strict_budgets: true, ..EvictionPolicy::default() });
+    c.add(&["a", "b"].map(|name| pod(name).cpu(450).label("guarded", "").on("n1")));
+    c
+}
+
+fn relaxed() -> Event {
+    let object: plimsoll_engine::event::AnyObject = Arc::new(String::new());
+    Event::Object { kind: KindRef::of::<Licence>(), key: plugins::licence(), resource_version: 2, object: Some(object) }
+}
+
+#[test]
+fn whom_a_budget_stood_against_is_told_when_it_gives_way() {
+    let (mut c, p) = (forbidden(), pod("p").cpu(900).priority(5));
+    c.add([&p]);
+    c.decide();
+    assert_eq!((c.asked_to_go(), c.place(&p)), (vec![], Some(Place::Unschedulable)));
+    c.tell(relaxed());
+    c.decide();
+    assert_eq!(c.asked_to_go(), ["a for p"]);
+}
+
+#[test]
+fn a_group_that_a_budget_stood_against_is_told_as_well() {
+    let mut c = forbidden();
+    let member =
+        |name: &str| pod(name).cpu(450).priority(5).label("plimsoll/gang", "g").label("plimsoll/gang-size", "2");
+    c.add(&[member("g1"), member("g2")]);
+    c.decide();
+    assert_eq!((c.asked_to_go(), c.place(&member("g1"))), (vec![], Some(Place::Unschedulable)));
+    c.tell(relaxed());
+    c.decide();
+    assert_eq!(c.asked_to_go().len(), 2);
 }
 
 // --- the brake ---
@@ -259,9 +435,12 @@ fn whose_place_others_take_again_and_again_has_to_wait() {
         "{message}"
     );
     assert!(c.engine.take_observations().iter().any(|o| matches!(o, Observation::PreemptionHeldOff)));
-    c.wait(400);
+    c.wait(9);
     c.decide();
-    assert_eq!(c.evictions.len(), 1, "but not for ever");
+    assert_eq!(c.evictions.len(), 0);
+    c.wait(1);
+    c.decide();
+    assert_eq!(c.evictions.len(), 1, "but not for longer");
 }
 
 #[test]

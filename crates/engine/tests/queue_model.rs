@@ -357,8 +357,11 @@ impl Test {
         let chosen = |mask: usize| (0..3).filter(move |i| mask >> i & 1 == 1).map(|i| REJECTORS[i]);
         let pending = mask & (b / 8);
         let info = QueuedPodInfo { pod: model.pod.shared(), ..self.popped.remove(&uid).unwrap() };
-        let rejectors =
-            Rejectors { unschedulable: chosen(mask).collect::<PluginSet>(), pending: chosen(pending).collect() };
+        let rejectors = Rejectors {
+            unschedulable: chosen(mask).collect::<PluginSet>(),
+            pending: chosen(pending).collect(),
+            ..Rejectors::default()
+        };
         self.queue.add_unschedulable(self.now, info, rejectors, &mut ());
         (model.rejectors, model.pending) = (chosen(mask).collect(), chosen(pending).collect());
         if mask == 0 {

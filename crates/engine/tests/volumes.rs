@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use common::build::{Pod, node, pod};
 use common::cluster::{Cluster, log};
-use common::plugins::{self, First};
+use common::plugins::{self, Evictor, First, Log};
 use common::profile;
 use plimsoll_engine::effect::{AttemptResult, Observation};
 use plimsoll_engine::engine::EngineSettings;
@@ -18,7 +18,7 @@ use plimsoll_framework::cluster_event::{Actions, EventResource, Registration};
 use plimsoll_framework::extensions::Extensions;
 use plimsoll_framework::intern::Istr;
 use plimsoll_framework::node::NodeInfo;
-use plimsoll_framework::object::{KindRef, ObjectKey, ObjectKind, Objects};
+use plimsoll_framework::object::{KindId, KindRef, ObjectKey, ObjectKind, Objects};
 use plimsoll_framework::plugin::*;
 use plimsoll_framework::pod::PodInfo;
 use plimsoll_framework::read::{ObjectsOf, WholePod};
@@ -47,8 +47,9 @@ impl ObjectKind for SeatKind {
     }
 }
 
-/// Gives each pod that has the label `seat` a seat: the one that is its own, or the first free one by name.
-struct Seats;
+/// Gives each pod that has the label `seat` a seat: the one that is its own, or the first free one by name. Notes whom it
+/// looks at again.
+struct Seats(Log);
 
 impl Plugin for Seats {
     const NAME: &'static str = "Seats";
@@ -131,6 +132,7 @@ impl PreBind for Seats {
         Ok(PreBindAnswer { writes: assumed.iter().map(write).collect(), wait: Some(awaited) })
     }
     fn progress(&self, (name, owner): &(Istr, String), _: &NodeInfo, seats: Objects<SeatKind>) -> Progress {
+        self.0.lock().expect("no test panics with the log").push(format!("look {owner}"));
         let none = Istr::default();
         match seats.written(&none, name) {
             _ if seats.is_assumed(&none, name) => Progress::Wait,
@@ -141,6 +143,14 @@ impl PreBind for Seats {
             Some(_) => Progress::Wait,
             None => Progress::Failed(PluginError { message: format!("seat {name} is gone") }),
         }
+    }
+    fn hangs_on(
+        &self,
+        (name, owner): &(Istr, String),
+        _: &NodeInfo,
+        _: Objects<SeatKind>,
+    ) -> Option<Vec<(KindId, ObjectKey)>> {
+        (!owner.starts_with("vague")).then(|| vec![(KindId::of::<SeatKind>(), key(name))])
     }
 }
 
@@ -165,10 +175,18 @@ fn sitting(name: &str) -> Pod {
 
 /// A node, and so many free seats: `s1`, `s2`, ...
 fn with_seats(seats: usize) -> Cluster {
+    made(seats, false)
+}
+
+/// The same; with `evicting`, pods go for others of higher priority.
+fn made(seats: usize, evicting: bool) -> Cluster {
     let log = log();
     let mut plugins = plugins::deciding();
-    plugins.push(Extensions::of(Seats).enqueue().filter().reserve().pre_bind().done());
+    plugins.push(Extensions::of(Seats(Arc::clone(&log))).enqueue().filter().reserve().pre_bind().done());
     plugins.push(Extensions::of(First(Arc::clone(&log))).reserve().permit().pre_bind().post_bind().done());
+    if evicting {
+        plugins.push(Extensions::of(Evictor).enqueue().pre_enqueue().post_filter().done());
+    }
     let settings = EngineSettings::default();
     let mut c = Cluster::with(vec![profile("plimsoll", &plugins)], log, settings, &[node("n1")]);
     for n in 1..=seats {
@@ -484,4 +502,105 @@ fn what_is_bound_is_the_pod_as_it_is_by_then() {
     c.tell(seat("s1", 12, Some("p"), true));
     tick(&mut c);
     assert_eq!(c.binds[0].pod.resource_version, 7);
+}
+
+/// The nominations that were asked to be written of a pod since the last call.
+fn nominations(c: &mut Cluster, pod: &Pod) -> Vec<Option<String>> {
+    let statuses = std::mem::take(&mut c.statuses).into_iter().filter(|s| s.key.uid == pod.uid());
+    statuses.filter_map(|s| s.nominated_node_name).map(|node| node.map(|n| n.to_string())).collect()
+}
+
+#[test]
+fn the_node_is_in_the_status_before_anything_is_waited_for() {
+    let n1 = || Some("n1".to_owned());
+    let mut c = with_seats(1);
+    let (p, stands) = (sitting("p").label("permit-First", "wait"), pod("stands"));
+    c.add([&p, &stands]);
+    c.decide();
+    assert_eq!((nominations(&mut c, &stands), c.bound()), (vec![], vec!["stands->n1".to_owned()]));
+    let mut c = with_seats(1);
+    c.add([&p]);
+    c.decide();
+    assert_eq!((nominations(&mut c, &p), written(&c)), (vec![n1()], vec![]), "while Permit holds it");
+    c.tell(p.clone().nominated("n1").version(2).seen());
+    c.add([&pod("key").label("permit-First", "release")]);
+    c.decide();
+    assert_eq!((nominations(&mut c, &p), written(&c)), (vec![], vec!["p:s1".to_owned()]), "it is there already");
+    answer(&mut c, &p, Some("the object has been modified (409)"));
+    assert_eq!(nominations(&mut c, &p), [None], "and goes with the attempt");
+    c.wait(3);
+    c.decide();
+    assert_eq!(nominations(&mut c, &p), [n1()]);
+    c.wait(90);
+    assert_eq!(nominations(&mut c, &p), [None]);
+    // Before something is written; the binding itself ends the nomination.
+    let (mut c, p) = (with_seats(1), sitting("p"));
+    c.add([&p]);
+    c.decide();
+    assert_eq!((nominations(&mut c, &p), written(&c)), (vec![n1()], vec!["p:s1".to_owned()]));
+    c.tell(seat("s1", 12, Some("p"), true));
+    answer(&mut c, &p, None);
+    c.answer("p", BindResult::Bound);
+    c.tell(p.clone().on("n1").version(9).seen());
+    assert_eq!(nominations(&mut c, &p), []);
+}
+
+#[test]
+fn a_victim_that_waits_is_turned_away_in_memory() {
+    for (written, asked) in [(true, vec![]), (false, vec!["low for high".to_owned()])] {
+        let mut c = made(1, true);
+        let (low, high) = (sitting("low").cpu(900), pod("high").cpu(900).priority(5));
+        c.add([&low]);
+        c.decide();
+        if written {
+            answer(&mut c, &low, None);
+        }
+        c.said();
+        c.add([&high]);
+        c.decide();
+        // What is on its way to the API server cannot be called back.
+        assert_eq!(c.asked_to_go(), asked);
+        if !written {
+            continue;
+        }
+        let said = c.said();
+        let preempted = "low Preempted: Preempted by pod uid-high on node n1 (in kube-scheduler memory).".to_owned();
+        assert!(said.contains(&preempted), "{said:?}");
+        assert!(said.contains(&"low FailedScheduling: preempted by DefaultPreemption".to_owned()), "{said:?}");
+        assert_eq!((under_way(&c), owner(&c, "s1"), c.bound()), ((1, 0), None, vec!["high->n1".to_owned()]));
+        assert_eq!(c.place(&low), Some(Place::ErrorBackoff));
+    }
+}
+
+#[test]
+fn a_change_is_looked_at_for_those_alone_that_wait_for_it() {
+    let mut c = with_seats(3);
+    c.tell(node("n2").seen());
+    let pods = [("p", 2), ("q", 1), ("vague", 0)].map(|(name, priority)| sitting(name).priority(priority));
+    c.add(&pods);
+    c.decide();
+    pods.iter().for_each(|pod| answer(&mut c, pod, None));
+    assert_eq!(under_way(&c), (0, 3));
+    let mut looked_at = |event: Event| {
+        c.asked();
+        c.tell(event);
+        assert!(c.asked().iter().all(|what| !what.starts_with("look")), "not before everything is taken in");
+        tick(&mut c);
+        let mut looked_at: Vec<String> = c.asked().into_iter().filter(|what| what.starts_with("look")).collect();
+        looked_at.sort();
+        looked_at
+    };
+    assert_eq!(
+        looked_at(seat("s1", 11, Some("p"), false)),
+        ["look p", "look vague"],
+        "who does not say is always asked"
+    );
+    assert_eq!(looked_at(seat("s2", 11, Some("q"), false)), ["look q", "look vague"]);
+    assert_eq!(looked_at(seat("s9", 11, None, false)), ["look vague"]);
+    let mut on_nodes = looked_at(node("n1").cpu(2_000).version(2).seen());
+    on_nodes.extend(looked_at(node("n2").cpu(2_000).version(2).seen()));
+    on_nodes.sort();
+    assert_eq!(on_nodes, ["look p", "look q", "look vague"], "each with its own node");
+    assert_eq!(looked_at(seat("s1", 12, Some("p"), true)), ["look p", "look vague"]);
+    assert_eq!(looked_at(seat("s1", 13, Some("p"), true)), ["look vague"], "p is on its way");
 }

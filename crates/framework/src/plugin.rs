@@ -12,7 +12,7 @@ use crate::assume::Assumption;
 use crate::cluster_event::{Change, ClusterEvent, QueueingHint, Registration};
 use crate::intern::Istr;
 use crate::node::NodeInfo;
-use crate::object::KindRef;
+use crate::object::{KindId, KindRef, ObjectKey};
 use crate::overlay::Overlay;
 use crate::pod::{PodInfo, PodSpecInfo, Uid};
 use crate::read::{Block, ClusterOf, Of, PodOf, Read, ReadCluster, ReadPod};
@@ -314,6 +314,9 @@ pub enum PostFilterVerdict {
         /// Whether the node that was being cleared for the pod, if any, is of no use to it any more.
         clears_nomination: bool,
     },
+    /// Pods could make room, and may not go as things are. Otherwise as [`Self::Reject`]; no node is kept for the pod, and
+    /// the plugin's hints are asked what may change that, as those of a plugin that turned the pod away.
+    Forbid(Rejection),
 }
 
 /// Called when a pod fits nowhere.
@@ -386,12 +389,15 @@ pub struct PermitAnswer {
     pub allow: Vec<Uid>,
     /// Held pods that are turned away, with the reason.
     pub reject: Vec<(Uid, String)>,
+    /// Pods in the queue that are to be tried at once, whatever they wait for; nothing comes of it where the pod itself
+    /// may not be bound.
+    pub activate: Vec<Uid>,
 }
 
 impl PermitAnswer {
     /// An answer on the pod alone.
     pub fn only(verdict: PermitVerdict) -> Self {
-        Self { verdict, allow: Vec::new(), reject: Vec::new() }
+        Self { verdict, allow: Vec::new(), reject: Vec::new(), activate: Vec::new() }
     }
 }
 
@@ -480,11 +486,24 @@ pub trait PreBind: Plugin {
         cluster: ClusterOf<'_, Self::Cluster>,
     ) -> Result<PreBindAnswer<Self::Awaited>, PluginError>;
 
-    /// Whether what is waited for has happened. Asked when everything is written, and then whenever an object of the
-    /// plugin's kinds or the node has changed.
+    /// Whether what is waited for has happened. Asked when everything is written, and then whenever the node or an object
+    /// that it hangs on has changed.
     fn progress(&self, awaited: &Self::Awaited, node: &NodeInfo, cluster: ClusterOf<'_, Self::Cluster>) -> Progress {
         let _ = (awaited, node, cluster);
         Progress::Ready
+    }
+
+    /// The objects besides the node without whose change `progress` goes on to say `Wait`, whether they exist or not; asked
+    /// each time that it said so. `None`: any object of the plugin's kinds. Thousands of pods may wait, and each change
+    /// of an object is looked at for those alone that name it.
+    fn hangs_on(
+        &self,
+        awaited: &Self::Awaited,
+        node: &NodeInfo,
+        cluster: ClusterOf<'_, Self::Cluster>,
+    ) -> Option<Vec<(KindId, ObjectKey)>> {
+        let _ = (awaited, node, cluster);
+        None
     }
 }
 

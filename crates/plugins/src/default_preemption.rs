@@ -22,6 +22,7 @@ use plimsoll_framework::table::Row;
 use plimsoll_framework::verdict::{Code, PluginError, Rejection};
 
 use crate::args::DefaultPreemptionArgs;
+use crate::hints::{event_of, objects, queue_if};
 use crate::kinds::policy::{PodDisruptionBudget, PodDisruptionBudgets};
 use choice::Candidate;
 
@@ -53,13 +54,28 @@ impl Plugin for DefaultPreemption {
 
 impl EnqueueExtensions for DefaultPreemption {
     /// Pods that go, so that a pod held back here is looked at again; what its going means to the pod, other plugins say.
+    /// And what may take away the protection by a budget, for pods that it stands against where budgets are strict.
     fn registrations(&self) -> Vec<Registration> {
-        vec![Registration::new(EventResource::AssignedPod, Actions::DELETE)]
+        vec![
+            Registration::new(EventResource::AssignedPod, Actions::DELETE.or(Actions::UPDATE_POD_LABEL)),
+            Registration::new(event_of::<PodDisruptionBudgets>(), Actions::UPDATE.or(Actions::DELETE)),
+        ]
     }
 
-    fn hint(&self, _: &PodInfo, _: &ClusterEvent, _: &Change<'_>) -> QueueingHint {
-        QueueingHint::Skip
+    fn hint(&self, pod: &PodInfo, _: &ClusterEvent, change: &Change<'_>) -> QueueingHint {
+        if let (Some(old), new) = objects::<PodDisruptionBudget>(change) {
+            return queue_if(new.is_none_or(|new| is_relaxed(old, new)));
+        }
+        let freed = |old: &PodInfo, new: &PodInfo| new.priority() < pod.priority() && old.labels != new.labels;
+        queue_if(matches!(change.pods(), (Some(old), Some(new)) if freed(old, new)))
     }
+}
+
+/// Whether a budget may protect fewer pods than before.
+fn is_relaxed(old: &PodDisruptionBudget, new: &PodDisruptionBudget) -> bool {
+    new.disruptions_allowed > old.disruptions_allowed
+        || new.selector != old.selector
+        || new.disrupted_pods.iter().any(|pod| !old.disrupted_pods.contains(pod))
 }
 
 impl PreEnqueue for DefaultPreemption {
@@ -93,6 +109,9 @@ impl PostFilter for DefaultPreemption {
             return Err(PluginError { message: format!("preemption: {message}") });
         }
         let rejection = Rejection::unschedulable(format!("preemption: {}", search.message()));
+        if search.without.contains_key(PROTECTED) {
+            return Ok(PostFilterVerdict::Forbid(rejection));
+        }
         Ok(PostFilterVerdict::Reject { rejection, clears_nomination: true })
     }
 

@@ -35,8 +35,10 @@ type Fit<'e> = (&'e Istr, &'e NodeScores);
 pub(super) fn text(subject: &mut Subject, style: Style) -> String {
     let explanation = match &subject.answer {
         Answer::Failed(text) => return failed(subject, text),
-        Answer::Decided(Explanation { outcome: Outcome::Failed(text), .. }) => return failed(subject, text),
-        Answer::Decided(explanation) => explanation,
+        Answer::Decided(explanation) => match &explanation.outcome {
+            Outcome::Failed(text) => return failed(subject, text),
+            _ => explanation,
+        },
     };
     let fits = fits(explanation);
     let mut out = header(subject, explanation, &fits);

@@ -29,7 +29,7 @@ pub(super) struct Subject {
 
 /// What was decided.
 pub(super) enum Answer {
-    Decided(Explanation),
+    Decided(Box<Explanation>),
     /// This version does not decide such a pod, or the attempt failed.
     Failed(String),
 }
@@ -99,7 +99,7 @@ pub(super) fn decide(config: &Config, registry: &Registry, profile: &Profile, vi
     if let Some(reason) = registry.admission(config)(&without_claims, profile, view.cluster()) {
         return Answer::Failed(reason);
     }
-    Answer::Decided(Worker::new(TieBreak::Name, 0).explain(profile, view, pod))
+    Answer::Decided(Box::new(Worker::new(TieBreak::Name, 0).explain(profile, view, pod)))
 }
 
 /// The pod of this name among those of the cluster.

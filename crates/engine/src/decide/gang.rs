@@ -9,6 +9,7 @@ use plimsoll_framework::table::View;
 
 use super::{Outcome, Worker};
 use crate::profile::Profile;
+use crate::queue::PluginSet;
 
 /// The rest of a group, on the ticket of its first pod.
 #[derive(Clone, Debug)]
@@ -46,8 +47,8 @@ impl GangPlan {
 
 impl Worker {
     /// Looks for room for a whole group: where a pod of it finds no place, PostFilter is asked which pods would have to go
-    /// for it, and those that come after see them gone. `None` where so many as are needed could not be placed even so;
-    /// then nobody has to go for any of them.
+    /// for it, and those that come after see them gone. The error, where so many as are needed could not be placed even
+    /// so, names the plugins that forbade pods to go; then nobody has to go for any of them.
     pub(crate) fn plan_gang(
         &mut self,
         profile: &Profile,
@@ -55,11 +56,12 @@ impl Worker {
         pods: &[Arc<PodInfo>],
         needed: usize,
         draw: u64,
-    ) -> Option<GangPlan> {
+    ) -> Result<GangPlan, PluginSet> {
         let (mut overlay, mut plan) = (Overlay::default(), GangPlan::default());
+        let mut forbidden_by = PluginSet::default();
         for (nth, pod) in pods.iter().enumerate() {
             if plan.seats.len() + pods.len() - nth < needed {
-                return None;
+                return Err(forbidden_by);
             }
             let draw = draw ^ (u64::try_from(nth).unwrap_or(0) << 40);
             match self.decide(profile, view, &overlay, pod, draw) {
@@ -70,6 +72,7 @@ impl Worker {
                 // Those beyond the number that is needed are worth nobody's place.
                 Outcome::Unfit(_) if plan.seats.len() < needed => {
                     let Some(done) = self.post_filter_through(profile, view, &overlay, pod, draw) else { continue };
+                    done.forbidden_by.into_iter().for_each(|plugin| forbidden_by.insert(plugin));
                     let Some(node) = done.nominated_node else { continue };
                     let Some(row) = view.rows().find(|row| view.node(*row).is_some_and(|n| n.name == node)) else {
                         continue;
@@ -81,10 +84,10 @@ impl Worker {
                     plan.seats.push(Seat { pod: nth, node, victims: done.victims });
                 }
                 Outcome::Unfit(_) => {}
-                Outcome::Failed(_) | Outcome::Ask { .. } => return None,
+                Outcome::Failed(_) | Outcome::Ask { .. } => return Err(forbidden_by),
             }
         }
-        (plan.seats.len() >= needed).then_some(plan)
+        if plan.seats.len() >= needed { Ok(plan) } else { Err(forbidden_by) }
     }
 
     /// Decides the pods of a group through an overlay, which then holds those that found a place if they are as many as

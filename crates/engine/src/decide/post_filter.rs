@@ -27,11 +27,13 @@ pub struct PostFiltered {
     pub message: String,
     /// Whether the node that was being cleared for the pod, if any, is of no use to it any more.
     pub clears_nomination: bool,
+    /// The plugin that found pods that could make room, and that may not go.
+    pub forbidden_by: Option<&'static str>,
 }
 
 impl PostFiltered {
     fn rejected(code: Code, message: String, clears_nomination: bool) -> Self {
-        Self { code, nominated_node: None, victims: Vec::new(), message, clears_nomination }
+        Self { code, nominated_node: None, victims: Vec::new(), message, clears_nomination, forbidden_by: None }
     }
 }
 
@@ -170,7 +172,7 @@ fn has_a_say(profile: &Profile, view: &View) -> bool {
 }
 
 fn ask(profile: &Profile, pod: &PodInfo, context: &PostFilterContext<'_>) -> PostFiltered {
-    let (mut said, mut clears) = (Vec::new(), false);
+    let (mut said, mut clears, mut forbidden_by) = (Vec::new(), false, None);
     for point in &profile.post_filter {
         match point.plugin.post_filter(pod, context) {
             Ok(PostFilterVerdict::Nominate { node, victims }) => {
@@ -180,6 +182,7 @@ fn ask(profile: &Profile, pod: &PodInfo, context: &PostFilterContext<'_>) -> Pos
                     victims,
                     message: String::new(),
                     clears_nomination: false,
+                    forbidden_by: None,
                 };
             }
             Ok(PostFilterVerdict::Reject { rejection, clears_nomination }) => {
@@ -190,8 +193,13 @@ fn ask(profile: &Profile, pod: &PodInfo, context: &PostFilterContext<'_>) -> Pos
                 }
                 said.push(rejection.reason);
             }
+            Ok(PostFilterVerdict::Forbid(rejection)) => {
+                clears = true;
+                forbidden_by = Some(point.name);
+                said.push(rejection.reason);
+            }
             Err(error) => return PostFiltered::rejected(Code::Error, error.to_string(), false),
         }
     }
-    PostFiltered::rejected(Code::Unschedulable, said.join(", "), clears)
+    PostFiltered { forbidden_by, ..PostFiltered::rejected(Code::Unschedulable, said.join(", "), clears) }
 }

@@ -55,9 +55,12 @@ impl Engine {
     pub(super) fn permit(&mut self, now: Time, binding: Binding) {
         let mut answers: Vec<(&'static str, PermitAnswer)> = Vec::new();
         match self.ask_permit(now, &binding, &mut answers) {
-            Permitted::Refused(failure) => self.give_back(now, binding, failure),
+            Permitted::Refused(failure) => {
+                answers.iter_mut().for_each(|(_, answer)| answer.activate.clear());
+                self.give_back(now, binding, failure);
+            }
             Permitted::Held(plugins) if plugins.is_empty() => self.start_binding(now, binding),
-            Permitted::Held(plugins) => self.waiting.push(Waiting { binding, since: now, gang: None, plugins }),
+            Permitted::Held(plugins) => self.start_waiting(Waiting { binding, since: now, gang: None, plugins }),
         }
         // What the plugins said of others holds, whatever became of this pod.
         for (plugin, answer) in answers {
@@ -107,6 +110,9 @@ impl Engine {
                 self.start_binding(now, waiting.binding);
             }
         }
+        for uid in answer.activate {
+            self.queue.activate_now(now, &uid);
+        }
         for (uid, reason) in answer.reject {
             if let Some(at) = self.waiting_index(&uid) {
                 self.reject_waiting(now, at, plugin, reason);
@@ -132,6 +138,11 @@ impl Engine {
         }
         let waiting = self.stop_waiting(now, at, "Unschedulable");
         self.give_back(now, waiting.binding, Failure::Refused(Box::new(diagnosis)));
+    }
+
+    pub(super) fn start_waiting(&mut self, waiting: Waiting) {
+        self.write_nomination(&waiting.binding.info.pod, Some(waiting.binding.node.clone()));
+        self.waiting.push(waiting);
     }
 
     pub(super) fn stop_waiting(&mut self, now: Time, at: usize, result: &'static str) -> Waiting {

@@ -9,7 +9,7 @@ use plimsoll_framework::assume::Assumption;
 use plimsoll_framework::cluster_event::{Actions, ClusterEvent, EventResource};
 use plimsoll_framework::intern::Istr;
 use plimsoll_framework::node::NodeInfo;
-use plimsoll_framework::object::KindRef;
+use plimsoll_framework::object::{KindRef, ObjectKey};
 use plimsoll_framework::overlay::Overlay;
 use plimsoll_framework::plugin::Refusal;
 use plimsoll_framework::pod::{PodInfo, Uid};
@@ -31,6 +31,7 @@ use crate::queue::QueuedPodInfo;
 /// An object of which nothing is assumed any more.
 pub(super) struct Withdrawn {
     kind: KindRef,
+    key: ObjectKey,
     before: AnyObject,
     now: AnyObject,
 }
@@ -76,7 +77,7 @@ impl Engine {
         } else {
             self.last_miss = ticket.seq;
             self.count_for(info.profile, &pod);
-            let view = self.cache.table().view();
+            let (pod, view) = (self.as_nominated(&pod), self.cache.table().view());
             let answer = ticket.answer.as_deref().filter(|_| same);
             self.worker.decide_by(&self.profiles[info.profile], view, &Overlay::default(), &pod, ticket.seq, answer)
         };
@@ -120,7 +121,7 @@ impl Engine {
             PreFiltered::Reject(_) | PreFiltered::Fail(_) => false,
             PreFiltered::Run(prepared) => {
                 // The way to a nominated node leads past what PreFilter leaves of the nodes.
-                (prepared.leaves(node) || info.pod.nominated_node_name.as_ref() == Some(node))
+                (prepared.leaves(node) || view.nominations().node_of(&info.pod.key.uid) == Some(node))
                     && self.worker.scratch.rejection(&prepared, view, &Overlay::default(), &info.pod, row).is_none()
             }
         };
@@ -216,7 +217,7 @@ impl Engine {
         for Assumption { kind, key, .. } in assumed {
             let cluster = self.cache.table_mut().cluster_mut();
             if let Some((before, now)) = cluster.withdraw_object(&binding.info.pod.key.uid, kind.id, key) {
-                withdrawn.push(Withdrawn { kind: *kind, before, now });
+                withdrawn.push(Withdrawn { kind: *kind, key: key.clone(), before, now });
             }
         }
         withdrawn
@@ -224,11 +225,11 @@ impl Engine {
 
     /// What was kept for a pod may be for others now; not for the pod itself, which had it.
     pub(super) fn tell_withdrawn(&mut self, now: Time, uid: &Uid, withdrawn: Vec<Withdrawn>) {
-        for Withdrawn { kind, before, now: after } in withdrawn {
+        for Withdrawn { kind, key, before, now: after } in withdrawn {
             let event = ClusterEvent::new(EventResource::Other(kind.event_name()), Actions::UPDATE);
             let change = OwnedChange::Other(Some(before), Some(after));
             self.wake(now, &event, change, |p| p.key.uid != *uid);
-            self.object_changed(now, kind.id);
+            self.object_changed(now, kind.id, key);
         }
     }
 

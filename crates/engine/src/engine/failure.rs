@@ -6,12 +6,13 @@ use std::sync::Arc;
 use plimsoll_framework::intern::Istr;
 use plimsoll_framework::pod::PodInfo;
 use plimsoll_framework::time::Time;
+use plimsoll_framework::verdict::Code;
 
 use super::Engine;
 use super::preempt::held_off;
 use crate::diagnosis::Diagnosis;
 use crate::effect::{AttemptResult, Effect, Observation, PodEvent, Reason, StatusUpdate};
-use crate::queue::{QueuedPodInfo, Rejectors};
+use crate::queue::{Clearing, QueuedPodInfo, Rejectors};
 
 /// Why an attempt failed.
 #[derive(Debug)]
@@ -39,6 +40,8 @@ struct Nomination {
     nominated: Option<Option<Istr>>,
     /// Who has to be told to go, unless all victims are going already.
     told: Option<Vec<Arc<PodInfo>>>,
+    /// What would lead to something else.
+    clearing: Clearing,
 }
 
 impl Engine {
@@ -49,11 +52,12 @@ impl Engine {
             let rejectors = diagnosis.rejectors();
             (AttemptResult::Unschedulable, Reason::Unschedulable, diagnosis.message(), rejectors, nominated)
         };
-        let mut told = None;
+        let (mut told, mut clearing) = (None, Clearing::Unknown);
         let (result, reason, message, rejectors, nominated) = match failure {
             Failure::Unfit(mut diagnosis) => {
                 let done = self.post_filter(now, &info, &mut diagnosis);
                 told = done.told;
+                clearing = done.clearing;
                 rejected(diagnosis, done.nominated)
             }
             Failure::Refused(diagnosis) => rejected(diagnosis, Some(None)),
@@ -72,14 +76,11 @@ impl Engine {
         if told.as_ref().is_some_and(|told| !told.is_empty()) {
             self.queue.hold(&uid);
         }
-        self.put_back(now, QueuedPodInfo { pod: Arc::clone(&pod), ..info }, rejectors);
-        let had = left.is_some();
+        self.put_back(now, QueuedPodInfo { pod: Arc::clone(&pod), ..info }, Rejectors { clearing, ..rejectors });
         if let Some(left) = left {
             self.nomination_left(now, &left, &pod);
         }
-        // What the watch has not shown yet may be on its way to the API server, so it does not tell what is there.
-        let news = nominated.clone().filter(|node| *node != pod.nominated_node_name || had);
-        self.report(&pod, reason, message, news);
+        self.report(&pod, reason, message, nominated.clone());
         if let (Some(node), Some(told)) = (nominated.flatten(), told) {
             self.preempt(now, &pod, node, told);
         }
@@ -87,29 +88,41 @@ impl Engine {
 
     /// Asks PostFilter, whose message goes into the diagnosis.
     fn post_filter(&mut self, now: Time, info: &QueuedPodInfo, diagnosis: &mut Diagnosis) -> Nomination {
-        let with = |nominated| Nomination { nominated, told: None };
+        let with = |nominated, clearing| Nomination { nominated, told: None, clearing };
         if diagnosis.node_count == 0 {
-            return with(Some(None));
+            return with(Some(None), Clearing::Unknown);
         }
         if let Some(wait) = self.held_off(now, &info.pod) {
             diagnosis.post_filter_message = held_off(wait);
-            return with(None);
+            return with(None, Clearing::HeldOff);
         }
+        let pod = self.as_nominated(&info.pod);
         let (profile, view) = (&self.profiles[info.profile], self.cache.table().view());
-        let Some(done) = self.worker.post_filter(profile, view, &info.pod, u64::from(info.attempts)) else {
-            return with(Some(None));
+        let Some(done) = self.worker.post_filter(profile, view, &pod, u64::from(info.attempts)) else {
+            return with(Some(None), Clearing::Nowhere);
         };
         self.observations.push(Observation::PreemptionAttempt);
         diagnosis.post_filter_message = done.message;
-        let Some(node) = done.nominated_node else { return with(done.clears_nomination.then_some(None)) };
+        done.forbidden_by.into_iter().for_each(|plugin| diagnosis.unschedulable_plugins.insert(plugin));
+        let Some(node) = done.nominated_node else {
+            let kept = || view.nominations().node_of(&info.pod.key.uid).cloned();
+            let clearing = match kept().filter(|_| !done.clears_nomination) {
+                None if pod.nominated_node_name.is_some() && !done.clears_nomination => Clearing::Unknown,
+                _ if done.code == Code::Error => Clearing::Unknown,
+                // It waits for those who are on their way off its node.
+                Some(node) => Clearing::Node(node),
+                None => Clearing::Nowhere,
+            };
+            return with(done.clears_nomination.then_some(None), clearing);
+        };
         let told = done.victims.iter().any(|victim| !victim.terminating).then(|| self.to_be_told(&done.victims));
         if told.is_some() {
             self.observations.push(Observation::Preemption { victims: done.victims.len() });
         }
-        Nomination { nominated: Some(Some(node)), told }
+        Nomination { clearing: Clearing::Node(node.clone()), nominated: Some(Some(node)), told }
     }
 
-    /// Writes the condition and records the event, each only if it says something new. A nomination is written as it is.
+    /// Writes the condition and the new nomination, if any, and records the event, each only if it says something new.
     pub(super) fn report(
         &mut self,
         pod: &Arc<PodInfo>,
@@ -126,13 +139,15 @@ impl Engine {
         if attempt || !told {
             self.record(pod, true, "FailedScheduling", "Scheduling", message.clone());
         }
-        if !told || nominated.is_some() {
+        let number = nominated.as_ref().and_then(|node| self.nominations.ask(pod, node));
+        if !told || number.is_some() {
             self.effects.push_back(Effect::Status(Box::new(StatusUpdate {
                 key: pod.key.clone(),
                 generation: pod.generation,
                 condition: (!told).then_some((reason, message)),
                 transition: pod.scheduled.as_ref().is_none_or(|c| &*c.status != "False"),
-                nominated_node_name: nominated,
+                nominated_node_name: nominated.filter(|_| number.is_some()),
+                number: number.unwrap_or(0),
             })));
         }
     }

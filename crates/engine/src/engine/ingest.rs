@@ -17,7 +17,7 @@ use crate::effect::{Effect, Observation, Reason};
 use crate::event::{Event, OwnedChange};
 
 const ASSIGNED_ADD: ClusterEvent = ClusterEvent::new(EventResource::AssignedPod, Actions::ADD);
-const ASSIGNED_DELETE: ClusterEvent = ClusterEvent::new(EventResource::AssignedPod, Actions::DELETE);
+pub(super) const ASSIGNED_DELETE: ClusterEvent = ClusterEvent::new(EventResource::AssignedPod, Actions::DELETE);
 
 impl Engine {
     pub(super) fn ingest(&mut self, now: Time, event: Event) {
@@ -55,7 +55,7 @@ impl Engine {
                 let event = ClusterEvent::new(EventResource::Other(kind.event_name()), actions);
                 self.wake(now, &event, OwnedChange::Other(old, object), |_| true);
                 self.look_again_at_held(now);
-                self.object_changed(now, kind.id);
+                self.object_changed(now, kind.id, key_of);
             }
             Event::ObjectsListed { kind, present } => {
                 let keys = self.cache.table().view().cluster().object_keys(kind.id);
@@ -66,6 +66,7 @@ impl Engine {
             }
             Event::KindServed { kind, version } => self.kind_served(kind.id, version),
             Event::WritesFinished { uid, result } => self.writes_finished(now, &uid, result),
+            Event::NominationWritten { uid, number, version } => self.nomination_written(&uid, number, version),
             Event::BindFinished { uid, result } => self.bind_finished(now, &uid, result),
             Event::Evicted { victim, preemptor, result } => self.evicted(now, &victim, &preemptor, result),
             Event::Answered { uid, number, result } => self.answered(now, &uid, number, result),
@@ -86,6 +87,7 @@ impl Engine {
         if known.as_ref().map_or_else(|| self.cache.is_buried(&pod), |known| !newer(known)) {
             return;
         }
+        self.nominations.seen(&pod.key.uid, pod.resource_version);
         if pod.finished {
             return self.pod_deleted(now, &pod.key.uid, pod.resource_version);
         }
@@ -112,6 +114,7 @@ impl Engine {
             _ => {}
         }
         self.nominate(now, None, &pod);
+        self.nominations.forget(&uid);
         self.needs_no_room(&uid);
         self.cache.set(Arc::clone(&pod), Standing::Assigned);
         if pod.terminating {
@@ -179,11 +182,14 @@ impl Engine {
                         self.cache.set(Arc::clone(&pod), standing);
                     }
                 }
-                // A nomination that the API server was never told of stays as it is.
-                let told = old.nominated_node_name.is_some() || pod.nominated_node_name.is_some();
-                let kept = || self.cache.table().view().nominations().node_of(&pod.key.uid).cloned();
-                let node = if told { pod.nominated_node_name.clone() } else { kept() };
+                let kept = |engine: &Self| engine.cache.table().view().nominations().node_of(&pod.key.uid).cloned();
+                let before = kept(self);
+                let node = self.nomination_shown(old, &pod);
                 self.nominate(now, node, &pod);
+                // Somebody else has nominated it, or not any more: what it waits for may never come.
+                if kept(self) != before {
+                    self.queue.wake_one(now, &pod.key.uid);
+                }
             }
         }
     }
@@ -216,6 +222,7 @@ impl Engine {
         self.needs_no_room(uid);
         self.leaves(now, &known.pod, true);
         self.nominate(now, None, &known.pod);
+        self.nominations.forget(uid);
         if known.node().is_some() {
             self.wake(now, &ASSIGNED_DELETE, OwnedChange::Pod(Some(known.placed()), None), |_| true);
         }
@@ -252,8 +259,22 @@ impl Engine {
         if before.and_then(|old| self.refusal(old, profile)).is_none_or(|(was, _)| was != reason) {
             self.observations.push(Observation::Held { reason });
         }
-        self.report(pod, reason, message, None);
+        if self.leads {
+            self.report(pod, reason, message, None);
+        }
         true
+    }
+
+    /// Says of every pod that is kept back why, where it was not said yet.
+    pub(super) fn report_held(&mut self) {
+        let mut held: Vec<Arc<PodInfo>> = self.cache.held().map(|known| Arc::clone(&known.pod)).collect();
+        held.retain(|pod| !pod.terminating);
+        for pod in held {
+            let profile = self.by_name.get(&pod.scheduler_name).copied();
+            if let Some((reason, message)) = profile.and_then(|profile| self.refusal(&pod, profile)) {
+                self.report(&pod, reason, message, None);
+            }
+        }
     }
 
     /// What kept a pod from being scheduled may have been an object that is another now.
@@ -289,37 +310,6 @@ impl Engine {
         Some((Reason::Unsupported, format!("the pod cannot be scheduled: it {needs}")))
     }
 
-    /// Notes for which node a pod is nominated, if any; those who had to respect a nomination that is no more may try.
-    fn nominate(&mut self, now: Time, node: Option<Istr>, pod: &Arc<PodInfo>) {
-        if let Some(left) = self.set_nomination(node, pod).filter(|left| pod.node_name.as_ref() != Some(left)) {
-            self.nomination_left(now, &left, pod);
-        }
-    }
-
-    /// Room that was kept on a node for a nominated pod is free.
-    pub(super) fn nomination_left(&mut self, now: Time, node: &Istr, pod: &PodInfo) {
-        let left = PodInfo { node_name: None, nominated_node_name: Some(node.clone()), ..pod.clone() };
-        let change = OwnedChange::Pod(Some(Arc::new(left)), None);
-        // Not the pod itself: its own nomination was never in its way.
-        let respected = |p: &PodInfo| p.priority() <= pod.priority() && p.key.uid != pod.key.uid;
-        self.wake(now, &ASSIGNED_DELETE, change, respected);
-    }
-
-    /// Notes for which node a pod is nominated, if any. Gives the node it was nominated for and is no more.
-    pub(super) fn set_nomination(&mut self, node: Option<Istr>, pod: &Arc<PodInfo>) -> Option<Istr> {
-        let table = self.cache.table_mut();
-        let old = table.view().nominations().node_of(&pod.key.uid).cloned();
-        let left = old.clone().filter(|old| Some(old) != node.as_ref());
-        match node {
-            Some(node) => table.nominations_mut().set(node, Arc::clone(pod)),
-            None if old.is_some() => {
-                table.nominations_mut().remove(&pod.key.uid);
-            }
-            None => {}
-        }
-        left
-    }
-
     /// A pod was taken off the node it was assumed on, which is room for others.
     pub(super) fn place_left(&mut self, now: Time, left: &Known) {
         let change = OwnedChange::Pod(Some(left.placed()), None);
@@ -344,28 +334,33 @@ impl Engine {
         table.set_node(Arc::clone(&node));
         match old {
             None => {
-                self.node_changed(now, &node.name);
+                self.awaiting.node_changed(now, &node.name);
                 let event = ClusterEvent::new(EventResource::Node, Actions::ADD);
                 self.wake(now, &event, OwnedChange::Node(None, Some(node)), |_| true);
             }
             Some(old) => {
                 let events = changes::of_node(&old, &node);
-                if !events.is_empty() {
-                    self.node_changed(now, &node.name);
+                let changed = !events.is_empty();
+                if changed {
+                    self.awaiting.node_changed(now, &node.name);
                 }
                 for event in events {
                     let change = OwnedChange::Node(Some(Arc::clone(&old)), Some(Arc::clone(&node)));
                     self.wake(now, &event, change, |_| true);
+                }
+                if changed {
+                    self.wake_nominated(now, &old.name);
                 }
             }
         }
     }
 
     fn node_deleted(&mut self, now: Time, name: &Istr) {
-        self.node_changed(now, name);
+        self.awaiting.node_changed(now, name);
         if let Some(old) = self.cache.remove_node(name) {
             let event = ClusterEvent::new(EventResource::Node, Actions::DELETE);
             self.wake(now, &event, OwnedChange::Node(Some(old), None), |_| true);
+            self.wake_nominated(now, name);
         }
     }
 }

@@ -11,15 +11,15 @@
 
 use std::sync::Arc;
 
-use plimsoll_framework::extensions::AnyAwaited;
 use plimsoll_framework::intern::Istr;
-use plimsoll_framework::object::KindId;
-use plimsoll_framework::plugin::{Awaited, PreBindAnswer, Progress};
+use plimsoll_framework::object::{KindId, ObjectKey};
+use plimsoll_framework::plugin::{PreBindAnswer, Progress};
 use plimsoll_framework::pod::Uid;
 use plimsoll_framework::point::Point;
 use plimsoll_framework::time::Time;
 
 use super::Engine;
+use super::awaiting::{Awaiting, Wait};
 use super::binding::Binding;
 use super::failure::Failure;
 use crate::cache::Standing;
@@ -30,35 +30,6 @@ use crate::event::WriteFailure;
 pub(super) struct PreBinding {
     binding: Binding,
     waits: Vec<Wait>,
-}
-
-/// What one PreBind plugin waits for.
-struct Wait {
-    /// The plugin's place among the PreBind plugins of the profile.
-    at: usize,
-    plugin: &'static str,
-    awaited: Awaited<AnyAwaited>,
-}
-
-impl Wait {
-    /// The words for what went wrong while it waited.
-    fn trouble(&self, why: &str) -> String {
-        format!("{}: {why}", self.awaited.doing)
-    }
-}
-
-/// A pod that waits for what others do.
-pub(super) struct Awaiting {
-    binding: Binding,
-    /// Each with the time at which it is given up.
-    waits: Vec<(Wait, Time)>,
-}
-
-impl Awaiting {
-    /// When the first of its plugins gives up.
-    pub(super) fn deadline(&self) -> Option<Time> {
-        self.waits.iter().map(|(_, deadline)| *deadline).min()
-    }
 }
 
 impl Engine {
@@ -83,6 +54,9 @@ impl Engine {
                     waits.extend(wait.map(|awaited| Wait { at, plugin: point.name, awaited }));
                 }
             }
+        }
+        if !writes.is_empty() || !waits.is_empty() {
+            self.write_nomination(&pod, Some(binding.node.clone()));
         }
         let ready = PreBinding { binding, waits };
         if writes.is_empty() {
@@ -114,7 +88,7 @@ impl Engine {
             (wait, deadline)
         });
         let waits = waits.collect();
-        self.look_at(now, Awaiting { binding, waits });
+        self.look_at(now, Awaiting { binding, waits, hangs_on: None });
     }
 
     /// Asks what the pod still waits for, and goes on accordingly.
@@ -127,7 +101,10 @@ impl Engine {
                     let (plugin, why) = (wait.plugin, wait.trouble("context deadline exceeded"));
                     self.pre_bind_failed(now, awaiting.binding, plugin, &why);
                 }
-                None => drop(self.awaiting.insert(awaiting.binding.info.pod.key.uid.clone(), awaiting)),
+                None => {
+                    awaiting.hangs_on = self.what_it_hangs_on(&awaiting);
+                    self.awaiting.insert(awaiting);
+                }
             },
         }
     }
@@ -155,6 +132,17 @@ impl Engine {
         failed.map_or(Ok(()), Err)
     }
 
+    /// The objects without whose change the pod goes on waiting.
+    fn what_it_hangs_on(&self, awaiting: &Awaiting) -> Option<Vec<(KindId, ObjectKey)>> {
+        let plugins = &self.profiles[awaiting.binding.info.profile].pre_bind;
+        let (node, view) = (self.node(&awaiting.binding.node)?, self.cache.table().view());
+        let mut all = Vec::new();
+        for (wait, _) in &awaiting.waits {
+            all.extend(plugins.get(wait.at)?.plugin.hangs_on(&*wait.awaited.state, node, view)?);
+        }
+        Some(all)
+    }
+
     /// Binds a pod that has waited. What it is by now is what is bound.
     fn bind_at_last(&mut self, now: Time, mut binding: Binding) {
         if let Some(known) = self.cache.get(&binding.info.pod.key.uid) {
@@ -169,39 +157,33 @@ impl Engine {
         self.give_back(now, binding, Failure::Error(message));
     }
 
-    /// Looks at the pods that wait, if something has changed or the time of one of them is up.
+    /// Looks at the pods that wait for something that has changed, or whose time is up.
     pub(super) fn look_at_awaiting(&mut self, now: Time) {
-        let changed = self.look_again.take().is_some();
-        let due = |awaiting: &Awaiting| changed || awaiting.deadline().is_some_and(|deadline| deadline <= now);
-        let uids: Vec<Uid> =
-            self.awaiting.iter().filter(|(_, awaiting)| due(awaiting)).map(|(uid, _)| uid.clone()).collect();
-        for uid in uids {
+        for uid in self.awaiting.take_due(now) {
             if let Some(awaiting) = self.awaiting.remove(&uid) {
                 self.look_at(now, awaiting);
             }
         }
     }
 
-    /// An object of a further kind has changed: the pods that wait are looked at when everything is taken in that comes
-    /// with it.
-    pub(super) fn object_changed(&mut self, now: Time, kind: KindId) {
+    /// An object of a further kind has changed: the pods that wait for it are looked at when everything is taken in that
+    /// comes with it.
+    pub(super) fn object_changed(&mut self, now: Time, kind: KindId, key: ObjectKey) {
         let mut plugins = self.profiles.iter().flat_map(|profile| &profile.pre_bind);
-        if !self.awaiting.is_empty() && plugins.any(|point| point.plugin.reads(kind)) {
-            self.look_again.get_or_insert(now);
-        }
-    }
-
-    /// The same for a node.
-    pub(super) fn node_changed(&mut self, now: Time, name: &Istr) {
-        if self.awaiting.values().any(|awaiting| awaiting.binding.node == *name) {
-            self.look_again.get_or_insert(now);
-        }
+        self.awaiting.object_changed(now, kind, key, || plugins.any(|point| point.plugin.reads(kind)));
     }
 
     /// A pod that is held on its way to its node is gone, or will be, or is on another node.
     pub(super) fn leave(&mut self, now: Time, uid: &Uid) {
         self.leave_permit(now, uid);
         self.leave_awaiting(now, uid);
+    }
+
+    /// A pod that waits for what others do loses its node.
+    pub(super) fn end_awaiting(&mut self, now: Time, uid: &Uid, failure: Failure) {
+        if let Some(awaiting) = self.awaiting.remove(uid) {
+            self.give_back(now, awaiting.binding, failure);
+        }
     }
 
     pub(super) fn leave_awaiting(&mut self, now: Time, uid: &Uid) {

@@ -15,7 +15,8 @@ use plimsoll_framework::time::Time;
 use super::Engine;
 use super::brake::Brake;
 use super::failure::Failure;
-use crate::effect::{Effect, EvictRequest, Observation, PodEvent, StatusUpdate};
+use crate::cache::Known;
+use crate::effect::{Effect, EvictRequest, Observation, PodEvent};
 use crate::event::EvictResult;
 
 /// How many of the pods that have to go are named in the event.
@@ -28,6 +29,8 @@ pub(super) struct Preemptions {
     /// Pods that were asked to go and are not seen to be going yet: nobody asks them twice.
     asked: BTreeSet<Uid>,
     pub(super) brake: Brake,
+    /// Pods for which nobody is to go for a while, by the end of that.
+    held_off: BTreeSet<(Time, Uid)>,
 }
 
 #[derive(Debug)]
@@ -49,6 +52,11 @@ impl Preemptions {
     pub(super) fn len(&self) -> usize {
         self.under_way.len()
     }
+
+    /// When somebody may go again for a pod for which nobody was to.
+    pub(super) fn deadline(&self) -> Option<Time> {
+        self.held_off.first().map(|(until, _)| *until)
+    }
 }
 
 impl Engine {
@@ -65,8 +73,18 @@ impl Engine {
     /// How much longer nobody is to go for this pod, if so.
     pub(super) fn held_off(&mut self, now: Time, pod: &PodInfo) -> Option<Duration> {
         let wait = self.preemptions.brake.holds(now, pod)?;
+        self.preemptions.held_off.insert((now.after(wait), pod.key.uid.clone()));
         self.observations.push(Observation::PreemptionHeldOff);
         Some(wait)
+    }
+
+    /// Has pods tried again for which others may go by now.
+    pub(super) fn end_holding_off(&mut self, now: Time) {
+        while self.preemptions.held_off.first().is_some_and(|(until, _)| *until <= now)
+            && let Some((_, uid)) = self.preemptions.held_off.pop_first()
+        {
+            self.queue.wake_one(now, &uid);
+        }
     }
 
     /// Makes room on a node for a pod that is nominated for it by now and held out of the queue.
@@ -77,9 +95,10 @@ impl Engine {
             let note = format!("Evicting from node {node}: {}", names(&victims));
             self.tell_of(pod, "Preempting", note, None);
         }
-        // A pod that waits at Permit's door is on its node only in our books.
+        // A pod that waits at Permit's door, or for others before it is bound, is on its node only in our books.
+        let in_memory = |uid: &Uid| self.waits_on_permit(uid) || self.awaiting.contains(uid);
         let (waiting, mut victims): (Vec<_>, Vec<_>) =
-            victims.into_iter().partition(|victim| self.waits_on_permit(&victim.key.uid));
+            victims.into_iter().partition(|victim| in_memory(&victim.key.uid));
         for victim in waiting {
             self.turn_away_waiting(now, &victim, pod, &node);
         }
@@ -117,12 +136,18 @@ impl Engine {
         if result == EvictResult::Going {
             self.tell_victim(victim, preemptor);
         }
-        let Some(preemption) = self.preemptions.under_way.get_mut(preemptor) else { return };
-        preemption.open.remove(victim);
-        if !goes {
-            preemption.failed.get_or_insert(result);
+        if let Some(preemption) = self.preemptions.under_way.get_mut(preemptor) {
+            preemption.open.remove(victim);
+            if !goes {
+                preemption.failed.get_or_insert(result);
+            }
+            self.go_on(now, preemptor);
         }
-        self.go_on(now, preemptor);
+        // Others may have counted on its going, too, and left the asking to this one.
+        let stays = self.cache.get(victim).filter(|_| !goes);
+        if let Some(node) = stays.and_then(Known::node).cloned() {
+            self.wake_nominated(now, &node);
+        }
     }
 
     /// A pod that counted on a node is seen to be going, or is gone.
@@ -144,6 +169,13 @@ impl Engine {
     pub(super) fn needs_no_room(&mut self, uid: &Uid) {
         self.preemptions.under_way.remove(uid);
         self.queue.forget_hold(uid);
+    }
+
+    /// Room that is being made for a pod is for another: who has not been asked to go for it yet is not.
+    pub(super) fn stop_making_room(&mut self, now: Time, uid: &Uid) {
+        if self.preemptions.under_way.remove(uid).is_some() {
+            self.let_go(now, uid);
+        }
     }
 
     /// The next step of a preemption whose open requests may have been answered.
@@ -212,36 +244,12 @@ impl Engine {
         self.effects.push_back(Effect::Evict(Box::new(request)));
     }
 
-    /// Pods of lower priority that are nominated for the node have to look for another.
-    fn clear_lower_nominations(&mut self, now: Time, pod: &PodInfo, node: &Istr) {
-        let nominated = self.cache.table().view().nominations().pods(node).iter();
-        let lower = nominated.filter(|p| p.priority() < pod.priority());
-        let lower: Vec<Arc<PodInfo>> = lower.filter_map(|p| self.cache.pending(&p.key.uid)).collect();
-        lower.iter().for_each(|pod| self.clear_nomination(now, pod));
-    }
-
-    /// Nothing is kept on a node for a pod any more; its status says so if it said otherwise, or was to.
-    fn clear_nomination(&mut self, now: Time, pod: &Arc<PodInfo>) {
-        let left = self.set_nomination(None, pod);
-        if left.is_some() || pod.nominated_node_name.is_some() {
-            self.effects.push_back(Effect::Status(Box::new(StatusUpdate {
-                key: pod.key.clone(),
-                generation: pod.generation,
-                condition: None,
-                transition: false,
-                nominated_node_name: Some(None),
-            })));
-        }
-        if let Some(left) = left {
-            self.nomination_left(now, &left, pod);
-        }
-    }
-
     fn turn_away_waiting(&mut self, now: Time, victim: &Arc<PodInfo>, preemptor: &Arc<PodInfo>, node: &Istr) {
         let note = format!("Preempted by pod {} on node {node} (in kube-scheduler memory).", preemptor.key.uid);
         self.tell_of(victim, "Preempted", note, Some(Arc::clone(preemptor)));
-        let failure = Failure::Error("waiting on permit for pod: preempted".to_owned());
-        self.end_waiting(now, &victim.key.uid, failure);
+        let uid = &victim.key.uid;
+        self.end_waiting(now, uid, Failure::Error("waiting on permit for pod: preempted".to_owned()));
+        self.end_awaiting(now, uid, Failure::Error("preempted by DefaultPreemption".to_owned()));
     }
 
     fn tell_victim(&mut self, victim: &Uid, preemptor: &Uid) {

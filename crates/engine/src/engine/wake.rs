@@ -5,6 +5,10 @@
 //! that turns the pod away looks at one node at a time, all other nodes turn it away still; so it is enough to ask that
 //! one node, once for all pods that are alike. Those may differ in what is not in their spec: only the word of a plugin
 //! that looks at nothing else holds for all of them.
+//!
+//! The same goes for nodes that pods of lower priority could leave, but only where the last attempt found none that they
+//! could: a pod for which one is being cleared may turn to any other, once that one is lost to it. Until then nothing
+//! but what happens on that node, or room elsewhere as it is, leads to anything.
 
 use std::sync::Arc;
 
@@ -22,7 +26,7 @@ use crate::decide::{PreFiltered, Prepared};
 use crate::effect::Observation;
 use crate::event::OwnedChange;
 use crate::profile::Profile;
-use crate::queue::{Chance, Judge, QueuedPodInfo, Rejectors};
+use crate::queue::{Chance, Clearing, Judge, QueuedPodInfo, Rejectors};
 
 impl Engine {
     /// Something happened: whoever it might help is tried again. `only` limits whom.
@@ -67,7 +71,12 @@ impl AtNode<'_> {
     /// `None` where one node does not tell.
     fn judged(&mut self, info: &QueuedPodInfo, change: &OwnedChange) -> Option<Chance> {
         let (profile, pod) = (self.profiles.get(info.profile)?, &*info.pod);
-        let by_node_alone = info.unschedulable_plugins.iter().all(|plugin| profile.looks_at_one_node(plugin));
+        if node_of(change).is_some_and(|name| info.clearing == Clearing::Node(name.clone())) {
+            return Some(Chance::Some);
+        }
+        // Who may go from a node is asked there, too.
+        let alone = |plugin: &str| profile.looks_at_one_node(plugin) || profile.only_preempts(plugin);
+        let by_node_alone = info.unschedulable_plugins.iter().all(alone);
         let name = node_of(change).filter(|_| by_node_alone && info.pending_plugins.is_empty())?;
         let (table, none) = (self.cache.table(), Overlay::default());
         let view = table.view();
@@ -79,7 +88,12 @@ impl AtNode<'_> {
         if info.group.is_some() && !profile.post_filter.is_empty() {
             return None;
         }
-        let preempts = self.may_preempt(profile, pod)?;
+        let preempts = match &info.clearing {
+            Clearing::Node(_) | Clearing::HeldOff => false,
+            Clearing::Nowhere => self.may_preempt(profile, pod)?,
+            Clearing::Unknown if self.may_preempt(profile, pod)? => return None,
+            Clearing::Unknown => false,
+        };
         let PreFiltered::Run(prepared) = Prepared::for_pod(profile, view, &none, pod) else { return None };
         // Imagining pods away elsewhere may come to another end, too, if a filter counts over all nodes; and those that
         // are alike in their spec alone may differ in that.

@@ -43,6 +43,21 @@ impl FromIterator<&'static str> for PluginSet {
     }
 }
 
+/// What came of looking for pods that could make room, when a pod was last turned away: what has to happen for another
+/// attempt to come to something else.
+#[derive(Clone, Debug, PartialEq, Eq, Default)]
+pub enum Clearing {
+    /// Nobody looked, or not to the end: anything may lead to something else.
+    #[default]
+    Unknown,
+    /// No node could be cleared for it, as the nodes were.
+    Nowhere,
+    /// This node is being cleared for it. What happens there decides.
+    Node(Istr),
+    /// Nobody is to go for it for a while; it is tried again when that is over.
+    HeldOff,
+}
+
 /// A pod on its way through the queue (reference section 10.1).
 #[derive(Clone, Debug)]
 pub struct QueuedPodInfo {
@@ -70,6 +85,8 @@ pub struct QueuedPodInfo {
     pub unschedulable_plugins: PluginSet,
     /// Those of them that wait for something particular.
     pub pending_plugins: PluginSet,
+    /// What came of looking for pods that could make room for it.
+    pub clearing: Clearing,
     /// The plugin that keeps it out of the queue.
     pub gating_plugin: Option<&'static str>,
     /// Whether it is in the queue because it had waited too long, not because something happened.
@@ -93,6 +110,7 @@ impl QueuedPodInfo {
             initial_attempt: None,
             unschedulable_plugins: PluginSet::default(),
             pending_plugins: PluginSet::default(),
+            clearing: Clearing::default(),
             gating_plugin: None,
             flushed: false,
             woken_by: None,

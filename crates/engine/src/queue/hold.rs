@@ -41,6 +41,12 @@ impl Queue {
         self.try_again(now, uid, Requeue::AfterBackoff);
     }
 
+    /// Has a pod tried again that waits for something to happen, as if that had happened: if it is held, it waits behind
+    /// the door.
+    pub fn wake_one(&mut self, now: Time, uid: &Uid) {
+        self.try_again(now, uid, Requeue::AfterBackoff);
+    }
+
     fn try_again(&mut self, now: Time, uid: &Uid, deserved: Requeue) {
         let Some(slot) = self.by_uid.get(uid).copied() else {
             if self.in_flight.contains(uid) {

@@ -12,7 +12,7 @@ use plimsoll_framework::intern::Istr;
 use plimsoll_framework::labels::LabelSet;
 use plimsoll_framework::pod::{Owner, PodInfo, PodSpecInfo, Uid, VolumeUse};
 
-use super::{PluginSet, QueuedPodInfo};
+use super::{Clearing, PluginSet, QueuedPodInfo};
 use crate::profile::Profile;
 
 /// What the hints of a waiting pod's plugins may read, and which plugins those are. Pods for which all of it is the same
@@ -25,6 +25,7 @@ struct Alike {
     unschedulable: PluginSet,
     pending: PluginSet,
     gate: Option<&'static str>,
+    clearing: Clearing,
     /// What is not in the spec; `None` where all those plugins look at the spec alone.
     beyond: Option<Beyond>,
 }
@@ -55,6 +56,7 @@ impl Alike {
             unschedulable: info.unschedulable_plugins.clone(),
             pending: info.pending_plugins.clone(),
             gate: info.gating_plugin,
+            clearing: info.clearing.clone(),
             beyond: (!by_spec).then(|| Beyond::of(pod)),
         }
     }
@@ -85,6 +87,7 @@ impl PartialEq for Alike {
         Arc::ptr_eq(&self.spec, &other.spec)
             && self.plugins() == other.plugins()
             && self.nominated_node == other.nominated_node
+            && self.clearing == other.clearing
             && self.beyond == other.beyond
     }
 }

@@ -9,15 +9,16 @@ use plimsoll_framework::extensions::Extensions;
 use plimsoll_framework::intern::Istr;
 use plimsoll_framework::labels::LabelSelector;
 use plimsoll_framework::node::NodeInfo;
-use plimsoll_framework::object::{ObjectKey, ObjectKind, Objects};
+use plimsoll_framework::object::{KindRef, ObjectKey, ObjectKind, Objects};
 use plimsoll_framework::overlay::Overlay;
 use plimsoll_framework::plugin::*;
-use plimsoll_framework::pod::{PodInfo, PodSpecInfo};
+use plimsoll_framework::pod::{PodInfo, PodSpecInfo, Uid};
 use plimsoll_framework::ports::HostPort;
 use plimsoll_framework::read::{
     Allocatable, Labels, ObjectsOf, Ports, Requested, Spec, Taints, TopologyDomains, Uncached, WholePod,
 };
 use plimsoll_framework::resources::Resources;
+use plimsoll_framework::table::Row;
 use plimsoll_framework::toleration::{Taint, Toleration, tolerated};
 use plimsoll_framework::topology::{Counted, CounterSpec, Domains, NodeFilter, PodMatcher, Topology};
 use plimsoll_framework::verdict::{Code, PluginError, Rejection, Verdict};
@@ -302,6 +303,7 @@ pub(crate) type Log = Arc<Mutex<Vec<String>>>;
 
 /// A plugin after the decision that does what the pod's label of its name says: `reserve=refuse`, `reserve=error`,
 /// `permit=wait`, `permit=refuse`, `permit=error`, `permit=release` (lets every held pod go), `permit=turn-away`,
+/// `permit=activate-NAME` (has that pod tried at once),
 /// `prebind=error`.
 pub(crate) struct First(pub(crate) Log);
 /// The same once more, to tell their order.
@@ -347,6 +349,9 @@ macro_rules! after_the_decision {
                     Some("error") => {
                         let error = PluginError { message: "broken".to_owned() };
                         answer.verdict = PermitVerdict::Refuse(Refusal::Failed(error));
+                    }
+                    Some(other) if other.starts_with("activate-") => {
+                        answer.activate.push(Uid::new(&other.replace("activate-", "uid-")));
                     }
                     Some("release") => answer.allow = waiting.iter().map(|p| p.key.uid.clone()).collect(),
                     Some("turn-away") => {
@@ -402,14 +407,22 @@ impl PostFilter for Nominator {
 }
 
 /// Clears the first node, by name, that would do without pods of lower priority: as few of them as may be, the least
-/// important ones. Stands for the plugin whose name it has.
+/// important ones. Where budgets are strict, pods that have the label `guarded` go only while there is a licence. Stands
+/// for the plugin whose name it has.
 pub(crate) struct Evictor;
 impl Plugin for Evictor {
     const NAME: &'static str = "DefaultPreemption";
+    fn kinds(&self) -> Vec<KindRef> {
+        vec![KindRef::of::<Licence>()]
+    }
 }
 impl EnqueueExtensions for Evictor {
     fn registrations(&self) -> Vec<Registration> {
-        vec![Registration::new(EventResource::AssignedPod, Actions::DELETE)]
+        let licence = EventResource::Other(KindRef::of::<Licence>().event_name());
+        vec![
+            Registration::new(EventResource::AssignedPod, Actions::DELETE),
+            Registration::always(licence, Actions::ADD),
+        ]
     }
     fn hint(&self, _: &PodInfo, _: &ClusterEvent, _: &Change<'_>) -> QueueingHint {
         QueueingHint::Skip
@@ -423,8 +436,18 @@ impl PreEnqueue for Evictor {
 impl PostFilter for Evictor {
     fn post_filter(&self, pod: &PodInfo, context: &PostFilterContext<'_>) -> Result<PostFilterVerdict, PluginError> {
         let view = context.view;
+        // Whoever waits for one to go looks for no other.
+        let leaving = |p: &Arc<PodInfo>| p.terminating && p.priority() < pod.priority();
+        let own = |row: &Row| view.node(*row).is_some_and(|n| Some(&n.name) == pod.nominated_node_name.as_ref());
+        if view.rows().filter(own).any(|row| view.pods(row).iter().any(leaving)) {
+            let rejection = Rejection::unschedulable("preemption: not eligible.");
+            return Ok(PostFilterVerdict::Reject { rejection, clears_nomination: false });
+        }
         let mut rows: Vec<_> = view.rows().filter_map(|row| view.node(row).map(|n| (n.name.clone(), row))).collect();
         rows.sort();
+        let licences: Objects<Licence> = view.cluster().objects();
+        let strict = context.policy.strict_budgets && licences.get(&licence().namespace, &licence().name).is_none();
+        let mut forbidden = false;
         for (node, row) in rows.into_iter().filter(|(_, row)| (context.code)(*row) == Some(Code::Unschedulable)) {
             let may_go = |p: &&Arc<PodInfo>| p.priority() < pod.priority() && context.policy.allows(p);
             let mut lower: Vec<Arc<PodInfo>> = view.pods(row).iter().filter(may_go).cloned().collect();
@@ -442,9 +465,16 @@ impl PostFilter for Evictor {
                     victims.push(back);
                 }
             }
+            if strict && victims.iter().any(|p| p.labels.get(&"guarded".into()).is_some()) {
+                forbidden = true;
+                continue;
+            }
             return Ok(PostFilterVerdict::Nominate { node, victims });
         }
         let rejection = Rejection::unschedulable("preemption: no victims.");
+        if forbidden {
+            return Ok(PostFilterVerdict::Forbid(rejection));
+        }
         Ok(PostFilterVerdict::Reject { rejection, clears_nomination: true })
     }
     fn only_preempts(&self) -> bool {

@@ -5,7 +5,7 @@ use std::any::Any;
 use super::*;
 use crate::assume::Assumption;
 use crate::node::NodeInfo;
-use crate::object::KindId;
+use crate::object::{KindId, ObjectKey};
 
 /// [`Reserve`], callable without knowing the plugin.
 pub trait ReserveDyn: Send + Sync {
@@ -48,6 +48,8 @@ pub trait PreBindDyn: Send + Sync {
     ) -> Result<PreBindAnswer<AnyAwaited>, PluginError>;
     /// [`PreBind::progress`], on what the view shows.
     fn progress(&self, awaited: &(dyn Any + Send), node: &NodeInfo, view: &View) -> Progress;
+    /// [`PreBind::hangs_on`], on what the view shows.
+    fn hangs_on(&self, awaited: &(dyn Any + Send), node: &NodeInfo, view: &View) -> Option<Vec<(KindId, ObjectKey)>>;
 }
 
 struct PreBindAdapter<P> {
@@ -84,6 +86,10 @@ impl<P: PreBind> PreBindDyn for PreBindAdapter<P> {
             // The engine hands back what this plugin gave it, so it is never another type.
             None => Progress::Failed(PluginError { message: "what is waited for was lost".to_owned() }),
         }
+    }
+
+    fn hangs_on(&self, awaited: &(dyn Any + Send), node: &NodeInfo, view: &View) -> Option<Vec<(KindId, ObjectKey)>> {
+        self.plugin.hangs_on(awaited.downcast_ref()?, node, P::Cluster::item(view))
     }
 }
 

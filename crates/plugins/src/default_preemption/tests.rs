@@ -2,6 +2,7 @@
 
 use std::cell::RefCell;
 
+use plimsoll_framework::cluster_event::Object;
 use plimsoll_framework::extensions::Extensions;
 use plimsoll_framework::labels::LabelSelector;
 use plimsoll_framework::object::{KindId, ObjectKey};
@@ -97,6 +98,15 @@ fn cluster(nodes: &[&str], pods: &[Running], budgets: &[(&str, Option<&str>, i64
 }
 
 fn ask(table: &Table, asked: &Value, args: DefaultPreemptionArgs) -> Result<(String, Vec<String>), String> {
+    match answer(table, asked, args, &EvictionPolicy::default()) {
+        PostFilterVerdict::Nominate { node, victims } => {
+            Ok((node.to_string(), victims.iter().map(|v| v.key.name.to_string()).collect()))
+        }
+        PostFilterVerdict::Reject { rejection, .. } | PostFilterVerdict::Forbid(rejection) => Err(rejection.reason),
+    }
+}
+
+fn answer(table: &Table, asked: &Value, args: DefaultPreemptionArgs, policy: &EvictionPolicy) -> PostFilterVerdict {
     let (asked, view) = (testing::pod(asked.clone()), table.view());
     let fit = Extensions::of(NodeResourcesFit::default()).filter().done();
     let bound = fit.filter.unwrap().bind(&asked, view).unwrap();
@@ -106,20 +116,8 @@ fn ask(table: &Table, asked: &Value, args: DefaultPreemptionArgs) -> Result<(Str
         if verdict.fits() { Ok(()) } else { Err(RejectedBy { plugin: "NodeResourcesFit", code, reasons }) }
     };
     let code = |row: Row| view.node(row).map(|_| bound.one(view, None, row).code());
-    let context = PostFilterContext {
-        view,
-        not_asked: &[],
-        code: &code,
-        fits: &fits,
-        draw: 0,
-        policy: &EvictionPolicy::default(),
-    };
-    match DefaultPreemption::new(args).post_filter(&asked, &context).unwrap() {
-        PostFilterVerdict::Nominate { node, victims } => {
-            Ok((node.to_string(), victims.iter().map(|v| v.key.name.to_string()).collect()))
-        }
-        PostFilterVerdict::Reject { rejection, .. } => Err(rejection.reason),
-    }
+    let context = PostFilterContext { view, not_asked: &[], code: &code, fits: &fits, draw: 0, policy };
+    DefaultPreemption::new(args).post_filter(&asked, &context).unwrap()
 }
 
 fn victims(nodes: &[&str], pods: &[Running], asked: &Value) -> Result<(String, Vec<String>), String> {
@@ -338,4 +336,42 @@ fn enough_candidates_are_enough() {
     let args = DefaultPreemptionArgs { min_candidate_nodes_percentage: 0, min_candidate_nodes_absolute: 1 };
     let (node, victims) = ask(&cluster(&["a", "b", "c"], &pods, &[]), &pod(900, 10), args).unwrap();
     assert_eq!((node.as_str(), victims), ("a", vec!["a1".to_owned()]), "the first that will do, from the offset on");
+}
+
+#[test]
+fn budgets_that_are_strict_forbid_and_what_relaxes_them_is_heard() {
+    let strict = EvictionPolicy { strict_budgets: true, ..EvictionPolicy::default() };
+    let pods = [running("guarded", "a", 900, 1).of("db")];
+    let forbids = |budgets: &[(&str, Option<&str>, i64, &[&str])]| {
+        let table = cluster(&["a"], &pods, budgets);
+        let answer = answer(&table, &pod(900, 10), DefaultPreemptionArgs::default(), &strict);
+        matches!(answer, PostFilterVerdict::Forbid(_))
+    };
+    assert!(forbids(&[("db", Some("db"), 0, &[])]) && !forbids(&[("db", Some("db"), 1, &[])]) && !forbids(&[]));
+    let budget = |app: &str, allowed: i64, disrupted: &[&str]| PodDisruptionBudget {
+        selector: LabelSelector::compile(&serde_json::from_value(json!({"matchLabels": {"app": app}})).unwrap()).ok(),
+        disruptions_allowed: allowed,
+        disrupted_pods: disrupted.iter().map(|name| (*name).into()).collect(),
+    };
+    let (event, waits) = (ClusterEvent::new(EventResource::Pod, Actions::UPDATE), testing::pod(pod(900, 10)));
+    let hint = |change: &Change<'_>| DefaultPreemption::default().hint(&waits, &event, change) == QueueingHint::Queue;
+    let old = budget("db", 1, &["x"]);
+    for (what, new, worth_it) in [
+        ("gone", None, true),
+        ("more may go", Some(budget("db", 2, &["x"])), true),
+        ("fewer may go", Some(budget("db", 0, &["x"])), false),
+        ("other pods", Some(budget("web", 1, &["x"])), true),
+        ("one is counted as gone", Some(budget("db", 1, &["x", "y"])), true),
+        ("one is counted as there again", Some(budget("db", 1, &[])), false),
+    ] {
+        let new = new.as_ref().map(|new| Object::Other(new as &(dyn std::any::Any + Send + Sync)));
+        assert_eq!(hint(&Change { old: Some(Object::Other(&old)), new }), worth_it, "{what}");
+    }
+    let is = |priority: i32, app: &'static str| testing::pod(running("p", "a", 1, priority).of(app).json());
+    for (priority, app, worth_it) in [(1, "web", true), (10, "web", false), (1, "db", false)] {
+        let (old, new) = (is(priority, "db"), is(priority, app));
+        let change = Change { old: Some(Object::Pod(&old)), new: Some(Object::Pod(&new)) };
+        assert_eq!(hint(&change), worth_it, "{priority} {app}");
+    }
+    assert!(!hint(&Change { old: Some(Object::Pod(&is(1, "db"))), new: None }), "other plugins tell what that means");
 }

@@ -8,7 +8,7 @@ use hashbrown::HashSet;
 use plimsoll_framework::assume::Assumption;
 use plimsoll_framework::intern::Istr;
 use plimsoll_framework::node::NodeInfo;
-use plimsoll_framework::object::{ObjectKey, Objects};
+use plimsoll_framework::object::{KindId, ObjectKey, Objects};
 use plimsoll_framework::plugin::{Awaited, Filter, PreBind, PreBindAnswer, Progress, Refusal, Reserve, Write};
 use plimsoll_framework::pod::{PodInfo, PodSpecInfo};
 use plimsoll_framework::read::ClusterOf;
@@ -94,6 +94,25 @@ impl PreBind for VolumeBinding {
             }
         }
         if ready { Progress::Ready } else { Progress::Wait }
+    }
+
+    /// The claims, the volumes they are to have as far as these are known, and what is installed on the node.
+    fn hangs_on(
+        &self,
+        choice: &Choice,
+        node: &NodeInfo,
+        (claims, ..): ClusterOf<'_, Cluster>,
+    ) -> Option<Vec<(KindId, ObjectKey)>> {
+        let volume = |name: &Istr| {
+            (KindId::of::<PersistentVolumeKind>(), ObjectKey { namespace: Istr::default(), name: name.clone() })
+        };
+        let claim = |key: &ObjectKey| (KindId::of::<PersistentVolumeClaimKind>(), key.clone());
+        let bindings = choice.bindings.iter().flat_map(|(key, name)| [claim(key), volume(name)]);
+        let made = choice.provisions.iter().filter_map(|key| claims.written(&key.namespace, &key.name));
+        let made = made.map(|claim| &claim.volume_name).filter(|name| !name.is_empty()).map(volume);
+        let csi_node = ObjectKey { namespace: Istr::default(), name: node.name.clone() };
+        let csi_node = std::iter::once((KindId::of::<CsiNodeKind>(), csi_node));
+        Some(bindings.chain(choice.provisions.iter().map(claim)).chain(made).chain(csi_node).collect())
     }
 }
 

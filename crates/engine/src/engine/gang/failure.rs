@@ -74,6 +74,9 @@ impl Engine {
             let plugins = profile.pre_filter.iter().map(|p| p.name).chain(profile.filter.iter().map(|p| p.name));
             plugins.for_each(|name| diagnosis.unschedulable_plugins.insert(name));
         }
+        if let Room::Forbidden(by) = room {
+            by.iter().for_each(|plugin| diagnosis.unschedulable_plugins.insert(plugin));
+        }
         self.observe_gang(now, attempt, AttemptResult::Unschedulable);
         share_backoff(&mut members);
         let places = room.places();
@@ -135,7 +138,8 @@ impl Engine {
         };
         (info.pod, info.preferred) = (Arc::clone(&pod), preferred);
         self.queue.retry_first(now, info);
-        self.report(&pod, Reason::SchedulerError, text, None);
+        // Nothing is kept for it where its node is gone.
+        self.report(&pod, Reason::SchedulerError, text, (!there).then_some(None));
         if let Some(left) = left {
             self.place_left_by_gang(now, &left);
         }

@@ -25,13 +25,14 @@ impl Engine {
             }
         }
         if let Some((at, failure)) = refused {
+            answers.iter_mut().for_each(|(_, answer)| answer.activate.clear());
             self.give_gang_back(now, attempt, seats, at, failure);
         } else if holders.iter().all(Vec::is_empty) {
             self.gang_placed(now, attempt);
             seats.into_iter().for_each(|seat| self.start_binding(now, seat));
         } else {
             for (binding, plugins) in seats.into_iter().zip(holders) {
-                self.waiting.push(Waiting { binding, since: now, plugins, gang: Some(attempt.seq) });
+                self.start_waiting(Waiting { binding, since: now, plugins, gang: Some(attempt.seq) });
             }
         }
         for (plugin, answer) in answers {

@@ -12,13 +12,15 @@ use crate::decide::{GangPlan, Seat};
 use crate::effect::Observation;
 use crate::engine::Engine;
 use crate::engine::preempt::held_off;
-use crate::queue::QueuedPodInfo;
+use crate::queue::{PluginSet, QueuedPodInfo};
 
 /// What can be done for a group that found no place.
 #[derive(Debug, PartialEq)]
 pub(super) enum Room {
     /// Nothing; or it is not done, and this is said.
     None(Option<String>),
+    /// Nothing, since these plugins forbid pods to go.
+    Forbidden(PluginSet),
     /// The pods in the way are leaving, or told to: their nodes are kept.
     Coming(Vec<Place>),
     /// As before: it waits for room that was made for it.
@@ -38,7 +40,7 @@ impl Room {
     pub(super) fn places(&self) -> &[Place] {
         match self {
             Self::Coming(places) => places,
-            Self::None(_) | Self::Awaited => &[],
+            Self::None(_) | Self::Forbidden(_) | Self::Awaited => &[],
         }
     }
 
@@ -46,6 +48,7 @@ impl Room {
     pub(super) fn words(&self) -> Option<String> {
         match self {
             Self::None(words) => words.clone(),
+            Self::Forbidden(_) => None,
             Self::Coming(_) | Self::Awaited => Some("pod group is waiting for preemption to complete.".to_owned()),
         }
     }
@@ -53,7 +56,7 @@ impl Room {
     /// The nomination of one of its pods.
     pub(super) fn nomination(&self, uid: &Uid) -> Option<Option<Istr>> {
         match self {
-            Self::None(_) => Some(None),
+            Self::None(_) | Self::Forbidden(_) => Some(None),
             Self::Coming(places) => Some(places.iter().find(|p| p.uid == *uid).map(|p| p.node.clone())),
             Self::Awaited => None,
         }
@@ -86,8 +89,8 @@ impl Engine {
         let view = self.cache.table().view();
         let plan = self.worker.plan_gang(&self.profiles[attempt.profile], view, &pods, needed, attempt.seq);
         match plan {
-            Some(plan) => self.make_room_for_gang(attempt, members, &plan),
-            None => Room::None(None),
+            Ok(plan) => self.make_room_for_gang(attempt, members, &plan),
+            Err(by) => Room::Forbidden(by),
         }
     }
 

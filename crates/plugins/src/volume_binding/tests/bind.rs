@@ -60,6 +60,13 @@ impl Stage {
         Ok(assumed)
     }
 
+    /// The names of what it is looked at again for.
+    fn hangs_on(&self, awaited: &AnyAwaited) -> Vec<String> {
+        let pre_bind = self.plugin.pre_bind.as_ref().unwrap();
+        let objects = pre_bind.hangs_on(&**awaited, self.world.node(), self.world.view()).unwrap();
+        objects.into_iter().map(|(_, key)| key.name.to_string()).collect()
+    }
+
     fn pre_bind(&self, assumed: &[Assumption]) -> Result<PreBindAnswer<AnyAwaited>, PluginError> {
         let pre_bind = self.plugin.pre_bind.as_ref().unwrap();
         pre_bind.pre_bind(&self.pod, self.world.node(), assumed, self.world.view())
@@ -190,9 +197,12 @@ fn a_kept_volume_is_waited_for_until_the_claim_is_bound() {
     for (what, claims, volumes, expect) in rows {
         let mut stage = Stage::new(&[claim("c", "local")], &[volume("v")], &["c"]);
         let awaited = stage.start().1.unwrap();
+        let named = stage.hangs_on(&awaited);
         objects::<PersistentVolumeClaimKind>(stage.world.cluster_mut(), &claims);
         objects::<PersistentVolumeKind>(stage.world.cluster_mut(), &volumes);
         assert_eq!(stage.progress(&awaited), expect, "{what}");
+        let changed = || claims.iter().chain(&volumes).map(|object| object["metadata"]["name"].as_str().unwrap());
+        assert!(expect == Wait || changed().any(|name| named.contains(&name.to_owned())), "{what}: nobody would look");
     }
 }
 
@@ -217,9 +227,12 @@ fn a_volume_is_waited_for_until_it_is_made_and_bound() {
     for (what, claims, volumes, expect) in rows {
         let mut stage = Stage::new(&[claim("m", "made")], &[], &["m"]);
         let awaited = stage.start().1.unwrap();
+        let named = stage.hangs_on(&awaited);
         objects::<PersistentVolumeClaimKind>(stage.world.cluster_mut(), &claims);
         objects::<PersistentVolumeKind>(stage.world.cluster_mut(), &volumes);
         assert_eq!(stage.progress(&awaited), expect, "{what}");
+        let changed = || claims.iter().chain(&volumes).map(|object| object["metadata"]["name"].as_str().unwrap());
+        assert!(expect == Wait || changed().any(|name| named.contains(&name.to_owned())), "{what}: nobody would look");
     }
 }
 
@@ -237,4 +250,14 @@ fn objects_that_are_gone_are_not_waited_for() {
     gone(&mut stage, KindRef::of::<PersistentVolumeKind>(), "", "v");
     let message = "failed to check binding: persistentvolume \"v\" not found";
     assert_eq!(stage.progress(&awaited), failed(message));
+}
+
+#[test]
+fn what_it_hangs_on_grows_with_what_is_known() {
+    let mut stage = Stage::new(&[claim("c", "local"), claim("m", "made")], &[volume("v")], &["c", "m"]);
+    let awaited = stage.start().1.unwrap();
+    assert_eq!(stage.hangs_on(&awaited), ["c", "v", "m", "n"]);
+    let named = done(selecting(claim("m", "made"), "n"), "w");
+    objects::<PersistentVolumeClaimKind>(stage.world.cluster_mut(), &[named]);
+    assert_eq!(stage.hangs_on(&awaited), ["c", "v", "m", "w", "n"], "the volume that was made, told of or not");
 }
