@@ -4,6 +4,7 @@
 mod crew;
 mod flood;
 mod load;
+mod matrix;
 mod measure;
 mod memory;
 mod preemption;
@@ -73,6 +74,12 @@ pub struct Args {
     /// Give every pod a label of its own.
     #[arg(long)]
     unique_labels: bool,
+    /// Measure the whole table instead, each cell in a process of its own, and print it as Markdown; of --nodes one column.
+    #[arg(long, conflicts_with_all = ["pods", "existing", "workload", "workers", "seed", "cold", "unique_labels", "output"])]
+    matrix: bool,
+    /// Runs of each cell of the table, of which the median is taken.
+    #[arg(long, value_name = "NUMBER", default_value_t = 3, requires = "matrix")]
+    runs: usize,
     /// The form of the output.
     #[arg(short, long, value_name = "FORM", default_value = "table")]
     output: Output,
@@ -95,6 +102,9 @@ struct Size {
 
 /// Measures; gives the exit code.
 pub(super) fn main(args: &Args, registry: &Registry) -> i32 {
+    if args.matrix {
+        return matrix::run(args.nodes, args.runs).map_or_else(|error| fail(&error, 1), |()| 0);
+    }
     let (load, size) = match prepare(args) {
         Ok(prepared) => prepared,
         Err(error) => return fail(&error, 2),
