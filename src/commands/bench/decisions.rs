@@ -103,6 +103,11 @@ struct Size {
 /// Measures; gives the exit code.
 pub(super) fn main(args: &Args, registry: &Registry) -> i32 {
     if args.matrix {
+        if matrix::columns(args.nodes).is_empty() {
+            let sizes: Vec<String> = matrix::columns(None).iter().map(ToString::to_string).collect();
+            let wrong = format!("--nodes {}: the table has {}", args.nodes.unwrap_or(0), sizes.join(", "));
+            return fail(&anyhow::Error::msg(wrong), 2);
+        }
         return matrix::run(args.nodes, args.runs).map_or_else(|error| fail(&error, 1), |()| 0);
     }
     let (load, size) = match prepare(args) {
@@ -132,7 +137,7 @@ fn prepare(args: &Args) -> anyhow::Result<(Load, Size)> {
         );
     }
     let load = Load::new(&args.workload, args.nodes, existing + ROUND * args.workers, args.unique_labels)?;
-    let pods = args.pods.unwrap_or(match args.workload {
+    let pods = args.pods.unwrap_or_else(|| match args.workload {
         Workload::Unschedulable => 10_000,
         Workload::Trace { .. } => load.classes(),
         _ => 20_000,

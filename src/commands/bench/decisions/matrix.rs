@@ -85,10 +85,14 @@ impl Cell {
     }
 }
 
+/// The sizes of clusters to measure, all or one; none where that is not in the table.
+pub(super) fn columns(only: Option<usize>) -> Vec<usize> {
+    NODES.into_iter().filter(|column| only.is_none_or(|only| only == *column)).collect()
+}
+
 /// Measures all of it, or what is on clusters of one size, and prints it as Markdown.
 pub(super) fn run(nodes: Option<usize>, runs: usize) -> anyhow::Result<()> {
-    let columns: Vec<usize> = NODES.into_iter().filter(|column| nodes.is_none_or(|only| only == *column)).collect();
-    ensure!(!columns.is_empty(), "--nodes: the table has {NODES:?}");
+    let columns = columns(nodes);
     let mut out = heading("decisions/s (wanted)", &columns);
     let mut worst = vec![0; columns.len()];
     let mut seen = Vec::new();

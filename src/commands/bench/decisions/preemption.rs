@@ -98,7 +98,7 @@ impl Fight<'_> {
     }
 
     /// As it was before: the nodes are full of pods of low priority.
-    fn restore(&mut self, bound: &[Box<BindRequest>], uids: Vec<plimsoll_framework::pod::Uid>) {
+    fn restore(&mut self, bound: &[BindRequest], uids: Vec<plimsoll_framework::pod::Uid>) {
         uids.into_iter().for_each(|uid| self.stage.tell(gone(uid)));
         for request in bound {
             let mut pod = self.load.like(&self.low, self.next);

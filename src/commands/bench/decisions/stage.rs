@@ -32,9 +32,9 @@ pub(super) struct Stage {
 /// What is to be done after decisions.
 #[derive(Default)]
 pub(super) struct Outcome {
-    pub(super) bound: Vec<Box<BindRequest>>,
-    pub(super) evicted: Vec<Box<EvictRequest>>,
-    pub(super) statuses: Vec<Box<StatusUpdate>>,
+    pub(super) bound: Vec<BindRequest>,
+    pub(super) evicted: Vec<EvictRequest>,
+    pub(super) statuses: Vec<StatusUpdate>,
 }
 
 impl Stage {
@@ -105,7 +105,7 @@ impl Stage {
     }
 
     /// Bindings have succeeded, and the watch says so.
-    pub(super) fn confirm(&mut self, bound: Vec<Box<BindRequest>>, times: &mut Times) {
+    pub(super) fn confirm(&mut self, bound: Vec<BindRequest>, times: &mut Times) {
         let mut answers = Vec::with_capacity(2 * bound.len());
         for request in bound {
             let uid = request.pod.key.uid.clone();
@@ -146,9 +146,9 @@ impl Stage {
     fn drain(&mut self, outcome: &mut Outcome) -> anyhow::Result<()> {
         while let Some(effect) = self.engine.poll_effect() {
             match effect {
-                Effect::Bind(request) => outcome.bound.push(request),
-                Effect::Evict(request) => outcome.evicted.push(request),
-                Effect::Status(update) => outcome.statuses.push(update),
+                Effect::Bind(request) => outcome.bound.push(*request),
+                Effect::Evict(request) => outcome.evicted.push(*request),
+                Effect::Status(update) => outcome.statuses.push(*update),
                 Effect::Record(_) => {}
                 other => bail!("nothing of the kind should be asked for here: {other:?}"),
             }
