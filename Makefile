@@ -4,7 +4,7 @@ CARGO ?= cargo
 LOCKED := --locked
 .DEFAULT_GOAL := help
 SEEDS ?= 500
-.PHONY: help build demo test fmt fmt-check lint layers unit chaos doc chart kubectl deny bench-e2e bench-preemption bench-storm bench-apiserver clean
+.PHONY: help build demo test fmt fmt-check lint layers unit chaos doc chart kubectl deny bench-core bench-e2e bench-preemption bench-pieces bench-storm bench-apiserver clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -48,6 +48,13 @@ kubectl: ## Try kubectl against the stand-in API server, where kubectl is instal
 
 deny: ## Check licences, bans and sources of dependencies (needs cargo-deny)
 	$(CARGO) deny --all-features check licenses bans sources
+
+bench-core: ## Measure decisions alone, on clusters of up to 50,000 nodes; some minutes
+	$(CARGO) build $(LOCKED) --release --features bench-alloc --quiet
+	target/release/plimsoll bench core $(or $(ARGS),--matrix)
+
+bench-pieces: ## Measure the pieces of a decision, one by one
+	$(CARGO) bench $(LOCKED) --bench pieces -- $(ARGS)
 
 bench-e2e: ## Measure the scheduler end to end: pods/s, CPU per pod, memory, latency
 	$(CARGO) build $(LOCKED) --release --quiet

@@ -681,3 +681,97 @@ fn the_demo_touches_no_cluster_of_the_users() {
     assert!(out.contains("Done."), "{out}");
     assert!(api.server.call_counts().is_empty());
 }
+
+/// Runs `bench core` on a small cluster; gives what it measured.
+fn bench_core(arguments: &[&str]) -> Value {
+    let small = ["bench", "core", "--pods", "200", "--cold", "5", "-o", "json"];
+    let (code, out, err) = run(&[&small, arguments].concat());
+    assert_eq!(code, 0, "{arguments:?}: {err}");
+    serde_json::from_str(&out).unwrap()
+}
+
+/// Looks at what does not depend on how fast it was.
+fn assert_measured(report: &Value, workload: &str, placed: u64) {
+    assert_eq!(report["workload"], workload);
+    assert_eq!(report["pods"], 200, "{workload}");
+    assert_eq!(report["placed"], placed, "{workload}");
+    for rate in ["decisions_per_second", "cycles_per_second", "peak_rss_mib"] {
+        assert!(report[rate].as_f64().unwrap() > 0.0, "{workload}: {rate}");
+    }
+    for times in ["warm_ns", "cold_ns"] {
+        let [p50, p99, max] = ["p50", "p99", "max"].map(|at| report[times][at].as_u64().unwrap());
+        assert!(0 < p50 && p50 <= p99 && p99 <= max, "{workload}: {times}");
+    }
+    for bytes in ["bytes_per_node", "bytes_per_pod", "bytes_per_class"] {
+        assert!(report[bytes].is_u64(), "{workload}: {bytes}");
+    }
+    for optional in ["allocations_per_warm_decision", "memo_hit_rate"] {
+        assert!(report[optional].is_null() || report[optional].is_number(), "{workload}: {optional}");
+    }
+}
+
+#[test]
+fn every_workload_of_bench_core_is_placed() {
+    let placed =
+        ["basic", "templates", "nodeaffinity", "spread", "defaultspread", "affinity", "preferred", "antiaffinity"];
+    for workload in placed.into_iter().chain(["mixed", "preemption"]) {
+        let report = bench_core(&["--nodes", "50", "--workload", workload]);
+        assert_measured(&report, workload, 200);
+        assert_eq!((&report["nodes"], &report["existing"]), (&50.into(), &500.into()), "{workload}");
+    }
+    assert_measured(&bench_core(&["--nodes", "50", "--workload", "unschedulable"]), "unschedulable", 0);
+    let several = bench_core(&["--nodes", "50", "--workload", "mixed", "--workers", "2", "--unique-labels"]);
+    assert_measured(&several, "mixed", 200);
+}
+
+#[test]
+fn traces_are_placed_by_bench_core() {
+    let files = Files::new();
+    let mut nodes = "sn,cpu_milli,memory_mib,gpu,model\n".to_owned();
+    let mut pods = "name,cpu_milli,memory_mib,num_gpu,gpu_milli,gpu_spec\n".to_owned();
+    for number in 0..20 {
+        nodes += &format!("n-{number},64000,262144,{},{}\n", number % 3, if number % 3 > 0 { "T4" } else { "" });
+        pods += &format!(
+            "p-{number},{},4096,{},500,{}\n",
+            1_000 + number,
+            number % 2,
+            if number == 1 { "T4|P100" } else { "" }
+        );
+    }
+    let trace = format!("trace:{},{}", files.write("nodes.csv", &nodes), files.write("pods.csv", &pods));
+    let report = bench_core(&["--workload", &trace]);
+    assert_measured(&report, &trace, 200);
+    assert_eq!((&report["nodes"], &report["existing"]), (&20.into(), &10.into()));
+}
+
+#[test]
+fn bench_core_refuses_what_it_cannot_measure() {
+    let files = Files::new();
+    let nodes = files.write("nodes.csv", "sn,cpu_milli,memory_mib,gpu,model\na,1000,1000,0,\n");
+    let negative = files.write("negative.csv", "name,cpu_milli,memory_mib,num_gpu,gpu_milli\na,1,1,0,0\nb,-1,1,0,0\n");
+    let missing = files.write("missing.csv", "name,cpu_milli,memory_mib\na,1,1\n");
+    let trace = |pods: &str| format!("trace:{nodes},{pods}");
+    let rows = [
+        (vec!["--nodes", "0"], "--nodes 0: there has to be a node".to_owned()),
+        (vec!["--pods", "0"], "--pods 0".to_owned()),
+        (vec!["--workers", "0"], "--workers 0".to_owned()),
+        (vec!["--nodes", "10", "--existing", "1100"], "--existing 1100: 10 nodes hold 1100 pods".to_owned()),
+        (vec!["--workload", "fast"], "known are basic,".to_owned()),
+        (vec!["--matrix", "--nodes", "7"], "--nodes 7: the table has 1000, 5000, 15000, 50000".to_owned()),
+        (vec!["--workload", "NEGATIVE"], format!("{negative}:3: cpu_milli: -1 is less than nothing")),
+        (vec!["--workload", "MISSING"], format!("{missing}:1: the column num_gpu is missing")),
+    ];
+    for (mut arguments, expect) in rows {
+        let traces = [("NEGATIVE", trace(&negative)), ("MISSING", trace(&missing))];
+        for argument in &mut arguments {
+            *argument = traces.iter().find(|(name, _)| name == argument).map_or(*argument, |(_, trace)| trace);
+        }
+        let (code, out, err) = run(&[&["bench", "core"], &*arguments].concat());
+        assert_eq!((code, &*out), (2, ""), "{arguments:?}: {err}");
+        assert!(err.contains(&expect), "{arguments:?}: {err}");
+    }
+    let large = files.write("large.csv", "name,cpu_milli,memory_mib,num_gpu,gpu_milli\na,2000,1,0,0\n");
+    let (code, out, err) = run(&["bench", "core", "--workload", &trace(&large), "-o", "json"]);
+    assert_eq!(code, 1, "{err}");
+    assert!(out.contains("\"placed\": 0") && err.contains("only 0 of 1 pods were placed"), "{out}{err}");
+}

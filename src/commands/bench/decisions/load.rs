@@ -2,186 +2,172 @@
 
 use std::sync::Arc;
 
-use anyhow::Context as _;
-use hashbrown::HashMap;
+use anyhow::{Context as _, ensure};
 use plimsoll_engine::event::Event;
 use plimsoll_framework::labels::LabelSet;
 use plimsoll_framework::node::NodeInfo;
 use plimsoll_framework::object::{KindRef, ObjectKey};
 use plimsoll_framework::pod::{PodInfo, PodKey, PodParser, Uid};
 use plimsoll_plugins::kinds::owners::ReplicaSet;
-use serde_json::{Value, json};
+use serde_json::Value;
 
-use super::ROUND;
+use super::workload::{Kind, Workload};
+use super::{shapes, trace};
 
-const HOSTNAME: &str = "kubernetes.io/hostname";
-const ZONE: &str = "topology.kubernetes.io/zone";
-const ZONES: usize = 3;
 /// Different requests among the pods of `templates`.
 const TEMPLATES: usize = 20;
 
-/// What the pods ask for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, clap::ValueEnum)]
-#[value(rename_all = "lowercase")]
-pub(super) enum Workload {
-    /// 100m CPU and 500 MB, nothing else.
-    Basic,
-    /// Twenty different requests, in turn.
-    Templates,
-    /// Nodes of two of the three zones.
-    NodeAffinity,
-    /// Groups of at most a tenth of the nodes, each spread over the zones (hard).
-    Spread,
-    /// The same groups as ReplicaSets, spread by the system's default constraints (soft, by node and zone).
-    DefaultSpread,
-    /// The same groups, each pod in a zone where one of its group is.
-    Affinity,
-    /// The same groups, each pod rather not on a node where one of its group is.
-    Preferred,
-    /// The same groups, each pod on a node where none of its group is.
-    AntiAffinity,
-    /// All of the above in turn.
-    Mixed,
-}
-
-impl Workload {
-    fn kinds(self) -> Vec<Self> {
-        match self {
-            Self::Mixed => vec![
-                Self::Basic,
-                Self::Templates,
-                Self::NodeAffinity,
-                Self::Spread,
-                Self::DefaultSpread,
-                Self::Affinity,
-                Self::Preferred,
-                Self::AntiAffinity,
-            ],
-            one => vec![one],
-        }
-    }
-
-    const fn name(self) -> &'static str {
-        match self {
-            Self::Basic => "basic",
-            Self::Templates => "templates",
-            Self::NodeAffinity => "nodeaffinity",
-            Self::Spread => "spread",
-            Self::DefaultSpread => "defaultspread",
-            Self::Affinity => "affinity",
-            Self::Preferred => "preferred",
-            Self::AntiAffinity => "antiaffinity",
-            Self::Mixed => "mixed",
-        }
-    }
-}
-
-impl std::fmt::Display for Workload {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(self.name())
-    }
-}
-
 /// Makes nodes and pods.
 pub(super) struct Load {
-    kinds: Vec<Workload>,
-    nodes: usize,
-    /// Groups of each kind.
-    groups: usize,
-    /// Pods of each group that are there from the beginning.
-    members: usize,
-    unique_labels: bool,
+    nodes: Nodes,
+    node_count: usize,
     parser: PodParser,
-    /// The pods that others are like, by kind and group.
-    models: HashMap<(Workload, usize), PodInfo>,
+    unique_labels: bool,
+    source: Source,
+}
+
+/// What nodes are made of.
+enum Nodes {
+    Alike,
+    Trace(Vec<Value>),
+}
+
+/// What pods are made of.
+enum Source {
+    Kinds(Vec<Group>, Groups),
+    Trace(Vec<Value>, Vec<PodInfo>),
+}
+
+/// The groups of one kind.
+struct Group {
+    kind: Kind,
+    /// The pods that others are like, one for each group.
+    models: Vec<PodInfo>,
+}
+
+/// How many groups there are.
+struct Groups {
+    /// Of each kind; those that have fewer go round more often.
+    each: usize,
+    /// Pods of each that are there from the beginning.
+    members: usize,
 }
 
 impl Load {
-    pub(super) fn new(workload: Workload, nodes: usize, existing: usize, unique_labels: bool) -> anyhow::Result<Self> {
-        let kinds = workload.kinds();
-        let groups = (existing + ROUND).div_ceil(kinds.len()).div_ceil((nodes / 10).max(1));
-        let mut load = Self {
-            members: existing.div_ceil(groups * kinds.len()),
-            nodes,
-            groups,
-            unique_labels,
-            parser: PodParser::default(),
-            models: HashMap::new(),
-            kinds,
+    /// A workload of this size; of a trace as many nodes as it has, if no number is given. `most` is how many pods there
+    /// are at the same time.
+    pub(super) fn new(
+        workload: &Workload,
+        nodes_wanted: Option<usize>,
+        most: usize,
+        unique_labels: bool,
+    ) -> anyhow::Result<Self> {
+        let mut parser = PodParser::default();
+        if let Workload::Trace { nodes: file, pods } = workload {
+            let mut nodes = trace::nodes(file)?;
+            nodes.truncate(nodes_wanted.unwrap_or(usize::MAX));
+            let objects = trace::pods(pods)?;
+            let models = objects.iter().map(|pod| parse(&mut parser, pod.clone())).collect::<anyhow::Result<_>>()?;
+            let source = Source::Trace(objects, models);
+            return Ok(Self { node_count: nodes.len(), nodes: Nodes::Trace(nodes), parser, unique_labels, source });
+        }
+        let (kinds, count) = (workload.kinds(), nodes_wanted.unwrap_or(super::NODES));
+        let each = most.div_ceil(kinds.len()).div_ceil((count / 10).max(1));
+        let groups = Groups { members: most.div_ceil(each * kinds.len()), each };
+        let mut made = Vec::new();
+        for kind in kinds {
+            let number = match kind {
+                Kind::Basic | Kind::NodeAffinity => 1,
+                Kind::Templates => TEMPLATES,
+                _ => groups.each,
+            };
+            let models = (0..number).map(|group| parse(&mut parser, shapes::pod(kind, group, None)));
+            made.push(Group { kind, models: models.collect::<anyhow::Result<_>>()? });
+        }
+        let source = Source::Kinds(made, groups);
+        Ok(Self { nodes: Nodes::Alike, node_count: count, parser, unique_labels, source })
+    }
+
+    /// How many nodes there are.
+    pub(super) const fn node_count(&self) -> usize {
+        self.node_count
+    }
+
+    /// The node of this number.
+    pub(super) fn node(&self, number: usize) -> anyhow::Result<NodeInfo> {
+        let node = match &self.nodes {
+            Nodes::Alike => shapes::node(number),
+            Nodes::Trace(nodes) => nodes.get(number).cloned().unwrap_or_default(),
         };
-        for kind in load.kinds.clone() {
-            for group in 0..load.group_count(kind) {
-                let model = load.parse(&pod(kind, group, None))?;
-                load.models.insert((kind, group), model);
-            }
-        }
-        Ok(load)
+        let (node, faults) = NodeInfo::parse(&serde_json::from_value(node).context("reading a node")?, &[]);
+        ensure!(faults.is_empty(), "reading node {}: {faults}", node.name);
+        Ok(node)
     }
 
-    fn group_count(&self, kind: Workload) -> usize {
-        match kind {
-            Workload::Basic | Workload::NodeAffinity => 1,
-            Workload::Templates => TEMPLATES,
-            _ => self.groups,
-        }
-    }
-
-    fn parse(&mut self, pod: &Value) -> anyhow::Result<PodInfo> {
-        let pod = serde_json::from_value(pod.clone()).context("reading a pod made here")?;
-        Ok(self.parser.parse(&pod))
-    }
-
-    /// How many different pods there are.
+    /// How many different pods there are at least.
     pub(super) fn classes(&self) -> usize {
-        self.models.len()
-    }
-
-    pub(super) fn nodes(&self) -> anyhow::Result<Vec<NodeInfo>> {
-        let parse = |number| {
-            let node = serde_json::from_value(node(number)).context("reading a node made here")?;
-            Ok(NodeInfo::parse(&node, &[]).0)
-        };
-        (0..self.nodes).map(parse).collect()
+        match &self.source {
+            Source::Kinds(groups, _) => groups.iter().map(|group| group.models.len()).max().unwrap_or(1) * groups.len(),
+            Source::Trace(_, models) => models.len(),
+        }
     }
 
     /// What has to be there before the pods.
     pub(super) fn objects(&self) -> anyhow::Result<Vec<Event>> {
-        if !self.kinds.contains(&Workload::DefaultSpread) {
-            return Ok(Vec::new());
-        }
-        (0..self.groups).map(|group| replica_set(group, None)).collect()
-    }
-
-    fn kind_and_group(&self, number: usize) -> (Workload, usize) {
-        let kind = self.kinds[number % self.kinds.len()];
-        (kind, (number / self.kinds.len()) % self.group_count(kind))
+        let Source::Kinds(groups, _) = &self.source else { return Ok(Vec::new()) };
+        let sets = groups.iter().find(|group| group.kind == Kind::DefaultSpread).map_or(0, |group| group.models.len());
+        (0..sets).map(|group| replica_set(group, None)).collect()
     }
 
     /// The pod of this number.
-    pub(super) fn pod(&self, number: usize) -> Option<PodInfo> {
-        let model = self.models.get(&self.kind_and_group(number))?;
-        Some(self.like(model, number))
+    pub(super) fn pod(&self, number: usize) -> PodInfo {
+        let model = match &self.source {
+            Source::Kinds(groups, _) => {
+                let (group, turn) = (&groups[number % groups.len()], number / groups.len());
+                &group.models[turn % group.models.len()]
+            }
+            Source::Trace(_, models) => &models[number % models.len()],
+        };
+        self.like(model, number)
     }
 
-    /// The same as it is on a node from the beginning: members of a group on different nodes, as many on each.
+    /// The same as it is on a node from the beginning: members of a group on different nodes, as many on each. `None`
+    /// where somebody has to look for a place.
     pub(super) fn existing(&self, number: usize) -> Option<PodInfo> {
-        let all_groups = self.groups * self.kinds.len();
-        let node = (number % all_groups) * self.members + number / all_groups;
-        let mut pod = self.pod(number)?;
-        pod.node_name = Some(format!("node-{}", node % self.nodes).into());
+        let Source::Kinds(kinds, Groups { each, members }) = &self.source else { return None };
+        let all = each * kinds.len();
+        let node = (number % all) * members + number / all;
+        let mut pod = self.pod(number);
+        pod.node_name = Some(format!("node-{}", node % self.node_count).into());
         Some(pod)
     }
 
-    /// A pod of a class never seen, with selectors never seen that select what those of the others select, and what has to
-    /// be there before it.
+    /// A pod of a class never seen, and what has to be there before it.
     pub(super) fn cold(&mut self, number: usize, sample: usize) -> anyhow::Result<(Option<Event>, PodInfo)> {
-        let (kind, group) = self.kind_and_group(number);
-        let object = (kind == Workload::DefaultSpread).then(|| replica_set(group, Some(sample))).transpose()?;
-        let model = self.parse(&pod(kind, group, Some(sample)))?;
-        Ok((object, self.like(&model, number)))
+        let (before, pod) = match &self.source {
+            Source::Kinds(groups, _) => {
+                let (Group { kind, models }, turn) = (&groups[number % groups.len()], number / groups.len());
+                let group = turn % models.len();
+                let before = (*kind == Kind::DefaultSpread).then(|| replica_set(group, Some(sample))).transpose()?;
+                (before, shapes::pod(*kind, group, Some(sample)))
+            }
+            Source::Trace(objects, _) => {
+                let mut pod = objects[number % objects.len()].clone();
+                shapes::unlike_all_others(&mut pod, sample);
+                (None, pod)
+            }
+        };
+        let model = self.parse(pod)?;
+        Ok((before, self.like(&model, number)))
     }
 
-    fn like(&self, model: &PodInfo, number: usize) -> PodInfo {
+    /// A pod as it is written here, for others to be like.
+    pub(super) fn parse(&mut self, pod: Value) -> anyhow::Result<PodInfo> {
+        parse(&mut self.parser, pod)
+    }
+
+    /// A pod like this one under a name of its own.
+    pub(super) fn like(&self, model: &PodInfo, number: usize) -> PodInfo {
         let mut pod = model.clone();
         let name: Arc<str> = format!("pod-{number}").into();
         pod.key = PodKey { namespace: model.key.namespace.clone(), uid: Uid::new(&name), name };
@@ -194,86 +180,21 @@ impl Load {
     }
 }
 
-fn node(number: usize) -> Value {
-    super::super::shared::node(number, &format!("zone-{}", number % ZONES))
-}
-
-/// The label that the pods of a group have.
-fn label(kind: Workload, group: usize) -> String {
-    format!("{kind}-{group}")
-}
-
-/// What selects a group. With a sample's number: the same pods, in words never seen.
-fn selector(kind: Workload, group: usize, sample: Option<usize>) -> Value {
-    match sample {
-        None => json!({ "matchLabels": { "group": label(kind, group) } }),
-        Some(sample) => json!({ "matchExpressions": [
-            { "key": "group", "operator": "In", "values": [label(kind, group)] },
-            { "key": "sample", "operator": "NotIn", "values": [format!("{sample}")] },
-        ] }),
+fn parse(parser: &mut PodParser, mut pod: Value) -> anyhow::Result<PodInfo> {
+    pod["metadata"]["namespace"] = "default".into();
+    pod["metadata"]["resourceVersion"] = "1".into();
+    pod["spec"]["schedulerName"] = "plimsoll".into();
+    let pod = parser.parse(&serde_json::from_value(pod).context("reading a pod")?);
+    if let Some(faults) = &pod.faults {
+        anyhow::bail!("reading pod {}: {faults}", pod.key);
     }
-}
-
-fn pod(kind: Workload, group: usize, sample: Option<usize>) -> Value {
-    let (milli_cpu, memory) = match kind {
-        Workload::Templates => (100 + 10 * group, 500_000_000 + 10_000_000 * group),
-        _ => (100, 500_000_000),
-    };
-    let memory = memory + sample.map_or(0, |sample| sample + 1);
-    let mut pod = json!({
-        "metadata": {
-            "name": "pod", "uid": "pod", "resourceVersion": "1", "namespace": "default",
-            "labels": { "group": label(kind, group) },
-        },
-        "spec": {
-            "schedulerName": "plimsoll",
-            "containers": [{ "name": "main", "image": "registry.example/app:1", "resources": { "requests": {
-                "cpu": format!("{milli_cpu}m"), "memory": format!("{memory}"),
-            } } }],
-        },
-    });
-    let selector = selector(kind, group, sample);
-    let term = |key: &str| json!({ "topologyKey": key, "labelSelector": selector });
-    let required = |term: Value| json!({ "requiredDuringSchedulingIgnoredDuringExecution": term });
-    let spec = &mut pod["spec"];
-    match kind {
-        Workload::Basic | Workload::Templates | Workload::Mixed => {}
-        Workload::NodeAffinity => {
-            let zones = json!({ "key": ZONE, "operator": "In", "values": ["zone-0", "zone-1", format!("zone-{}", 3 + sample.map_or(0, |s| s + 1))] });
-            spec["affinity"]["nodeAffinity"] =
-                required(json!({ "nodeSelectorTerms": [{ "matchExpressions": [zones] }] }));
-        }
-        Workload::Spread => {
-            spec["topologySpreadConstraints"] = json!([{
-                "maxSkew": 1, "whenUnsatisfiable": "DoNotSchedule", "topologyKey": ZONE, "labelSelector": selector,
-            }]);
-        }
-        Workload::DefaultSpread => {
-            pod["metadata"]["ownerReferences"] = json!([{
-                "apiVersion": "apps/v1", "kind": "ReplicaSet", "controller": true,
-                "name": set_name(group, sample), "uid": set_name(group, sample),
-            }]);
-        }
-        Workload::Affinity => spec["affinity"]["podAffinity"] = required(json!([term(ZONE)])),
-        Workload::AntiAffinity => spec["affinity"]["podAntiAffinity"] = required(json!([term(HOSTNAME)])),
-        Workload::Preferred => {
-            spec["affinity"]["podAntiAffinity"] = json!({ "preferredDuringSchedulingIgnoredDuringExecution": [
-                { "weight": 100, "podAffinityTerm": term(HOSTNAME) },
-            ] });
-        }
-    }
-    pod
-}
-
-fn set_name(group: usize, sample: Option<usize>) -> String {
-    let kind = Workload::DefaultSpread;
-    sample.map_or_else(|| label(kind, group), |sample| format!("sample-{sample}"))
+    Ok(pod)
 }
 
 fn replica_set(group: usize, sample: Option<usize>) -> anyhow::Result<Event> {
     let kind = KindRef::of::<ReplicaSet>();
-    let object = json!({ "spec": { "selector": selector(Workload::DefaultSpread, group, sample) } });
-    let object = (kind.decode)(&object).map_err(anyhow::Error::msg).context("reading a ReplicaSet made here")?;
-    let key = ObjectKey { namespace: "default".into(), name: set_name(group, sample).into() };
+    let object = (kind.decode)(&shapes::replica_set(group, sample)).map_err(anyhow::Error::msg);
+    let object = object.context("reading a ReplicaSet")?;
+    let key = ObjectKey { namespace: "default".into(), name: shapes::set_name(group, sample).into() };
     Ok(Event::Object { kind, key, resource_version: 1, object: Some(object) })
 }

@@ -1,61 +1,93 @@
 //! What is done while it is measured.
 
-use anyhow::Context as _;
+use plimsoll_engine::event::Event;
+use plimsoll_framework::pod::PodInfo;
 
 use super::load::Load;
-use super::report::{Report, Times};
+use super::memory::bytes_in_use;
 use super::stage::Stage;
-use super::{Args, ROUND};
-use crate::commands::bench::usage;
+use super::times::Times;
+use super::workload::Workload;
+use super::{ROUND, Size, flood, preemption};
+
+/// What was seen.
+#[derive(Default)]
+pub(super) struct Measured {
+    pub(super) placed: usize,
+    pub(super) warm: Times,
+    pub(super) cold: Times,
+    pub(super) bytes_per_node: usize,
+    pub(super) bytes_per_pod: usize,
+    pub(super) bytes_per_class: usize,
+}
 
 /// Fills the cluster, places pods of classes that are known, then some of classes that are not.
-pub(super) fn run(args: &Args, stage: &mut Stage, load: &mut Load) -> anyhow::Result<Report> {
-    let existing = args.existing();
+pub(super) fn run(workload: &Workload, size: &Size, stage: &mut Stage, load: &mut Load) -> anyhow::Result<Measured> {
     for event in load.objects()? {
         stage.tell(event);
     }
-    for node in load.nodes()? {
-        stage.tell(plimsoll_engine::event::Event::Node(Box::new(node)));
+    let mut measured = Measured::default();
+    let before = bytes_in_use();
+    for number in 0..load.node_count() {
+        stage.tell(Event::Node(Box::new(load.node(number)?)));
     }
-    for number in 0..existing {
-        stage.found(load.existing(number).context("making a pod")?);
+    measured.bytes_per_node = each(before, load.node_count());
+    match workload {
+        Workload::Unschedulable => flood::run(size, stage, load, &mut measured)?,
+        Workload::Preemption => preemption::run(size, stage, load, &mut measured)?,
+        _ => steady(size, stage, load, &mut measured)?,
     }
-    let mut next = existing;
-    // Every class is seen before, and what is kept for the next decision is there.
-    let warm_up = (2 * load.classes()).clamp(2 * ROUND, args.pods.max(2 * ROUND));
-    place(stage, load, &mut next, warm_up, &mut Times::default())?;
-    let mut warm = Times::default();
-    let placed = place(stage, load, &mut next, args.pods, &mut warm)?;
-    let mut cold = Times::default();
-    for sample in 0..args.cold {
-        let (object, pod) = load.cold(next, sample)?;
-        next += 1;
-        object.into_iter().for_each(|object| stage.tell(object));
-        stage.round(vec![pod], &mut cold)?;
-    }
-    Ok(Report {
-        workload: args.workload.to_string(),
-        nodes: args.nodes,
-        pods: args.pods,
-        existing,
-        workers: 1,
-        placed,
-        decisions_per_second: warm.decisions_per_second(),
-        cycles_per_second: warm.cycles_per_second(),
-        warm_ns: warm.spread(),
-        cold_ns: cold.spread(),
-        peak_rss_mib: usage::of(std::process::id())?.peak_rss_mib,
-    })
+    Ok(measured)
 }
 
-fn place(stage: &mut Stage, load: &Load, next: &mut usize, pods: usize, times: &mut Times) -> anyhow::Result<usize> {
-    let (mut left, mut placed) = (pods, 0);
-    while left > 0 {
-        let count = left.min(ROUND);
-        let arriving: Option<Vec<_>> = (*next..*next + count).map(|number| load.pod(number)).collect();
-        placed += stage.round(arriving.context("making pods")?, times)?;
-        *next += count;
-        left -= count;
+/// By how much the bytes in use have grown for each of so many; nothing where they have shrunk.
+pub(super) fn each(before: usize, count: usize) -> usize {
+    bytes_in_use().saturating_sub(before) / count.max(1)
+}
+
+/// Pods come and go, and there are as many all the time.
+fn steady(size: &Size, stage: &mut Stage, load: &mut Load, measured: &mut Measured) -> anyhow::Result<()> {
+    let mut flow = Flow { round: ROUND * size.workers, next: 0 };
+    let before = bytes_in_use();
+    while let Some(pod) = (flow.next < size.existing).then(|| load.existing(flow.next)).flatten() {
+        stage.found(pod);
+        flow.next += 1;
     }
-    Ok(placed)
+    flow.place(size.existing - flow.next, stage, load, &mut Times::default())?;
+    stage.sweep();
+    measured.bytes_per_pod = each(before, size.existing);
+    stage.keep(size.existing);
+    // Every class has been seen, and what is kept from one decision to the next is there.
+    let warm_up = (2 * load.classes()).clamp(2 * flow.round, size.pods.max(2 * flow.round));
+    flow.place(warm_up, stage, load, &mut Times::default())?;
+    measured.placed = flow.place(size.pods, stage, load, &mut measured.warm)?;
+    let before = bytes_in_use();
+    for sample in 0..size.cold {
+        let (object, pod) = load.cold(flow.next, sample)?;
+        flow.next += 1;
+        object.into_iter().for_each(|object| stage.tell(object));
+        stage.round(vec![pod], &mut measured.cold)?;
+    }
+    measured.bytes_per_class = each(before, size.cold);
+    Ok(())
+}
+
+/// Pods by number.
+struct Flow {
+    round: usize,
+    next: usize,
+}
+
+impl Flow {
+    /// Places so many; gives how many found a place.
+    fn place(&mut self, pods: usize, stage: &mut Stage, load: &Load, times: &mut Times) -> anyhow::Result<usize> {
+        let (end, mut placed) = (self.next + pods, 0);
+        while self.next < end {
+            let numbers = self.next..end.min(self.next + self.round);
+            self.next = numbers.end;
+            let arriving: Vec<PodInfo> = numbers.map(|number| load.pod(number)).collect();
+            placed += stage.round(arriving, times)?;
+        }
+        Ok(placed)
+    }
 }

@@ -1,93 +1,90 @@
 //! What was measured, for people and for programs.
 
 use std::io::Write as _;
-use std::time::Duration;
 
 use anyhow::Context as _;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
-use crate::commands::bench::shared::as_f64;
+use super::times::Spread;
 use crate::commands::table;
 
-/// Times of decisions and of what is around them.
-#[derive(Default)]
-pub(super) struct Times {
-    decisions_ns: Vec<u64>,
-    deciding: Duration,
-    /// Arrivals, answers to bindings, deletions.
-    pub(super) around: Duration,
-}
-
-impl Times {
-    /// So many decisions took so long together.
-    pub(super) fn decided(&mut self, count: usize, took: Duration) {
-        self.deciding += took;
-        let count = count.max(1);
-        let each = took.as_nanos() / u128::try_from(count).unwrap_or(1);
-        self.decisions_ns.extend(std::iter::repeat_n(u64::try_from(each).unwrap_or(u64::MAX), count));
-    }
-
-    pub(super) fn decisions_per_second(&self) -> f64 {
-        as_f64(self.decisions_ns.len()) / self.deciding.as_secs_f64().max(f64::MIN_POSITIVE)
-    }
-
-    pub(super) fn cycles_per_second(&self) -> f64 {
-        as_f64(self.decisions_ns.len()) / (self.deciding + self.around).as_secs_f64().max(f64::MIN_POSITIVE)
-    }
-
-    pub(super) fn spread(&self) -> Spread {
-        let mut sorted = self.decisions_ns.clone();
-        sorted.sort_unstable();
-        let at = |percent: usize| {
-            let last = sorted.len().saturating_sub(1);
-            sorted.get((percent * last).div_ceil(100)).copied().unwrap_or(0)
-        };
-        Spread { p50: at(50), p99: at(99), max: at(100) }
-    }
-}
-
-/// Percentiles.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
-pub(super) struct Spread {
-    pub(super) p50: u64,
-    pub(super) p99: u64,
-    pub(super) max: u64,
-}
-
 /// Everything that was measured.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub(super) struct Report {
     pub(super) workload: String,
     pub(super) nodes: usize,
     pub(super) pods: usize,
     pub(super) existing: usize,
     pub(super) workers: usize,
+    /// Of the pods that were to be placed.
     pub(super) placed: usize,
     pub(super) decisions_per_second: f64,
+    /// With what is around a decision: the arrival, the answer to the binding, the oldest pod's going.
     pub(super) cycles_per_second: f64,
     pub(super) warm_ns: Spread,
     pub(super) cold_ns: Spread,
+    /// `None` where they are not counted.
+    pub(super) allocations_per_warm_decision: Option<f64>,
+    /// `None` where there is no memo.
+    pub(super) memo_hit_rate: Option<f64>,
+    pub(super) bytes_per_node: usize,
+    pub(super) bytes_per_pod: usize,
+    pub(super) bytes_per_class: usize,
     pub(super) peak_rss_mib: f64,
 }
 
 impl Report {
-    /// Whether as many pods were placed as should be: 99 %.
-    pub(super) const fn is_complete(&self) -> bool {
-        self.placed * 100 >= self.pods * 99
-    }
-
     pub(super) fn print(&self, as_json: bool) -> anyhow::Result<()> {
         let text =
-            if as_json { serde_json::to_string_pretty(self).context("writing JSON")? + "\n" } else { self.table()? };
+            if as_json { serde_json::to_string_pretty(self).context("writing JSON")? + "\n" } else { self.table() };
         std::io::stdout().write_all(text.as_bytes()).context("writing to standard output")
     }
 
-    fn table(&self) -> anyhow::Result<String> {
-        let mut out = table::plain(&["MEASURED", "VALUE"], false);
-        let all = serde_json::to_value(self).context("writing a table")?;
-        for (name, value) in all.as_object().into_iter().flatten() {
-            out.add_row([name.clone(), value.to_string()]);
+    fn table(&self) -> String {
+        let mut out = table::plain(&["", "MEASURED"], false);
+        let or_not_counted = |n: Option<f64>| n.map_or_else(|| "not counted".to_owned(), |n| format!("{n:.3}"));
+        let spread = |s: &Spread| format!("p50 {}, p99 {}, max {}", nanos(s.p50), nanos(s.p99), nanos(s.max));
+        let rows = [
+            ("workload", format!("{}, {} nodes, {} existing pods", self.workload, self.nodes, self.existing)),
+            ("workers", self.workers.to_string()),
+            ("placed", format!("{} of {} pods", self.placed, self.pods)),
+            ("decisions a second", format!("{:.0}", self.decisions_per_second)),
+            ("cycles a second", format!("{:.0}", self.cycles_per_second)),
+            ("warm decision", spread(&self.warm_ns)),
+            ("cold decision", spread(&self.cold_ns)),
+            ("allocations, warm", or_not_counted(self.allocations_per_warm_decision)),
+            ("memo hit rate", self.memo_hit_rate.map_or_else(|| "no memo".to_owned(), |rate| format!("{rate:.3}"))),
+            ("bytes a node", self.bytes_per_node.to_string()),
+            ("bytes a pod", self.bytes_per_pod.to_string()),
+            ("bytes a class", self.bytes_per_class.to_string()),
+            ("peak RSS", format!("{:.0} MiB", self.peak_rss_mib)),
+        ];
+        for (name, value) in rows {
+            out.add_row([name.to_owned(), value]);
         }
-        Ok(table::text(&out))
+        table::text(&out)
+    }
+}
+
+/// A time as people write it.
+fn nanos(ns: u64) -> String {
+    let tenth = |unit: u64| format!("{}.{}", ns / unit, ns % unit * 10 / unit);
+    match ns {
+        0..1_000 => format!("{ns} ns"),
+        1_000..1_000_000 => format!("{} us", tenth(1_000)),
+        _ => format!("{} ms", tenth(1_000_000)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_are_written_for_people() {
+        let rows = [(0, "0 ns"), (999, "999 ns"), (1_250, "1.2 us"), (999_999, "999.9 us"), (12_345_678, "12.3 ms")];
+        for (ns, expect) in rows {
+            assert_eq!(nanos(ns), expect);
+        }
     }
 }

@@ -1,16 +1,17 @@
-//! The engine, driven by hand.
+//! The engine, driven by hand: events in, decisions, effects out, all of which succeed at once.
 
 use std::collections::VecDeque;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use anyhow::{Context as _, bail};
-use plimsoll_engine::effect::{BindRequest, Effect};
+use plimsoll_engine::effect::{BindRequest, Effect, EvictRequest, StatusUpdate};
 use plimsoll_engine::engine::{Engine, EngineSettings};
 use plimsoll_engine::event::{BindResult, Event};
 use plimsoll_framework::pod::{PodInfo, Uid};
 use plimsoll_framework::time::Time;
 
-use super::report::Times;
+use super::crew::Crew;
+use super::times::{Lap, Times};
 use crate::config::Config;
 use crate::registry::Registry;
 
@@ -21,28 +22,59 @@ const APART: Duration = Duration::from_micros(1);
 pub(super) struct Stage {
     pub(super) engine: Engine,
     now: Time,
+    crew: Option<Crew>,
     /// Pods on nodes, the oldest first.
     placed: VecDeque<Uid>,
+    /// How many of them there may be.
+    keep: usize,
+}
+
+/// What is to be done after decisions.
+#[derive(Default)]
+pub(super) struct Outcome {
+    pub(super) bound: Vec<BindRequest>,
+    pub(super) evicted: Vec<EvictRequest>,
+    pub(super) statuses: Vec<StatusUpdate>,
 }
 
 impl Stage {
-    /// An empty cluster and the default profile.
-    pub(super) fn new(registry: &Registry, seed: u64) -> anyhow::Result<Self> {
+    /// An empty cluster and the default profile, and `workers` threads that decide if there is more than one.
+    pub(super) fn new(registry: &Registry, seed: u64, workers: usize) -> anyhow::Result<Self> {
         let config = Config::default();
         let profiles = registry.profiles(&config).context("making the default profile")?;
         let settings = EngineSettings {
+            line_limit: super::ROUND * workers,
             seed,
             admission: registry.admission(&config),
             evictions: config.evictions(),
             ..EngineSettings::default()
         };
+        let engine = Engine::new(profiles, settings);
+        let crew = (workers > 1).then(|| Crew::start(workers, &engine)).transpose()?;
         let now = Time::since_epoch(Duration::ZERO);
-        Ok(Self { engine: Engine::new(profiles, settings), now, placed: VecDeque::new() })
+        Ok(Self { engine, now, crew, placed: VecDeque::new(), keep: usize::MAX })
+    }
+
+    /// From now on the oldest go when there are more than these on nodes.
+    pub(super) const fn keep(&mut self, pods: usize) {
+        self.keep = pods;
     }
 
     pub(super) fn tell(&mut self, event: Event) {
         self.now = self.now.after(APART);
         self.engine.handle(self.now, event);
+    }
+
+    pub(super) fn tell_all(&mut self, events: Vec<Event>, times: &mut Times) {
+        let lap = Lap::start();
+        events.into_iter().for_each(|event| self.tell(event));
+        times.around(&lap.stop());
+    }
+
+    /// Time goes by.
+    pub(super) fn wait(&mut self, time: Duration) {
+        self.now = self.now.after(time);
+        self.engine.tick(self.now);
     }
 
     /// A pod that is on a node already.
@@ -51,58 +83,92 @@ impl Stage {
         self.tell(Event::Pod(Box::new(pod)));
     }
 
-    /// Pods arrive, are decided, are bound, and as many of the oldest go. Gives how many were placed.
+    /// Pods arrive, are decided and bound; those that are not go, and so do the oldest. Gives how many were placed.
     pub(super) fn round(&mut self, pods: Vec<PodInfo>, times: &mut Times) -> anyhow::Result<usize> {
-        let arrivals: Vec<Event> = pods.into_iter().map(|pod| Event::Pod(Box::new(pod))).collect();
-        self.tell_all(arrivals, times);
-        let bound = self.decide(times)?;
-        let placed = bound.len();
-        let answers = bound.into_iter().flat_map(|request| self.answers(&request)).collect();
-        self.tell_all(answers, times);
-        let oldest = self.placed.drain(..placed.min(self.placed.len()));
-        let gone = oldest.map(|uid| Event::PodDeleted { uid, resource_version: 0 }).collect();
-        self.tell_all(gone, times);
-        while self.engine.poll_effect().is_some() {}
-        drop(self.engine.take_observations());
+        let mut arrived: Vec<Uid> = pods.iter().map(|pod| pod.key.uid.clone()).collect();
+        self.tell_all(arrivals(pods), times);
+        let outcome = self.decide(usize::MAX, times)?;
+        if !outcome.evicted.is_empty() {
+            bail!("pods were to go for others of the same priority");
+        }
+        let placed = outcome.bound.len();
+        if placed < arrived.len() {
+            let bound: hashbrown::HashSet<&Uid> = outcome.bound.iter().map(|request| &request.pod.key.uid).collect();
+            arrived.retain(|uid| !bound.contains(uid));
+            self.tell_all(arrived.into_iter().map(gone).collect(), times);
+        }
+        self.confirm(outcome.bound, times);
+        let many = self.placed.len().saturating_sub(self.keep);
+        let oldest = self.placed.drain(..many).map(gone).collect();
+        self.tell_all(oldest, times);
         Ok(placed)
     }
 
-    fn tell_all(&mut self, events: Vec<Event>, times: &mut Times) {
-        let begun = Instant::now();
-        events.into_iter().for_each(|event| self.tell(event));
-        times.around += begun.elapsed();
-    }
-
-    /// Decides all that is ready; gives what is to be bound.
-    fn decide(&mut self, times: &mut Times) -> anyhow::Result<Vec<Box<BindRequest>>> {
-        let mut bound = Vec::new();
-        loop {
-            let begun = Instant::now();
-            let decided = self.engine.decide_next(self.now);
-            let took = begun.elapsed();
-            if !decided {
-                return Ok(bound);
-            }
-            let before = bound.len();
-            while let Some(effect) = self.engine.poll_effect() {
-                match effect {
-                    Effect::Bind(request) => bound.push(request),
-                    // Pods that fit nowhere are counted by what is not bound.
-                    Effect::Status(_) | Effect::Record(_) => {}
-                    other => bail!("nothing else was to be done: {other:?}"),
-                }
-            }
-            times.decided(bound.len().saturating_sub(before).max(1), took);
+    /// Bindings have succeeded, and the watch says so.
+    pub(super) fn confirm(&mut self, bound: Vec<BindRequest>, times: &mut Times) {
+        let mut answers = Vec::with_capacity(2 * bound.len());
+        for request in bound {
+            let uid = request.pod.key.uid.clone();
+            self.placed.push_back(uid.clone());
+            let mut pod = PodInfo::clone(&request.pod);
+            pod.node_name = Some(request.node.clone());
+            pod.resource_version += 1;
+            answers.extend([Event::BindFinished { uid, result: BindResult::Bound }, Event::Pod(Box::new(pod))]);
         }
+        self.tell_all(answers, times);
+        self.sweep();
     }
 
-    /// The binding has succeeded, and the watch says so.
-    fn answers(&mut self, request: &BindRequest) -> [Event; 2] {
-        let uid = request.pod.key.uid.clone();
-        self.placed.push_back(uid.clone());
-        let mut pod = PodInfo::clone(&request.pod);
-        pod.node_name = Some(request.node.clone());
-        pod.resource_version += 1;
-        [Event::BindFinished { uid, result: BindResult::Bound }, Event::Pod(Box::new(pod))]
+    /// Decides all that is ready, but not much more than `most`; gives what is to be done.
+    pub(super) fn decide(&mut self, most: usize, times: &mut Times) -> anyhow::Result<Outcome> {
+        let mut outcome = Outcome::default();
+        let mut decided = 0;
+        while decided < most {
+            let lap = Lap::start();
+            let attempts = match &mut self.crew {
+                Some(crew) => crew.decide(&mut self.engine, self.now)?,
+                None => usize::from(self.engine.decide_next(self.now)),
+            };
+            let ended = lap.stop();
+            if attempts == 0 {
+                break;
+            }
+            let before = outcome.bound.len();
+            self.drain(&mut outcome)?;
+            // Who places several at once says so by binding them.
+            let attempts = attempts.max(outcome.bound.len() - before);
+            times.decided(attempts, &ended);
+            decided += attempts;
+        }
+        Ok(outcome)
     }
+
+    fn drain(&mut self, outcome: &mut Outcome) -> anyhow::Result<()> {
+        while let Some(effect) = self.engine.poll_effect() {
+            match effect {
+                Effect::Bind(request) => outcome.bound.push(*request),
+                Effect::Evict(request) => outcome.evicted.push(*request),
+                Effect::Status(update) => outcome.statuses.push(*update),
+                Effect::Record(_) => {}
+                other => bail!("nothing of the kind should be asked for here: {other:?}"),
+            }
+        }
+        Ok(())
+    }
+
+    /// Drops what nobody wants to know.
+    pub(super) fn sweep(&mut self) {
+        while self.engine.poll_effect().is_some() {}
+        drop(self.engine.take_observations());
+    }
+}
+
+/// Pods arrive.
+pub(super) fn arrivals(pods: Vec<PodInfo>) -> Vec<Event> {
+    pods.into_iter().map(|pod| Event::Pod(Box::new(pod))).collect()
+}
+
+/// A pod is gone.
+pub(super) const fn gone(uid: Uid) -> Event {
+    Event::PodDeleted { uid, resource_version: 0 }
 }
