@@ -63,7 +63,7 @@ impl Filter for Probe {
     type State = ();
 
     fn prepare(&self, pod: &PodInfo, terms: ClusterOf<'_, Terms>) -> Option<()> {
-        *self.selecting.lock().unwrap() = terms.selecting(pod).iter().map(text).collect();
+        *self.selecting.lock().unwrap() = terms.selecting(pod.into()).iter().map(text).collect();
         Some(())
     }
     fn counters(&self, (): &()) -> Vec<CounterSpec> {
