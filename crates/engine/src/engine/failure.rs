@@ -99,7 +99,7 @@ impl Engine {
         let pod = self.as_nominated(&info.pod);
         let (profile, view) = (&self.profiles[info.profile], self.cache.table().view());
         let Some(done) = self.worker.post_filter(profile, view, &pod, u64::from(info.attempts)) else {
-            return with(Some(None), Clearing::Nowhere);
+            return with(Some(None), Clearing::Unknown);
         };
         self.observations.push(Observation::PreemptionAttempt);
         diagnosis.post_filter_message = done.message;
