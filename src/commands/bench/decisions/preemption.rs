@@ -66,12 +66,8 @@ struct Fight<'a> {
 impl Fight<'_> {
     /// So many pods arrive and are placed; gives how many were.
     fn round(&mut self, model: &PodInfo, pods: usize, times: &mut Times) -> anyhow::Result<usize> {
-        let mut arriving: Vec<PodInfo> = (self.next..self.next + pods).map(|n| self.load.like(model, n)).collect();
+        let arriving: Vec<PodInfo> = (self.next..self.next + pods).map(|n| self.load.like(model, n)).collect();
         self.next += pods;
-        // The condition of the first attempt is not written here, so nobody need be told of it again.
-        for pod in &mut arriving {
-            pod.resource_version = 1;
-        }
         let uids: Vec<_> = arriving.iter().map(|pod| pod.key.uid.clone()).collect();
         let (mut attempts, mut bound) = (vec![Times::default()], Vec::new());
         self.stage.tell_all(arrivals(arriving), &mut attempts[0]);

@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 use anyhow::{Context as _, bail};
-use plimsoll_engine::effect::{BindRequest, Effect, EvictRequest, StatusUpdate};
+use plimsoll_engine::effect::{AttemptResult, BindRequest, Effect, EvictRequest, Observation, StatusUpdate};
 use plimsoll_engine::engine::{Engine, EngineSettings};
 use plimsoll_engine::event::{BindResult, Event};
 use plimsoll_framework::pod::{PodInfo, Uid};
@@ -125,25 +125,25 @@ impl Stage {
         let mut decided = 0;
         while decided < most {
             let lap = Lap::start();
-            let attempts = match &mut self.crew {
-                Some(crew) => crew.decide(&mut self.engine, self.now)?,
-                None => usize::from(self.engine.decide_next(self.now)),
+            let any = match &mut self.crew {
+                Some(crew) => crew.decide(&mut self.engine, self.now)? > 0,
+                None => self.engine.decide_next(self.now),
             };
             let ended = lap.stop();
-            if attempts == 0 {
+            if !any {
                 break;
             }
-            let before = outcome.bound.len();
-            self.drain(&mut outcome)?;
-            // Who places several at once says so by binding them.
-            let attempts = attempts.max(outcome.bound.len() - before);
+            let attempts = self.drain(&mut outcome)?.max(1);
             times.decided(attempts, &ended);
             decided += attempts;
         }
         Ok(outcome)
     }
 
-    fn drain(&mut self, outcome: &mut Outcome) -> anyhow::Result<()> {
+    /// Takes what is to be done; gives on how many pods was decided: those that are to be bound, and those that were turned
+    /// away.
+    fn drain(&mut self, outcome: &mut Outcome) -> anyhow::Result<usize> {
+        let before = outcome.bound.len();
         while let Some(effect) = self.engine.poll_effect() {
             match effect {
                 Effect::Bind(request) => outcome.bound.push(*request),
@@ -153,7 +153,9 @@ impl Stage {
                 other => bail!("nothing of the kind should be asked for here: {other:?}"),
             }
         }
-        Ok(())
+        let turned_away = |seen: &&Observation| matches!(seen, Observation::Attempt { result, .. } if *result != AttemptResult::Scheduled);
+        let turned_away = self.engine.take_observations().iter().filter(turned_away).count();
+        Ok(outcome.bound.len() - before + turned_away)
     }
 
     /// Drops what nobody wants to know.
