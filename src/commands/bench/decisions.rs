@@ -16,6 +16,7 @@ mod trace;
 mod workload;
 
 use anyhow::{Context as _, ensure};
+use plimsoll_engine::memo::MemoSettings;
 
 use super::usage;
 use crate::commands::fail;
@@ -68,6 +69,12 @@ pub struct Args {
     /// Seed of the choice among equally good nodes.
     #[arg(long, value_name = "NUMBER", default_value_t = 1)]
     seed: u64,
+    /// How much each worker may keep from one decision to the next, in MiB; 0 keeps nothing.
+    #[arg(long, value_name = "NUMBER", default_value_t = 256, value_parser = clap::value_parser!(u32).range(..=1 << 20))]
+    memo_mebibytes: u32,
+    /// Every how many decisions one is made again from nothing, to compare; 0 never.
+    #[arg(long, value_name = "NUMBER", default_value_t = 0)]
+    audit_every: u32,
     /// Cold decisions.
     #[arg(long, value_name = "NUMBER", default_value_t = 100)]
     cold: usize,
@@ -75,7 +82,7 @@ pub struct Args {
     #[arg(long)]
     unique_labels: bool,
     /// Measure the whole table instead, each cell in a process of its own, and print it as Markdown; of --nodes one column.
-    #[arg(long, conflicts_with_all = ["pods", "existing", "workload", "workers", "seed", "cold", "unique_labels", "output"])]
+    #[arg(long, conflicts_with_all = ["pods", "existing", "workload", "workers", "seed", "cold", "unique_labels", "memo_mebibytes", "audit_every", "output"])]
     matrix: bool,
     /// Runs of each cell of the table, of which the median is taken.
     #[arg(long, value_name = "NUMBER", default_value_t = 3, requires = "matrix")]
@@ -153,7 +160,8 @@ fn prepare(args: &Args) -> anyhow::Result<(Load, Size)> {
 }
 
 fn run(args: &Args, mut load: Load, size: &Size, registry: &Registry) -> anyhow::Result<()> {
-    let mut stage = Stage::new(registry, args.seed, args.workers)?;
+    let memo = MemoSettings { budget_bytes: (args.memo_mebibytes as usize) << 20, audit_every: args.audit_every };
+    let mut stage = Stage::new(registry, args.seed, args.workers, memo)?;
     let measured = measure::run(&args.workload, size, &mut stage, &mut load)?;
     let report = Report {
         workload: args.workload.to_string(),
@@ -167,8 +175,7 @@ fn run(args: &Args, mut load: Load, size: &Size, registry: &Registry) -> anyhow:
         warm_ns: measured.warm.spread(),
         cold_ns: measured.cold.spread(),
         allocations_per_warm_decision: measured.warm.allocations_per_decision(),
-        // Every decision is made anew: there is no memo.
-        memo_hit_rate: None,
+        memo_hit_rate: measured.memo_hit_rate.filter(|_| args.memo_mebibytes > 0),
         bytes_per_node: measured.bytes_per_node,
         bytes_per_pod: measured.bytes_per_pod,
         bytes_per_class: measured.bytes_per_class,

@@ -5,6 +5,7 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use anyhow::Context as _;
 use plimsoll_engine::decide::{Proposal, Ticket};
 use plimsoll_engine::engine::Engine;
+use plimsoll_engine::memo::MemoStats;
 use plimsoll_framework::table::View;
 use plimsoll_framework::time::Time;
 
@@ -20,7 +21,9 @@ struct Job {
 pub(super) struct Crew {
     threads: Vec<Sender<Job>>,
     idle: Vec<usize>,
-    answers: Receiver<(usize, Vec<Proposal>)>,
+    answers: Receiver<(usize, Vec<Proposal>, MemoStats)>,
+    /// By thread: what its memo has been good for.
+    memos: Vec<MemoStats>,
 }
 
 impl Crew {
@@ -34,7 +37,7 @@ impl Crew {
                     let proposals = worker.decide_batch(&profiles, &view, &tickets);
                     // The owner writes in place where no view holds on to what it writes.
                     drop(view);
-                    if answer.send((number, proposals)).is_err() {
+                    if answer.send((number, proposals, worker.memo_stats())).is_err() {
                         return;
                     }
                 }
@@ -43,7 +46,12 @@ impl Crew {
             thread.context("starting a deciding thread").map(|_| jobs)
         };
         let threads = (0..count).map(start).collect::<anyhow::Result<_>>()?;
-        Ok(Self { threads, idle: (0..count).collect(), answers })
+        Ok(Self { threads, idle: (0..count).collect(), answers, memos: vec![MemoStats::default(); count] })
+    }
+
+    /// What the memos have been good for.
+    pub(super) fn memos(&self) -> impl Iterator<Item = MemoStats> + '_ {
+        self.memos.iter().copied()
     }
 
     /// Decides all that is ready; gives how many pods that were.
@@ -62,7 +70,8 @@ impl Crew {
             if self.idle.len() == self.threads.len() {
                 return Ok(decided);
             }
-            let (thread, proposals) = self.answers.recv().context("the deciding threads have ended")?;
+            let (thread, proposals, memo) = self.answers.recv().context("the deciding threads have ended")?;
+            self.memos[thread] = memo;
             decided += proposals.len();
             self.idle.push(thread);
             engine.propose(now, proposals);

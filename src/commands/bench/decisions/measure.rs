@@ -19,6 +19,8 @@ pub(super) struct Measured {
     pub(super) bytes_per_node: usize,
     pub(super) bytes_per_pod: usize,
     pub(super) bytes_per_class: usize,
+    /// Of the warm decisions those for which there were rows in the memo.
+    pub(super) memo_hit_rate: Option<f64>,
 }
 
 /// Fills the cluster, places pods of classes that are known, then some of classes that are not.
@@ -45,6 +47,12 @@ pub(super) fn each(before: usize, count: usize) -> usize {
     bytes_in_use().saturating_sub(before) / count.max(1)
 }
 
+/// The share of decisions for which there were rows, between two looks at the memos; `None` where there was no decision.
+pub(super) fn hit_rate(before: (u64, u64), after: (u64, u64)) -> Option<f64> {
+    let number = |n: u64| f64::from(u32::try_from(n).unwrap_or(u32::MAX));
+    (after.1 > before.1).then(|| number(after.0 - before.0) / number(after.1 - before.1))
+}
+
 /// Pods come and go, and there are as many all the time.
 fn steady(size: &Size, stage: &mut Stage, load: &mut Load, measured: &mut Measured) -> anyhow::Result<()> {
     let mut flow = Flow { round: ROUND * size.workers, next: 0 };
@@ -60,7 +68,9 @@ fn steady(size: &Size, stage: &mut Stage, load: &mut Load, measured: &mut Measur
     // Every class has been seen, and what is kept from one decision to the next is there.
     let warm_up = (2 * load.classes()).clamp(2 * flow.round, size.pods.max(2 * flow.round));
     flow.place(warm_up, stage, load, &mut Times::default())?;
+    let used = stage.memo_use();
     measured.placed = flow.place(size.pods, stage, load, &mut measured.warm)?;
+    measured.memo_hit_rate = hit_rate(used, stage.memo_use());
     let before = bytes_in_use();
     for sample in 0..size.cold {
         let (object, pod) = load.cold(flow.next, sample)?;

@@ -7,6 +7,7 @@ use anyhow::{Context as _, bail};
 use plimsoll_engine::effect::{AttemptResult, BindRequest, Effect, EvictRequest, Observation, StatusUpdate};
 use plimsoll_engine::engine::{Engine, EngineSettings};
 use plimsoll_engine::event::{BindResult, Event};
+use plimsoll_engine::memo::MemoSettings;
 use plimsoll_framework::pod::{PodInfo, Uid};
 use plimsoll_framework::time::Time;
 
@@ -39,7 +40,7 @@ pub(super) struct Outcome {
 
 impl Stage {
     /// An empty cluster and the default profile, and `workers` threads that decide if there is more than one.
-    pub(super) fn new(registry: &Registry, seed: u64, workers: usize) -> anyhow::Result<Self> {
+    pub(super) fn new(registry: &Registry, seed: u64, workers: usize, memo: MemoSettings) -> anyhow::Result<Self> {
         let config = Config::default();
         let profiles = registry.profiles(&config).context("making the default profile")?;
         let settings = EngineSettings {
@@ -47,12 +48,20 @@ impl Stage {
             seed,
             admission: registry.admission(&config),
             evictions: config.evictions(),
+            memo,
             ..EngineSettings::default()
         };
         let engine = Engine::new(profiles, settings);
         let crew = (workers > 1).then(|| Crew::start(workers, &engine)).transpose()?;
         let now = Time::since_epoch(Duration::ZERO);
         Ok(Self { engine, now, crew, placed: VecDeque::new(), keep: usize::MAX })
+    }
+
+    /// Decisions for which there were rows, and all decisions.
+    pub(super) fn memo_use(&self) -> (u64, u64) {
+        let of_crew = self.crew.iter().flat_map(Crew::memos);
+        let all = of_crew.chain([self.engine.memo_stats()]);
+        all.fold((0, 0), |(hits, all), m| (hits + m.hits, all + m.hits + m.misses + m.passed))
     }
 
     /// From now on the oldest go when there are more than these on nodes.
