@@ -341,7 +341,7 @@ impl Scratch {
         if by_class {
             self.feasible.clone_from(&class.feasible);
         }
-        self.common = class.common(&self.feasible) + asked.common;
+        self.common = class.common() + asked.common;
         class.copy_totals(&self.feasible, by_class, &mut self.totals);
         self.raw.resize(view.row_limit(), 0);
         for (at, bound) in &asked.scores {
@@ -380,7 +380,7 @@ impl Class {
             TieBreak::Random => self.nth_best(best, below(draw, self.ties(best))),
             TieBreak::Name => self.first_best_by_name(best, view),
         }?;
-        Some((row, i64::from(best) + self.common_of_class()))
+        Some((row, i64::from(best) + self.common()))
     }
 
     /// Why the pods of the class fit nowhere.

@@ -303,8 +303,7 @@ impl Class {
 
     /// What every total has in common and is in no row.
     pub(super) fn find_common(&mut self) {
-        let all_alike = self.normalized.iter().filter(|n| n.is_const());
-        self.common = all_alike.map(|n| n.part(n.raw_at(0), n.extent(&self.feasible, true))).sum();
+        self.common = self.normalized.iter().map(Normalized::common).sum();
     }
 
     /// What the normalised scores add to a row's total where other rows than the class's are feasible, beyond what is in
@@ -408,15 +407,9 @@ impl Class {
         self.totals.first_by_name(best, view)
     }
 
-    /// What every total of the class's feasible rows has in common.
-    pub(crate) fn common_of_class(&self) -> i64 {
+    /// What every total has in common.
+    pub(crate) fn common(&self) -> i64 {
         self.common
-    }
-
-    /// The same where these rows are feasible.
-    pub(crate) fn common(&self, feasible: &[u64]) -> i64 {
-        let all_alike = self.normalized.iter().filter(|n| n.is_const());
-        all_alike.map(|n| n.part(n.raw_at(0), n.extent(feasible, false))).sum()
     }
 
     /// Copies the totals of these feasible rows, which are those of the class or some of them.

@@ -58,6 +58,15 @@ impl Normalized {
         self.kept.normalize(raw, over).clamp(MIN_NODE_SCORE, MAX_NODE_SCORE) * self.weight
     }
 
+    /// What it adds to every total where all raw scores are the same; 0 where they are not. It is the same whichever rows
+    /// are feasible.
+    pub(super) fn common(&self) -> i64 {
+        match self.raw {
+            Raw::Const(raw) => self.part(raw, Some(Extent { min: raw, max: raw })),
+            Raw::Dense(..) => 0,
+        }
+    }
+
     pub(super) fn raw_at(&self, row: usize) -> i64 {
         match &self.raw {
             Raw::Const(raw) => *raw,
@@ -103,7 +112,7 @@ impl Normalized {
     /// The extent over these rows; where they are those of the class, its blocks are known.
     pub(super) fn extent(&self, feasible: &[u64], of_class: bool) -> Option<Extent> {
         match &self.raw {
-            Raw::Const(raw) => feasible.iter().any(|lanes| *lanes != 0).then_some(Extent { min: *raw, max: *raw }),
+            Raw::Const(raw) => Some(Extent { min: *raw, max: *raw }),
             Raw::Dense(_, extents) if of_class => extents.iter().copied().flatten().reduce(Extent::join),
             Raw::Dense(rows, _) => {
                 let blocks = rows.as_chunks::<64>().0.iter().zip(feasible);
