@@ -14,7 +14,7 @@ use plimsoll_framework::intern::Istr;
 use plimsoll_framework::object::KindRef;
 use plimsoll_framework::plugin::{EnqueueExtensions, Filter, Plugin, PreFilter, PreFilterVerdict};
 use plimsoll_framework::pod::PodInfo;
-use plimsoll_framework::read::{Block, ClusterOf, TopologyDomains, WholePod};
+use plimsoll_framework::read::{Block, ClusterOf, Rows, TopologyDomains, WholePod};
 use plimsoll_framework::topology::{CounterSpec, Domains};
 use plimsoll_framework::verdict::Verdict;
 
@@ -179,6 +179,16 @@ impl Filter for PodTopologySpread {
                 }
             }
         }
+    }
+
+    fn filter_rows(&self, hard: &Hard, rows: &Rows<'_, TopologyDomains>, fit: &mut [u64]) -> bool {
+        let domains = rows.domains();
+        for (nth, rule) in hard.rules.iter().enumerate() {
+            let most = rule.most(domains.domains(nth), || domains.least(nth));
+            domains.keep_members(nth, fit);
+            domains.keep_counts(nth, fit, |count| count <= most);
+        }
+        true
     }
 
     fn reasons(&self, _: &Hard, reasons: u32) -> Vec<String> {

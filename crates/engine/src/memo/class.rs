@@ -307,7 +307,7 @@ impl Class {
 
     /// What the normalised scores add to a row's total where other rows than the class's are feasible, beyond what is in
     /// it; `None` where that makes no difference.
-    fn correction(&self, feasible: &[u64]) -> Option<impl Fn(Row) -> i64 + '_> {
+    pub(crate) fn correction(&self, feasible: &[u64]) -> Option<impl Fn(Row) -> i32 + '_> {
         let over: Vec<Option<Extent>> = self.normalized.iter().map(|n| n.extent(feasible, false)).collect();
         let differs = self.normalized.iter().zip(&over).any(|(n, over)| !n.is_const() && n.over != *over);
         let by_row = move |row: Row| {
@@ -315,7 +315,7 @@ impl Class {
             dense
                 .map(|(n, over)| {
                     let raw = n.raw_at(row as usize);
-                    n.part(raw, *over) - n.part(raw, n.over)
+                    small(n.part(raw, *over) - n.part(raw, n.over))
                 })
                 .sum()
         };
@@ -396,6 +396,11 @@ impl Class {
         self.totals.first_by_name(best, view)
     }
 
+    /// The totals of the feasible rows, 64 rows at a time. Other rows have none, whatever stands there.
+    pub(crate) fn totals(&self) -> &[[i32; 64]] {
+        self.totals.rows.as_chunks::<64>().0
+    }
+
     /// What every total of the class's feasible rows has in common.
     pub(crate) fn common_of_class(&self) -> i64 {
         self.common
@@ -416,7 +421,7 @@ impl Class {
             for (block, lanes) in feasible.iter().enumerate() {
                 for lane in bits(*lanes) {
                     let row = block * 64 + lane as usize;
-                    out[row] += correction(Row::try_from(row).unwrap_or_default());
+                    out[row] += i64::from(correction(Row::try_from(row).unwrap_or_default()));
                 }
             }
         }

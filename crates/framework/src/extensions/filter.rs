@@ -66,6 +66,9 @@ pub trait BoundFilter: Send + Sync {
     fn one(&self, view: &View, overlay: Option<&Overlay>, row: Row) -> Verdict;
     /// The answers for 64 nodes, without an overlay.
     fn block(&self, view: &View, first: Row, lanes: u64, out: &mut [Verdict; 64]);
+    /// Takes all nodes out of `fit`, a set of rows in words of 64, that turn the pod away, without an overlay and without
+    /// a look at each; whether the plugin can do that. Where it can, there is none for which it has no answer.
+    fn rows(&self, fit: &mut [u64]) -> bool;
     /// The texts of an answer's reasons.
     fn reasons(&self, reasons: u32) -> Vec<String>;
     /// Whether the other one is the same plugin's, and its answers for a node are the same. Only for those that count
@@ -111,6 +114,9 @@ impl<P: Filter> BoundFilter for Bound<P, P::State, ForFilter> {
         if let Some(block) = Block::new(raw) {
             self.plugin.filter_block(&self.state, &block, out);
         }
+    }
+    fn rows(&self, fit: &mut [u64]) -> bool {
+        self.plugin.filter_rows(&self.state, &Rows::new(&self.counters), fit)
     }
     fn reasons(&self, reasons: u32) -> Vec<String> {
         self.plugin.reasons(&self.state, reasons)
