@@ -4,6 +4,7 @@ mod ask;
 mod binding;
 mod brake;
 mod commit;
+mod counting;
 mod failure;
 mod gang;
 mod ingest;
@@ -26,6 +27,7 @@ use plimsoll_framework::time::Time;
 
 use ask::{Asking, Next};
 use binding::{Binding, Waiting};
+use counting::Counting;
 use gang::Gangs;
 use pre_binding::{Awaiting, PreBinding};
 use preempt::Preemptions;
@@ -95,6 +97,7 @@ pub struct Engine {
     by_name: HashMap<Istr, usize>,
     settings: EngineSettings,
     cache: Cache,
+    counting: Counting,
     queue: Queue,
     gangs: Gangs,
     line: VecDeque<InLine>,
@@ -126,6 +129,7 @@ impl Engine {
             by_name: profiles.iter().enumerate().map(|(i, p)| (p.name.clone(), i)).collect(),
             queue: Queue::new(Arc::clone(&profiles), settings.queue),
             worker: Worker::new(settings.tie_break, settings.seed).with_policy(settings.evictions.clone()),
+            counting: Counting::of(&profiles),
             profiles,
             settings,
             cache: Cache::default(),
@@ -309,15 +313,6 @@ impl Engine {
     /// How many pods Permit plugins hold.
     pub fn waiting_on_permit(&self) -> usize {
         self.waiting.len()
-    }
-
-    /// Has what a decision on the pod will ask for kept up to date from now on, instead of counting it for this decision
-    /// alone.
-    fn count_for(&mut self, profile: usize, pod: &PodInfo) {
-        let specs = self.profiles[profile].counters(pod, self.cache.table().view());
-        if !specs.is_empty() {
-            self.cache.table_mut().register(&specs);
-        }
     }
 
     /// The next pod that is worth a decision.

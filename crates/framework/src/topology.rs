@@ -30,6 +30,7 @@ use crate::toleration::{Toleration, tolerated};
 
 pub use bound::Counters;
 pub(crate) use counts::Counts;
+pub use index::CounterKey;
 pub(crate) use index::Index;
 pub use levels::{Level, Leveling, Levels};
 pub use read::{DomainCols, Domains, ExistingTerms, Totals};
