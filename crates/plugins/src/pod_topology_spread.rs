@@ -68,6 +68,14 @@ impl PodTopologySpread {
         let Some(selector) = default_selector(pod, owners) else { return Vec::new() };
         defaults.map(|said| Constraint { said, selector: Some(selector.clone()) }).collect()
     }
+
+    /// Whether there is one.
+    fn has_constraints(&self, pod: &PodInfo, owners: &ClusterOf<'_, Owners>, hard: bool) -> bool {
+        if !pod.spec.spread.is_empty() {
+            return pod.spec.spread.iter().any(|c| c.hard == hard);
+        }
+        self.defaults.constraints.iter().any(|c| c.hard == hard) && default_selector(pod, owners).is_some()
+    }
 }
 
 impl Plugin for PodTopologySpread {
@@ -103,7 +111,7 @@ impl PreFilter for PodTopologySpread {
     type Cluster = Owners;
 
     fn pre_filter(&self, pod: &PodInfo, owners: ClusterOf<'_, Owners>) -> PreFilterVerdict {
-        if self.constraints(pod, &owners, true).is_empty() { PreFilterVerdict::Skip } else { PreFilterVerdict::Run }
+        if self.has_constraints(pod, &owners, true) { PreFilterVerdict::Run } else { PreFilterVerdict::Skip }
     }
 }
 

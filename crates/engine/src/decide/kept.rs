@@ -88,7 +88,7 @@ impl Worker {
         {
             return None;
         }
-        let (row, score) = scratch.score_beyond(asked, profile, class, view, overlay, by_class, (*tie_break, draw));
+        let (row, score) = scratch.score_beyond(asked, profile, class, (view, overlay), by_class, (*tie_break, draw));
         Some(chosen(view, row, Some(score)))
     }
 }
@@ -294,8 +294,7 @@ impl Scratch {
         asked: &Asked,
         profile: &Profile,
         class: &Class,
-        view: &View,
-        overlay: &Overlay,
+        (view, overlay): (&View, &Overlay),
         by_class: bool,
         (tie_break, draw): (TieBreak, u64),
     ) -> (Row, i64) {

@@ -25,8 +25,6 @@ pub(super) struct Sums {
     leveled: Vec<Leveled>,
     /// How many of those are in use.
     used: usize,
-    /// What the plugins with the same score for every feasible node add to each total.
-    common: i64,
     /// By row; valid for feasible rows.
     totals: Vec<i32>,
     /// The best total of each 64 rows, and how many rows have it.
@@ -42,7 +40,8 @@ impl Sums {
         scores: &[(usize, BoundScoring)],
         feasible: &[u64],
     ) -> Option<i64> {
-        (self.used, self.common) = (0, 0);
+        self.used = 0;
+        let mut common = 0;
         for (at, bound) in scores {
             if self.leveled.len() == self.used {
                 self.leveled.push(Leveled::default());
@@ -54,11 +53,11 @@ impl Sums {
                 _ => return None,
             };
             match leveled.weigh(normalize, &profile.score[*at]) {
-                Some(same) => self.common += i64::from(same),
+                Some(same) => common += i64::from(same),
                 None => self.used += 1,
             }
         }
-        Some(self.common)
+        Some(common)
     }
 
     /// Adds the scores to the totals of the class; gives the best feasible node and its total.

@@ -156,7 +156,7 @@ impl PreScore for PodTopologySpread {
     type Cluster = Owners;
 
     fn pre_score(&self, pod: &PodInfo, owners: ClusterOf<'_, Owners>) -> bool {
-        !self.constraints(pod, &owners, false).is_empty()
+        self.has_constraints(pod, &owners, false)
     }
 }
 
