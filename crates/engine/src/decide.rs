@@ -10,6 +10,7 @@ mod filter;
 mod gang;
 mod judge;
 mod kept;
+mod levels;
 mod post_filter;
 mod probe;
 mod score;
@@ -146,6 +147,8 @@ pub(crate) struct Scratch {
     pub(crate) feasible: Vec<u64>,
     totals: Vec<i64>,
     raw: Vec<i64>,
+    /// Where scores come by levels.
+    sums: levels::Sums,
     /// What counts in every total alike.
     common: i64,
     /// Whether some filter could not answer.

@@ -5,6 +5,7 @@ mod awaiting;
 mod binding;
 mod brake;
 mod commit;
+mod counting;
 mod failure;
 mod gang;
 mod ingest;
@@ -29,6 +30,7 @@ use plimsoll_framework::time::Time;
 use ask::{Asking, Next};
 use awaiting::AwaitingPods;
 use binding::{Binding, Waiting};
+use counting::Counting;
 use gang::Gangs;
 use nomination::Nominations;
 use pre_binding::PreBinding;
@@ -103,6 +105,7 @@ pub struct Engine {
     by_name: HashMap<Istr, usize>,
     settings: EngineSettings,
     cache: Cache,
+    counting: Counting,
     queue: Queue,
     gangs: Gangs,
     line: VecDeque<InLine>,
@@ -135,6 +138,7 @@ impl Engine {
             by_name: profiles.iter().enumerate().map(|(i, p)| (p.name.clone(), i)).collect(),
             queue: Queue::new(Arc::clone(&profiles), settings.queue),
             worker: worker(&settings),
+            counting: Counting::of(&profiles),
             profiles,
             settings,
             cache: Cache::default(),
@@ -339,15 +343,6 @@ impl Engine {
     /// How many pods Permit plugins hold.
     pub fn waiting_on_permit(&self) -> usize {
         self.waiting.len()
-    }
-
-    /// Has what a decision on the pod will ask for kept up to date from now on, instead of counting it for this decision
-    /// alone.
-    fn count_for(&mut self, profile: usize, pod: &PodInfo) {
-        let specs = self.profiles[profile].counters(pod, self.cache.table().view());
-        if !specs.is_empty() {
-            self.cache.table_mut().register(&specs);
-        }
     }
 
     /// The next pod that is worth a decision.

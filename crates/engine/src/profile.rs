@@ -290,6 +290,13 @@ impl Profile {
         filters.chain(self.score.iter().flat_map(|s| s.plugin.counters(pod, view))).collect()
     }
 
+    /// What those of its filters and scorers read that have something counted by topology domain.
+    pub(crate) fn groups_of_counting(&self) -> Groups {
+        let filters = self.filter.iter().map(|f| f.plugin.groups());
+        let counting = filters.chain(self.score.iter().map(|s| s.plugin.groups())).filter(|g| g.reads_other_rows());
+        counting.fold(Groups::NONE, Groups::union)
+    }
+
     /// Whether everything that this plugin says of a node follows from the node and the pod: then nothing that happens
     /// to another node changes it.
     pub fn looks_at_one_node(&self, plugin: &str) -> bool {

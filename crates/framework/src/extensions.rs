@@ -42,9 +42,9 @@ use crate::overlay::Overlay;
 use crate::plugin::*;
 use crate::pod::{PodInfo, PodSpecInfo};
 use crate::point::Point;
-use crate::read::{At, Block, Groups, RawBlock, Read, ReadCluster, ReadPod};
+use crate::read::{At, Block, Groups, RawBlock, Read, ReadCluster, ReadPod, Rows};
 use crate::table::{Row, View};
-use crate::topology::{CounterSpec, Counters, Totals};
+use crate::topology::{CounterSpec, Counters, DomainRows, Levels, Totals};
 use crate::verdict::Verdict;
 
 pub use after::*;

@@ -15,10 +15,10 @@ use crate::node::NodeInfo;
 use crate::object::{KindId, KindRef, ObjectKey};
 use crate::overlay::Overlay;
 use crate::pod::{PodInfo, PodSpecInfo, Uid};
-use crate::read::{Block, ClusterOf, Of, PodOf, Read, ReadCluster, ReadPod};
+use crate::read::{Block, ClusterOf, Of, PodOf, Read, ReadCluster, ReadPod, Rows};
 use crate::table::{Row, View};
 use crate::time::Time;
-use crate::topology::{CounterSpec, Totals};
+use crate::topology::{CounterSpec, Leveling, Totals};
 use crate::verdict::{Code, PluginError, Rejection, Verdict};
 
 /// What every plugin has.
@@ -145,6 +145,15 @@ pub trait Filter: Plugin {
         block.each(|lane, node| out[lane] = self.filter(state, node));
     }
 
+    /// Takes all nodes out of `fit` that `filter` would turn the pod away from, if the plugin can tell that of all nodes
+    /// at once, without a look at each; whether it can. `fit` holds the rows that are asked about, in words of 64. Worth
+    /// writing for a plugin that reads [`crate::read::TopologyDomains`] only, and not for one that may be unable to
+    /// answer.
+    fn filter_rows(&self, state: &Self::State, rows: &Rows<'_, Self::Node>, fit: &mut [u64]) -> bool {
+        let _ = (state, rows, fit);
+        false
+    }
+
     /// The texts of an answer's reasons, one for each bit. Called only when a message is wanted.
     fn reasons(&self, state: &Self::State, reasons: u32) -> Vec<String>;
 }
@@ -221,6 +230,13 @@ pub trait Score: Plugin {
         block.each(|lane, node| out[lane] = self.score(state, node));
     }
 
+    /// The raw scores of all feasible nodes at once, by the levels into which the plugin sorts them: equal to `score` for
+    /// every node. `false` where it cannot sort them into levels; then `score_block` is asked.
+    fn score_rows(&self, state: &Self::State, rows: &Rows<'_, Self::Node>, levels: &mut Leveling<'_>) -> bool {
+        let _ = (state, rows, levels);
+        false
+    }
+
     /// The score, 0 to 100, of a raw one; `over` is the extent of the feasible nodes' raw scores.
     fn normalize(&self, raw: i64, over: Extent) -> i64 {
         let _ = over;
@@ -259,6 +275,12 @@ pub trait ScoreOverFeasible: Plugin {
     /// The raw score of one node; `None` where the plugin ignores it: then its score is 0 and `normalize` is told
     /// nothing of it.
     fn combine(&self, state: &Self::State, scalars: &Self::Scalars, terms: &Self::Terms) -> Option<i64>;
+    /// The raw scores of all feasible nodes at once, by the levels into which the plugin sorts them: equal to what
+    /// `terms`, `scalars` and `combine` make. `false` where it cannot sort them into levels; then those are asked.
+    fn score_rows(&self, state: &Self::State, rows: &Rows<'_, Self::Node>, levels: &mut Leveling<'_>) -> bool {
+        let _ = (state, rows, levels);
+        false
+    }
     /// The score, 0 to 100, of a raw one; `over` is the extent of those that are not ignored.
     fn normalize(&self, raw: i64, over: Extent) -> i64;
 }

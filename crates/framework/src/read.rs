@@ -49,15 +49,17 @@ use crate::pod::{Owner, PodInfo, PodSpecInfo};
 use crate::ports::HostPort;
 use crate::table::{Row, View, bits};
 use crate::toleration::Taint;
-use crate::topology::{Counters, DomainCols, Domains, ExistingTerms, PodMatcher};
+use crate::topology::{Counters, DomainCols, DomainRows, Domains, ExistingTerms, PodMatcher};
 
 mod block;
 mod node;
 mod prepare;
+mod rows;
 
 pub use block::*;
 pub use node::*;
 pub use prepare::*;
+pub use rows::*;
 
 mod sealed {
     /// Only this crate says what a marker reads: elsewhere it could say one thing and read another.

@@ -11,7 +11,7 @@ use crate::labels::LabelSet;
 use crate::node::NodeInfo;
 use crate::pod::{PodInfo, Uid};
 use crate::read::{Groups, Versions};
-use crate::topology::{CounterSpec, Counts, Index};
+use crate::topology::{CounterKey, CounterSpec, Counts, Index};
 
 /// A row of the table: a node for as long as it exists. Numbers are used again only for nodes that come later.
 pub type Row = u32;
@@ -260,9 +260,15 @@ impl Table {
 
     /// Has these counted from now on as things change, for the views taken from now on. No answer depends on it: what is
     /// not registered is counted when it is asked for. What is not registered again for thousands of calls is dropped.
-    pub fn register(&mut self, specs: &[CounterSpec]) {
+    /// Gives what to call [`Self::renew`] with, which does the same for less.
+    pub fn register(&mut self, specs: &[CounterSpec]) -> Box<[CounterKey]> {
         let View { chunks, cluster, topology, .. } = &mut self.live;
-        self.index.register(topology, cluster, || nodes(chunks), specs);
+        self.index.register(topology, cluster, || nodes(chunks), specs)
+    }
+
+    /// Registers again what was registered before; `false` where some of it was dropped meanwhile.
+    pub fn renew(&mut self, counters: &[CounterKey]) -> bool {
+        self.index.renew(&mut self.live.topology, counters)
     }
 
     /// How many counters are kept up to date.

@@ -10,10 +10,13 @@
 //! by walking the pods of the view (`bound`): as right, only slower.
 
 mod bound;
+mod column;
 mod counts;
 mod index;
+mod levels;
 mod postings;
 mod read;
+mod rows;
 mod slots;
 mod terms;
 
@@ -27,8 +30,11 @@ use crate::toleration::{Toleration, tolerated};
 
 pub use bound::Counters;
 pub(crate) use counts::Counts;
+pub use index::CounterKey;
 pub(crate) use index::Index;
+pub use levels::{Level, Leveling, Levels};
 pub use read::{DomainCols, Domains, ExistingTerms, Totals};
+pub use rows::DomainRows;
 
 /// What makes a domain.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]

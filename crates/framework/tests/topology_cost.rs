@@ -76,13 +76,13 @@ fn costs() {
     for key in ["zone", "host"] {
         let pods: Vec<_> = (0..GROUPS).map(|g| pod("new", g, key)).collect();
         let walk = micros(5, |_| drop(filter.bind(&pods[0], table.view())));
-        let first = micros(1, |_| table.register(&filter.counters(&pods[0], table.view())));
+        let first = micros(1, |_| drop(table.register(&filter.counters(&pods[0], table.view()))));
         let mut next = 0;
         let cold = micros(499, |_| {
             next += 1;
             table.register(&filter.counters(&pods[next], table.view()));
         });
-        let warm = micros(500, |i| table.register(&filter.counters(&pods[i as usize], table.view())));
+        let warm = micros(500, |i| drop(table.register(&filter.counters(&pods[i as usize], table.view()))));
         let bind = micros(500, |i| drop(filter.bind(&pods[i as usize], table.view())));
         let bound = filter.bind(&pods[0], table.view()).unwrap();
         let filtering = micros(200, |_| pass(&*bound, table.view()));

@@ -423,12 +423,14 @@ impl Run {
             Step::Register(asker) => {
                 let specs = specs_of(&self.askers[asker.index(self.askers.len())]);
                 let before = self.table.registered();
-                self.table.register(&specs);
+                let keys = self.table.register(&specs);
                 assert!(self.table.registered() <= before + specs.len());
+                assert!(self.table.renew(&keys));
             }
             Step::Outlive(asker) => {
                 let specs = specs_of(&self.askers[asker.index(self.askers.len())]);
-                (0..10_000).for_each(|_| self.table.register(&specs));
+                let keys = self.table.register(&specs);
+                (0..10_000).for_each(|_| assert!(self.table.renew(&keys)));
                 let different: HashSet<&CounterSpec> = specs.iter().collect();
                 assert_eq!(self.table.registered(), different.len(), "what nobody asks for is dropped");
             }

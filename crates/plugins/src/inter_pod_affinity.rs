@@ -11,7 +11,9 @@ use plimsoll_framework::cluster_event::{Actions, Change, ClusterEvent, EventReso
 use plimsoll_framework::intern::Istr;
 use plimsoll_framework::plugin::{EnqueueExtensions, Filter, Plugin, PreFilter, PreFilterVerdict};
 use plimsoll_framework::pod::{PodAffinityTerm, PodInfo, PodSpecInfo};
-use plimsoll_framework::read::{ClusterOf, Namespaces, Spec, Template, TemplatePod, Terms, TopologyDomains};
+use plimsoll_framework::read::{
+    Block, ClusterOf, Namespaces, Rows, Spec, Template, TemplatePod, Terms, TopologyDomains,
+};
 use plimsoll_framework::topology::{Counted, CounterSpec, Domains, NodeFilter, PodMatcher, TermKind, Topology, Totals};
 use plimsoll_framework::verdict::Verdict;
 
@@ -103,8 +105,18 @@ impl Required {
             let Some(count) = domains.count(nth) else { return false };
             all &= count > 0;
         }
-        // The first of a group of pods that want to be near each other may be anywhere.
-        all || (self.self_match && keys.into_iter().all(|nth| domains.total(nth) == 0))
+        all || self.may_be_first(|nth| domains.total(nth))
+    }
+
+    /// The first of a group of pods that want to be near each other may be anywhere.
+    fn may_be_first(&self, total: impl Fn(usize) -> i64) -> bool {
+        self.self_match && (0..self.keys.len()).all(|nth| total(nth) == 0)
+    }
+
+    /// The counters of pods that must not be in the node's domains, with who says so.
+    fn repelling(&self) -> impl Iterator<Item = (usize, u32)> + '_ {
+        let own = self.anti().map(|nth| (nth, ANTI_AFFINITY));
+        own.chain(self.existing.counted().map(|(nth, _)| (nth, EXISTING_ANTI_AFFINITY)))
     }
 }
 
@@ -159,6 +171,41 @@ impl Filter for InterPodAffinity {
             return Verdict::unschedulable(EXISTING_ANTI_AFFINITY);
         }
         Verdict::FITS
+    }
+
+    fn filter_block(&self, state: &Required, block: &Block<'_, TopologyDomains>, out: &mut [Verdict; 64]) {
+        let (domains, mut counts) = (block.domains(), [0; 64]);
+        out.fill(Verdict::FITS);
+        let anywhere = state.may_be_first(|nth| domains.total(nth));
+        for nth in 0..state.keys.len() {
+            let labelled = domains.counts(nth, &mut counts);
+            for (lane, (verdict, count)) in out.iter_mut().zip(&counts).enumerate() {
+                if labelled >> lane & 1 == 0 || *count == 0 && !anywhere {
+                    *verdict = Verdict::unresolvable(AFFINITY);
+                }
+            }
+        }
+        for (nth, who) in state.repelling().filter(|(nth, _)| domains.total(*nth) > 0) {
+            domains.counts(nth, &mut counts);
+            for (verdict, _) in out.iter_mut().zip(&counts).filter(|(v, count)| v.fits() && **count > 0) {
+                *verdict = Verdict::unschedulable(who);
+            }
+        }
+    }
+
+    fn filter_rows(&self, state: &Required, rows: &Rows<'_, TopologyDomains>, fit: &mut [u64]) -> bool {
+        let domains = rows.domains();
+        let anywhere = state.may_be_first(|nth| domains.total(nth));
+        for nth in 0..state.keys.len() {
+            domains.keep_members(nth, fit);
+            if !anywhere {
+                domains.keep_counts(nth, fit, |count| count > 0);
+            }
+        }
+        for (nth, _) in state.repelling().filter(|(nth, _)| domains.total(*nth) > 0) {
+            domains.keep_counts(nth, fit, |count| count == 0);
+        }
+        true
     }
 
     fn reasons(&self, _: &Required, reasons: u32) -> Vec<String> {

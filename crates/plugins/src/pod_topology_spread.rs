@@ -14,7 +14,7 @@ use plimsoll_framework::intern::Istr;
 use plimsoll_framework::object::KindRef;
 use plimsoll_framework::plugin::{EnqueueExtensions, Filter, Plugin, PreFilter, PreFilterVerdict};
 use plimsoll_framework::pod::PodInfo;
-use plimsoll_framework::read::{Block, ClusterOf, Template, TemplatePod, TopologyDomains};
+use plimsoll_framework::read::{Block, ClusterOf, Rows, Template, TemplatePod, TopologyDomains};
 use plimsoll_framework::topology::{CounterSpec, Domains};
 use plimsoll_framework::verdict::Verdict;
 
@@ -73,6 +73,14 @@ impl PodTopologySpread {
         let Some(selector) = default_selector(pod, owners) else { return Vec::new() };
         defaults.map(|said| Constraint { said, selector: Some(selector.clone()) }).collect()
     }
+
+    /// Whether there is one.
+    fn has_constraints(&self, pod: TemplatePod<'_>, owners: &ClusterOf<'_, Owners>, hard: bool) -> bool {
+        if !pod.spec.spread.is_empty() {
+            return pod.spec.spread.iter().any(|c| c.hard == hard);
+        }
+        self.defaults.constraints.iter().any(|c| c.hard == hard) && default_selector(pod, owners).is_some()
+    }
 }
 
 impl Plugin for PodTopologySpread {
@@ -108,7 +116,7 @@ impl PreFilter for PodTopologySpread {
     type Cluster = Owners;
 
     fn pre_filter(&self, pod: TemplatePod<'_>, owners: ClusterOf<'_, Owners>) -> PreFilterVerdict {
-        if self.constraints(pod, &owners, true).is_empty() { PreFilterVerdict::Skip } else { PreFilterVerdict::Run }
+        if self.has_constraints(pod, &owners, true) { PreFilterVerdict::Run } else { PreFilterVerdict::Skip }
     }
 }
 
@@ -184,6 +192,16 @@ impl Filter for PodTopologySpread {
                 }
             }
         }
+    }
+
+    fn filter_rows(&self, hard: &Hard, rows: &Rows<'_, TopologyDomains>, fit: &mut [u64]) -> bool {
+        let domains = rows.domains();
+        for (nth, rule) in hard.rules.iter().enumerate() {
+            let most = rule.most(domains.domains(nth), || domains.least(nth));
+            domains.keep_members(nth, fit);
+            domains.keep_counts(nth, fit, |count| count <= most);
+        }
+        true
     }
 
     fn reasons(&self, _: &Hard, reasons: u32) -> Vec<String> {

@@ -88,7 +88,7 @@ impl Worker {
         {
             return None;
         }
-        let (row, score) = scratch.score_beyond(asked, profile, class, view, overlay, by_class, (*tie_break, draw));
+        let (row, score) = scratch.score_beyond(asked, profile, class, (view, overlay), by_class, (*tie_break, draw));
         Some(chosen(view, row, Some(score)))
     }
 }
@@ -275,37 +275,43 @@ impl Scratch {
     }
 
     /// Lets the filters that are asked about every pod look at the nodes that the class leaves. `None` where some nodes
-    /// are not as the view shows them.
+    /// are not as the view shows them. Who turned which node away is not noted where a filter looks at all at once.
     fn filter_beyond(&mut self, asked: &mut Asked, class: &Class, view: &View) -> Option<()> {
+        if !asked.special.is_empty() {
+            return None;
+        }
         self.failed = false;
-        self.rejected.resize(view.row_limit(), (0, Verdict::FITS));
         self.feasible.clone_from(&class.feasible);
-        let mut out = [Verdict::FITS; 64];
-        for (block, (first, _)) in view.blocks().enumerate() {
-            let mut alive = self.feasible[block];
-            for (at, bound) in &asked.filters {
-                if alive == 0 {
-                    break;
-                }
-                bound.block(view, first, alive, &mut out);
-                if Verdict::all_fit(&out) {
-                    continue;
-                }
-                let fit = out.iter().enumerate().fold(0, |set, (lane, v)| set | u64::from(v.fits()) << lane);
-                for lane in bits(alive & !fit) {
-                    let verdict = out[lane as usize];
-                    self.failed |= verdict.code() == Code::Error;
-                    // By its number in the profile, until it is known who else has a say.
-                    self.rejected[(first + lane) as usize] = (u8::try_from(*at).unwrap_or(u8::MAX), verdict);
-                }
-                alive &= fit;
+        for (at, bound) in &asked.filters {
+            if !bound.rows(&mut self.feasible) {
+                self.filter_by_blocks(*at, &**bound, view);
             }
-            self.feasible[block] = alive;
         }
-        if asked.special.is_empty() {
-            return Some(());
+        Some(())
+    }
+
+    /// Lets one filter look at the nodes that are left, and notes which it turns away.
+    fn filter_by_blocks(&mut self, at: usize, bound: &dyn BoundFilter, view: &View) {
+        // By its number in the profile, until it is known who else has a say.
+        let by = u8::try_from(at).unwrap_or(u8::MAX);
+        self.rejected.resize(view.row_limit(), (0, Verdict::FITS));
+        let mut out = [Verdict::FITS; 64];
+        for ((first, _), feasible) in view.blocks().zip(&mut self.feasible) {
+            if *feasible == 0 {
+                continue;
+            }
+            bound.block(view, first, *feasible, &mut out);
+            if Verdict::all_fit(&out) {
+                continue;
+            }
+            let fit = out.iter().enumerate().fold(0, |set, (lane, v)| set | u64::from(v.fits()) << lane);
+            for lane in bits(*feasible & !fit) {
+                let verdict = out[lane as usize];
+                self.failed |= verdict.code() == Code::Error;
+                self.rejected[(first + lane) as usize] = (by, verdict);
+            }
+            *feasible &= fit;
         }
-        None
     }
 
     /// Why a pod fits nowhere that the class left nodes for, or might have.
@@ -314,6 +320,10 @@ impl Scratch {
         let first_asked = asked.filters.iter().map(|(at, _)| *at).min()?;
         if class.rejects_after(first_asked) {
             return None;
+        }
+        self.feasible.clone_from(&class.feasible);
+        for (at, bound) in &asked.filters {
+            self.filter_by_blocks(*at, &**bound, view);
         }
         let (prepared, places) = asked.all(profile, class);
         let by_profile = filter::places(profile, &prepared);
@@ -333,8 +343,7 @@ impl Scratch {
         asked: &Asked,
         profile: &Profile,
         class: &Class,
-        view: &View,
-        overlay: &Overlay,
+        (view, overlay): (&View, &Overlay),
         by_class: bool,
         (tie_break, draw): (TieBreak, u64),
     ) -> (Row, i64) {
@@ -342,6 +351,12 @@ impl Scratch {
             self.feasible.clone_from(&class.feasible);
         }
         self.common = class.common() + asked.common;
+        if overlay.is_empty()
+            && let Some(common) = self.sums.score(profile, &asked.scores, &self.feasible)
+        {
+            let (row, best) = self.sums.select(class, &self.feasible, by_class, view, (tie_break, draw));
+            return (row, best + common + self.common);
+        }
         class.copy_totals(&self.feasible, by_class, &mut self.totals);
         self.raw.resize(view.row_limit(), 0);
         for (at, bound) in &asked.scores {

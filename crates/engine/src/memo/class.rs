@@ -308,7 +308,7 @@ impl Class {
 
     /// What the normalised scores add to a row's total where other rows than the class's are feasible, beyond what is in
     /// it; `None` where that makes no difference.
-    fn correction(&self, feasible: &[u64]) -> Option<impl Fn(Row) -> i64 + '_> {
+    pub(crate) fn correction(&self, feasible: &[u64]) -> Option<impl Fn(Row) -> i32 + '_> {
         let over: Vec<Option<Extent>> = self.normalized.iter().map(|n| n.extent(feasible, false)).collect();
         let differs = self.normalized.iter().zip(&over).any(|(n, over)| !n.is_const() && n.over != *over);
         let by_row = move |row: Row| {
@@ -316,7 +316,7 @@ impl Class {
             dense
                 .map(|(n, over)| {
                     let raw = n.raw_at(row as usize);
-                    n.part(raw, *over) - n.part(raw, n.over)
+                    small(n.part(raw, *over) - n.part(raw, n.over))
                 })
                 .sum()
         };
@@ -407,6 +407,11 @@ impl Class {
         self.totals.first_by_name(best, view)
     }
 
+    /// The totals of the feasible rows, 64 rows at a time. Other rows have none, whatever stands there.
+    pub(crate) fn totals(&self) -> &[[i32; 64]] {
+        self.totals.rows.as_chunks::<64>().0
+    }
+
     /// What every total has in common.
     pub(crate) fn common(&self) -> i64 {
         self.common
@@ -421,7 +426,7 @@ impl Class {
             for (block, lanes) in feasible.iter().enumerate() {
                 for lane in bits(*lanes) {
                     let row = block * 64 + lane as usize;
-                    out[row] += correction(Row::try_from(row).unwrap_or_default());
+                    out[row] += i64::from(correction(Row::try_from(row).unwrap_or_default()));
                 }
             }
         }
@@ -432,21 +437,24 @@ impl Class {
 impl Class {
     /// Where these rows differ from those of `fresh`; rows that are not as the view shows them at the moment are left out.
     pub(super) fn difference(&self, fresh: &Self, view: &View) -> Option<String> {
+        // Where all raw scores happen to be the same they may be in a row or not: only the sum counts.
+        let total = |c: &Self, at: usize| match c.totals.rows[at] {
+            NO_TOTAL => None,
+            total => Some(i64::from(total) + c.common),
+        };
+        let of = |c: &Self, at: usize| (c.rejected_by[at], c.verdicts[at], c.object_part[at], total(c, at));
         let differs = |row: &Row| {
-            let at = *row as usize;
-            let kept = (self.rejected_by[at], self.verdicts[at], self.object_part[at], self.totals.rows[at]);
-            let right = (fresh.rejected_by[at], fresh.verdicts[at], fresh.object_part[at], fresh.totals.rows[at]);
+            let (kept, right) = (of(self, *row as usize), of(fresh, *row as usize));
             // Over other extents, where rows are borrowed, other totals are right.
             kept != right && !self.borrowed.contains(row) && (self.borrowed.is_empty() || kept.0 != right.0)
         };
         let row = (0..Row::try_from(view.row_limit()).unwrap_or(Row::MAX)).find(differs);
         let told = |row: Row| {
-            let at = row as usize;
             let node = view.node(row).map(|node| node.name.to_string());
-            let of = |c: &Self| (c.rejected_by[at], c.verdicts[at], c.object_part[at], c.totals.rows[at]);
-            format!("row {row} ({node:?}): kept {:?}, made now {:?}", of(self), of(fresh))
+            let (kept, right) = (of(self, row as usize), of(fresh, row as usize));
+            format!("row {row} ({node:?}): kept {kept:?}, made now {right:?}")
         };
-        let sums = |c: &Self| (c.feasible_count, c.common, c.best(), c.ties(c.best()));
+        let sums = |c: &Self| (c.feasible_count, c.ties(c.best()));
         row.map(told).or_else(|| {
             let differ = self.borrowed.is_empty() && sums(self) != sums(fresh);
             differ.then(|| format!("sums: kept {:?}, made now {:?}", sums(self), sums(fresh)))

@@ -86,6 +86,9 @@ pub trait BoundFilter: Send + Sync {
     /// Whether it counts nothing by domain: then whether it has anything to say depends on what it was prepared from
     /// and on the overlay alone.
     fn counts_nothing(&self) -> bool;
+    /// Takes all nodes out of `fit`, a set of rows in words of 64, that turn the pod away, without an overlay and without
+    /// a look at each; whether the plugin can do that. Where it can, there is none for which it has no answer.
+    fn rows(&self, fit: &mut [u64]) -> bool;
     /// The texts of an answer's reasons.
     fn reasons(&self, reasons: u32) -> Vec<String>;
     /// Whether the other one is the same plugin's, and its answers for a node are the same. Only for those that count
@@ -137,6 +140,9 @@ impl<P: Filter> BoundFilter for Bound<P, P::State, ForFilter> {
     }
     fn counts_nothing(&self) -> bool {
         self.counters.is_empty()
+    }
+    fn rows(&self, fit: &mut [u64]) -> bool {
+        self.plugin.filter_rows(&self.state, &Rows::new(&self.counters), fit)
     }
     fn reasons(&self, reasons: u32) -> Vec<String> {
         self.plugin.reasons(&self.state, reasons)

@@ -49,6 +49,9 @@ pub trait BoundScore: Normalize {
     fn one(&self, view: &View, overlay: Option<&Overlay>, row: Row) -> i64;
     /// The raw scores of 64 nodes, without an overlay.
     fn block(&self, view: &View, first: Row, lanes: u64, out: &mut [i64; 64]);
+    /// The raw scores of the nodes in `among`, a set of rows in words of 64, which are the feasible ones, by levels,
+    /// without an overlay; whether the plugin can give them so.
+    fn rows(&self, among: &[u64], out: &mut Levels) -> bool;
     /// Whether the other one is the same plugin's, and its raw score for a node is the same. Only for those that count
     /// nothing by domain.
     fn same(&self, other: &dyn BoundScore) -> bool;
@@ -60,6 +63,8 @@ pub trait BoundScore: Normalize {
 pub trait BoundFeasibleScore: Normalize {
     /// The raw scores of these nodes, which are the feasible ones, through the overlay; `None` for those it ignores.
     fn all(&self, view: &View, overlay: Option<&Overlay>, feasible: &[Row]) -> Vec<Option<i64>>;
+    /// The same by levels, of a set of rows in words of 64, without an overlay; whether the plugin can give them so.
+    fn rows(&self, among: &[u64], out: &mut Levels) -> bool;
 }
 
 struct ScoreAdapter<P>(Arc<P>);
@@ -133,6 +138,10 @@ impl<P: Score> BoundScore for Bound<P, P::State, ForScore> {
             self.plugin.score_block(&self.state, &block, out);
         }
     }
+    fn rows(&self, among: &[u64], out: &mut Levels) -> bool {
+        let mut leveling = out.begin(among.len() * 64, DomainRows::new(&self.counters), among);
+        self.plugin.score_rows(&self.state, &Rows::new(&self.counters), &mut leveling)
+    }
     fn same(&self, other: &dyn BoundScore) -> bool {
         same_state(self, other.as_any())
     }
@@ -187,6 +196,10 @@ impl<P: ScoreOverFeasible> BoundFeasibleScore for Bound<P, P::State, ForFeasible
             feasible.iter().filter_map(at).map(|at| self.plugin.terms(&self.state, P::Node::item(&at))).collect();
         let scalars = self.plugin.scalars(&self.state, terms.iter());
         terms.iter().map(|t| self.plugin.combine(&self.state, &scalars, t)).collect()
+    }
+    fn rows(&self, among: &[u64], out: &mut Levels) -> bool {
+        let mut leveling = out.begin(among.len() * 64, DomainRows::new(&self.counters), among);
+        self.plugin.score_rows(&self.state, &Rows::new(&self.counters), &mut leveling)
     }
 }
 

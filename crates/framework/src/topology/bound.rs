@@ -5,7 +5,8 @@ use std::sync::{Arc, OnceLock};
 use hashbrown::HashMap;
 use smallvec::SmallVec;
 
-use super::counts::{Column, Counter, DomainId, NOWHERE, Sums, domain_at};
+use super::column::Column;
+use super::counts::{Counter, DomainId, NOWHERE, Sums};
 use super::{Counted, CounterSpec, Topology};
 use crate::intern::Istr;
 use crate::overlay::{Delta, Overlay};
@@ -107,7 +108,7 @@ impl BoundCounter {
         if changed.is_empty() { self.least } else { self.counter.sums.least(self.domains, changed) }
     }
 
-    pub(super) fn column(&self) -> &[DomainId] {
+    pub(super) fn column(&self) -> &Column {
         &self.column
     }
 
@@ -118,7 +119,7 @@ impl BoundCounter {
     /// Counts on the pods of a view.
     fn walk(view: &View, spec: CounterSpec) -> Self {
         let mut numbers: HashMap<Istr, DomainId> = HashMap::new();
-        let mut column = vec![NOWHERE; view.row_limit()];
+        let mut column = Column::default();
         let mut counted: Vec<bool> = Vec::new();
         let mut sums = Sums::default();
         let imagined = matches!(spec.counted, Counted::Imagined(_));
@@ -132,7 +133,7 @@ impl BoundCounter {
                 }),
             };
             let Some(domain) = domain else { continue };
-            column[row as usize] = domain;
+            column.set(row, domain);
             if !spec.nodes.counts(node) {
                 continue;
             }
@@ -145,6 +146,7 @@ impl BoundCounter {
                 sums.add(domain, sum);
             }
         }
+        column.has_unnamed = numbers.contains_key(&Istr::new(""));
         let domains = u32::try_from(counted.into_iter().filter(|c| *c).count()).unwrap_or(u32::MAX);
         let counter = Counter { topology: 0, dimension: 0, sums };
         Self::new(spec, Arc::new(column), domains, Arc::new(counter))
@@ -153,7 +155,7 @@ impl BoundCounter {
     fn changes(&self, view: &View, deltas: &[Delta]) -> Changes {
         let mut changes = Changes::new();
         for delta in deltas {
-            let Some(domain) = domain_at(&self.column, delta.row) else { continue };
+            let Some(domain) = self.column.domain(delta.row) else { continue };
             let counted = view.node(delta.row).is_some_and(|node| self.spec.nodes.counts(node));
             let weight = if counted { self.spec.weight(&delta.pod, &view.cluster) } else { 0 };
             match changes.iter_mut().find(|(d, _)| *d == domain) {

@@ -9,24 +9,17 @@ use std::sync::Arc;
 use hashbrown::HashMap;
 
 use super::CounterSpec;
+use super::column::Column;
 use super::terms::CarriedTerms;
-use crate::table::Row;
 
 /// The number of a domain of one topology. A number is used again once no node is in its domain any more.
 pub(super) type DomainId = u32;
-
-/// The domain, by row, of every node; [`NOWHERE`] for a row whose node is in none, or that holds no node.
-pub(super) type Column = Vec<DomainId>;
 
 /// No domain.
 pub(super) const NOWHERE: DomainId = DomainId::MAX;
 
 /// Below this number of domains, an array is always small enough.
 const FEW_DOMAINS: usize = 1_024;
-
-pub(super) fn domain_at(column: &[DomainId], row: Row) -> Option<DomainId> {
-    column.get(row as usize).copied().filter(|d| *d != NOWHERE)
-}
 
 /// What is counted in each domain: an array, or a map where it would be long and nearly empty (ten thousand counters
 /// over fifty thousand nodes).
@@ -62,6 +55,19 @@ impl Sums {
 
     pub(super) fn total(&self) -> i64 {
         self.total
+    }
+
+    /// The greatest sum of a domain.
+    pub(super) fn greatest(&self) -> u32 {
+        self.histogram.keys().next_back().copied().unwrap_or(0)
+    }
+
+    /// Calls `f` with every domain in which something is counted, in no promised order.
+    pub(super) fn each(&self, mut f: impl FnMut(DomainId, u32)) {
+        match &self.store {
+            Store::Dense(sums) => (0..).zip(sums).filter(|(_, n)| **n > 0).for_each(|(domain, n)| f(domain, *n)),
+            Store::Sparse { sums, .. } => sums.iter().for_each(|(domain, n)| f(*domain, *n)),
+        }
     }
 
     /// Counts `by` more, or less.

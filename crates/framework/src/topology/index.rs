@@ -17,6 +17,7 @@ use hashbrown::HashSet;
 use self::groups::{Cell, Group, Groups, Move};
 use self::layout::Layout;
 use self::register::Asked;
+pub use self::register::CounterKey;
 use super::counts::Counts;
 use super::postings::Postings;
 use super::slots::Slots;

@@ -1,7 +1,7 @@
 //! The counts as a plugin reads them.
 
 use super::bound::Counters;
-use super::counts::{NOWHERE, domain_at};
+use super::counts::NOWHERE;
 use super::{TermKind, selects, terms_of};
 use crate::intern::Istr;
 use crate::labels::LabelSet;
@@ -28,7 +28,7 @@ impl<'a> Domains<'a> {
     /// The count of the spec of this number in the node's own domain; `None` when the node is in no domain of it.
     pub fn count(&self, spec: usize) -> Option<i64> {
         let counter = self.at.counters.get(spec)?;
-        let domain = domain_at(counter.column(), self.at.row)?;
+        let domain = counter.column().domain(self.at.row)?;
         let added = self.at.counters.with_changes(spec, self.at.view, self.at.overlay, |changes| {
             changes.iter().find(|(d, _)| *d == domain).map_or(0, |(_, by)| *by)
         });
@@ -90,7 +90,7 @@ impl<'a> DomainCols<'a> {
     pub fn counts(&self, spec: usize, out: &mut [i64; 64]) -> u64 {
         *out = [0; 64];
         let Some(counter) = self.counters.get(spec) else { return 0 };
-        let column = counter.column().get(self.first as usize..).unwrap_or(&[]);
+        let column = counter.column().domains().get(self.first as usize..).unwrap_or(&[]);
         let mut lanes = 0;
         for (lane, (domain, count)) in column.iter().zip(out).enumerate() {
             if *domain != NOWHERE {

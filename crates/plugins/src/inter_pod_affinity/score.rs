@@ -2,8 +2,8 @@
 
 use plimsoll_framework::plugin::{Extent, MAX_NODE_SCORE, PreScore, Score};
 use plimsoll_framework::pod::{PodSpecInfo, WeightedPodAffinityTerm};
-use plimsoll_framework::read::{ClusterOf, Spec, Template, TemplatePod, Terms, TopologyDomains};
-use plimsoll_framework::topology::{CounterSpec, Domains, PodMatcher, TermKind, Totals};
+use plimsoll_framework::read::{Block, ClusterOf, Rows, Spec, Template, TemplatePod, Terms, TopologyDomains};
+use plimsoll_framework::topology::{CounterSpec, Domains, Leveling, PodMatcher, TermKind, Totals};
 
 use super::selected::Selected;
 use super::{InterPodAffinity, matched};
@@ -30,6 +30,12 @@ impl InterPodAffinity {
 
     fn counts(&self) -> impl Fn(TermKind) -> bool {
         |kind| self.weight(kind).is_some()
+    }
+
+    /// What there is to add up where nothing is imagined: the numbers of the counters, with their weights.
+    fn weighted<'s>(&'s self, state: &'s Preferred) -> impl Iterator<Item = (usize, i64)> + 's {
+        let own = state.weights.iter().copied().enumerate();
+        own.chain(state.existing.counted().map(|(nth, kind)| (nth, self.weight(kind).unwrap_or(0))))
     }
 }
 
@@ -79,6 +85,25 @@ impl Score for InterPodAffinity {
         let own = state.weights.iter().enumerate().map(|(nth, weight)| weight * domains.count(nth).unwrap_or(0));
         let others = state.existing.carried(domains, self.counts());
         own.chain(others.map(|(kind, n)| self.weight(kind).unwrap_or(0) * n)).sum()
+    }
+
+    fn score_block(&self, state: &Preferred, block: &Block<'_, TopologyDomains>, out: &mut [i64; 64]) {
+        let (domains, mut counts) = (block.domains(), [0; 64]);
+        *out = [0; 64];
+        for (nth, weight) in self.weighted(state).filter(|(nth, _)| domains.total(*nth) > 0) {
+            domains.counts(nth, &mut counts);
+            out.iter_mut().zip(&counts).for_each(|(sum, count)| *sum += weight * count);
+        }
+    }
+
+    fn score_rows(&self, state: &Preferred, rows: &Rows<'_, TopologyDomains>, levels: &mut Leveling<'_>) -> bool {
+        let domains = rows.domains();
+        let counted = || self.weighted(state).filter(|(nth, _)| domains.total(*nth) > 0);
+        let sorted = counted().all(|(nth, _)| levels.by(nth));
+        if sorted {
+            levels.score(|level| Some(counted().map(|(nth, weight)| weight * level.count(nth)).sum()));
+        }
+        sorted
     }
 
     fn normalize(&self, raw: i64, over: Extent) -> i64 {

@@ -43,6 +43,11 @@ impl Selected {
         })
     }
 
+    /// The numbers of the counters, and the kinds of the terms whose carriers they count.
+    pub(super) fn counted(&self) -> impl Iterator<Item = (usize, TermKind)> {
+        (self.first..).zip(self.known.iter().map(|(kind, _)| *kind))
+    }
+
     /// Whether there is a term at all that speaks of some domain, `imagined` ones of the kinds that are `wanted`
     /// included.
     pub(super) fn is_entered(&self, totals: Totals<'_>, wanted: impl Fn(TermKind) -> bool) -> bool {

@@ -1,12 +1,13 @@
 //! The constraints that are wishes.
 
-use std::collections::HashSet;
+use std::hash::Hash;
 
+use hashbrown::HashSet;
 use plimsoll_framework::intern::Istr;
 use plimsoll_framework::labels::LabelSet;
 use plimsoll_framework::plugin::{Extent, MAX_NODE_SCORE, PreScore, ScoreOverFeasible};
-use plimsoll_framework::read::{ClusterOf, Labels, Template, TemplatePod, TopologyDomains};
-use plimsoll_framework::topology::{CounterSpec, Domains, NodeFilter, Topology};
+use plimsoll_framework::read::{ClusterOf, Labels, Rows, Template, TemplatePod, TopologyDomains};
+use plimsoll_framework::topology::{Counted, CounterSpec, Domains, Level, Leveling, NodeFilter, PodMatcher, Topology};
 
 use super::constraints::Constraint;
 use super::default_selector::Owners;
@@ -19,7 +20,7 @@ pub struct Soft {
     constraints: Box<[SoftConstraint]>,
     /// Whether nodes without all of the labels are left out.
     requires_all_labels: bool,
-    /// What is counted: by constraint, and then what `anywhere` speaks of.
+    /// What is counted: by constraint, and then what `anywhere` and `named` speak of.
     counters: Vec<CounterSpec>,
 }
 
@@ -30,20 +31,29 @@ pub struct SoftConstraint {
     max_skew: i32,
     /// The number of the counter of the same pods on nodes with the label or without it; see [`Soft::count`].
     anywhere: Option<usize>,
+    /// Where each node is a domain by itself: the number of a counter whose domains are the values of the label.
+    named: Option<usize>,
 }
 
 impl SoftConstraint {
     /// Whether each node is a domain by itself, even if several nodes go by the same name.
     fn is_by_node(&self) -> bool {
-        &*self.key == HOSTNAME
+        self.named.is_some()
     }
+}
+
+/// Counts nothing, by a label: it tells which nodes have that.
+fn named(key: &Istr) -> CounterSpec {
+    let nobody = PodMatcher { selector: None, namespaces: Box::default(), namespace_selector: None };
+    let topology = Topology::Label(key.clone());
+    CounterSpec { counted: Counted::Pods([nobody].into()), topology, nodes: NodeFilter::default(), live_only: false }
 }
 
 /// A node in the eyes of one constraint: its domain, and the pods that are counted there.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Term {
-    /// `None` where the node does not have the label.
-    label: Option<Istr>,
+pub struct Term<Label = Istr> {
+    /// What tells the label's values apart; `None` where the node does not have the label.
+    label: Option<Label>,
     count: i64,
 }
 
@@ -63,11 +73,14 @@ impl Soft {
         let mut soft = Vec::with_capacity(constraints.len());
         for (nth, c) in constraints.iter().enumerate() {
             let by_label = Some(counters[nth].clone()).filter(|c| !requires_all_labels && c.topology != Topology::Node);
-            let anywhere = by_label.map(|by_label| {
-                counters.push(CounterSpec { topology: Topology::Node, ..by_label });
+            let mut number = |counter: CounterSpec| {
+                counters.push(counter);
                 counters.len() - 1
-            });
-            soft.push(SoftConstraint { key: c.said.topology_key.clone(), max_skew: c.said.max_skew, anywhere });
+            };
+            let anywhere = by_label.map(|by_label| number(CounterSpec { topology: Topology::Node, ..by_label }));
+            let key = c.said.topology_key.clone();
+            let named = (&*key == HOSTNAME).then(|| number(named(&key)));
+            soft.push(SoftConstraint { key, max_skew: c.said.max_skew, anywhere, named });
         }
         Self { constraints: soft.into(), requires_all_labels, counters }
     }
@@ -82,8 +95,38 @@ impl Soft {
         domains.count(nth).unwrap_or(0) + unlabelled
     }
 
+    /// The terms of the nodes of one level; `None` for nodes that are ignored. No label is empty there.
+    fn terms_of(&self, level: &Level<'_>) -> Option<Box<[Term<u32>]>> {
+        let term = |(nth, constraint): (usize, &SoftConstraint)| {
+            let label = match constraint.named {
+                Some(named) => level.is_member(named).then_some(0),
+                None => level.domain(nth),
+            };
+            let ignored = label.is_none() && self.requires_all_labels;
+            (!ignored).then(|| Term { label, count: level.count(nth) })
+        };
+        self.constraints.iter().enumerate().map(term).collect()
+    }
+
+    /// What follows from the terms of the nodes that are not ignored, each with how many nodes have them. A missing
+    /// label counts as an empty one, of which `is_unnamed` tells.
+    fn weights<'t, Label: Eq + Hash + 't>(
+        &self,
+        feasible: impl Iterator<Item = (&'t [Term<Label>], usize)> + Clone,
+        is_unnamed: impl Fn(&Label) -> bool,
+    ) -> Weights {
+        let size = |(nth, constraint): (usize, &SoftConstraint)| {
+            if constraint.is_by_node() {
+                return feasible.clone().map(|(_, nodes)| nodes).sum();
+            }
+            let label = |(terms, _): (&'t [Term<Label>], usize)| terms[nth].label.as_ref().filter(|l| !is_unnamed(l));
+            feasible.clone().map(label).collect::<HashSet<_>>().len()
+        };
+        Weights(self.constraints.iter().enumerate().map(size).map(|size: usize| ln((size + 2) as f64)).collect())
+    }
+
     /// The score before it is normalised: the more pods, the greater, which is worse.
-    fn raw(&self, weights: &Weights, terms: &[Term]) -> i64 {
+    fn raw<Label>(&self, weights: &Weights, terms: &[Term<Label>]) -> i64 {
         let mut sum = 0.0;
         for ((constraint, weight), term) in self.constraints.iter().zip(&weights.0).zip(terms) {
             if term.label.is_some() {
@@ -112,7 +155,7 @@ impl PreScore for PodTopologySpread {
     type Cluster = Owners;
 
     fn pre_score(&self, pod: TemplatePod<'_>, owners: ClusterOf<'_, Owners>) -> bool {
-        !self.constraints(pod, &owners, false).is_empty()
+        self.has_constraints(pod, &owners, false)
     }
 }
 
@@ -143,20 +186,28 @@ impl ScoreOverFeasible for PodTopologySpread {
     }
 
     fn scalars<'t>(&self, soft: &Soft, feasible: impl Iterator<Item = &'t Option<Box<[Term]>>> + Clone) -> Weights {
-        let feasible = feasible.filter_map(Option::as_deref);
-        let size = |(nth, constraint): (usize, &SoftConstraint)| {
-            if constraint.is_by_node() {
-                return feasible.clone().count();
-            }
-            // A missing label counts as an empty one.
-            let label = |terms: &'t [Term]| terms[nth].label.as_ref().filter(|l| !l.is_empty());
-            feasible.clone().map(label).collect::<HashSet<_>>().len()
-        };
-        Weights(soft.constraints.iter().enumerate().map(size).map(|size| ln((size + 2) as f64)).collect())
+        soft.weights(feasible.filter_map(Option::as_deref).map(|terms| (terms, 1)), |label| label.is_empty())
     }
 
     fn combine(&self, soft: &Soft, weights: &Weights, terms: &Option<Box<[Term]>>) -> Option<i64> {
         terms.as_ref().map(|terms| soft.raw(weights, terms))
+    }
+
+    fn score_rows(&self, soft: &Soft, rows: &Rows<'_, Self::Node>, levels: &mut Leveling<'_>) -> bool {
+        let domains = rows.domains();
+        let sort = |(nth, constraint): (usize, &SoftConstraint)| match constraint.named {
+            Some(named) => levels.by_member(named) && levels.by_count(nth),
+            None => !domains.has_unnamed(nth) && levels.by_domain(nth),
+        };
+        if !soft.constraints.iter().enumerate().all(sort) {
+            return false;
+        }
+        let mut terms = Vec::new();
+        levels.each(|level, nodes| terms.push((soft.terms_of(level), nodes)));
+        let weights = soft.weights(terms.iter().filter_map(|(terms, n)| Some((terms.as_deref()?, *n))), |_| false);
+        let mut terms = terms.iter();
+        levels.score(|_| terms.next().and_then(|(terms, _)| Some(soft.raw(&weights, terms.as_deref()?))));
+        true
     }
 
     fn normalize(&self, raw: i64, over: Extent) -> i64 {

@@ -86,12 +86,17 @@ pub(super) struct Groups {
     slots: Slots<Group>,
     hasher: DefaultHashBuilder,
     by_pod: HashTable<usize>,
+    /// By where labels and spec of its first pod are in memory: most pods of a group share those.
+    by_place: HashMap<(Istr, usize, usize), usize>,
     by_namespace: HashMap<Istr, HashSet<usize>>,
     by_label: HashMap<Label, HashSet<usize>>,
 }
 
 impl Groups {
     pub(super) fn find(&self, pod: &PodInfo) -> Option<usize> {
+        if let Some(id) = self.by_place.get(&place(&pod.key.namespace, &pod.labels, &pod.spec)) {
+            return Some(*id);
+        }
         let is_of = |id: &usize| self.slots.get(*id).is_some_and(|g| g.is_of(pod));
         self.by_pod.find(self.hash(&pod.key.namespace, &pod.labels, &pod.spec), is_of).copied()
     }
@@ -100,11 +105,13 @@ impl Groups {
     pub(super) fn insert(&mut self, pod: &PodInfo) -> usize {
         let (namespace, labels, spec) = (pod.key.namespace.clone(), Arc::clone(&pod.labels), Arc::clone(&pod.spec));
         let hash = self.hash(&namespace, &labels, &spec);
+        let place = place(&namespace, &labels, &spec);
         let (cells, counters, terms) = (HashMap::new(), Vec::new(), Vec::new());
         let id = self.slots.insert(Group { namespace, labels, spec, cells, counters, terms });
         let (slots, hasher) = (&self.slots, &self.hasher);
         let rehash = |id: &usize| slots.get(*id).map_or(0, |g| hash_of(hasher, &g.namespace, &g.labels, &g.spec));
         self.by_pod.insert_unique(hash, id, rehash);
+        self.by_place.insert(place, id);
         self.by_namespace.entry_ref(&pod.key.namespace).or_default().insert(id);
         for (key, value) in pod.labels.iter() {
             self.by_label.entry((key.clone(), value.clone())).or_default().insert(id);
@@ -114,6 +121,7 @@ impl Groups {
 
     pub(super) fn remove(&mut self, id: usize) -> Option<Group> {
         let group = self.slots.remove(id)?;
+        self.by_place.remove(&place(&group.namespace, &group.labels, &group.spec));
         if let Ok(found) =
             self.by_pod.find_entry(self.hash(&group.namespace, &group.labels, &group.spec), |other| *other == id)
         {
@@ -166,6 +174,11 @@ impl Groups {
     fn hash(&self, namespace: &Istr, labels: &LabelSet, spec: &PodSpecInfo) -> u64 {
         hash_of(&self.hasher, namespace, labels, spec)
     }
+}
+
+/// Where what all pods of a group have in common is in memory. The group holds it, so it is not used again for another.
+fn place(namespace: &Istr, labels: &Arc<LabelSet>, spec: &Arc<PodSpecInfo>) -> (Istr, usize, usize) {
+    (namespace.clone(), Arc::as_ptr(labels).addr(), Arc::as_ptr(spec).addr())
 }
 
 fn hash_of(hasher: &DefaultHashBuilder, namespace: &Istr, labels: &LabelSet, spec: &PodSpecInfo) -> u64 {

@@ -8,7 +8,8 @@ use std::sync::Arc;
 use hashbrown::HashMap;
 
 use self::parts::{Dimension, Domains, Filtered};
-use super::super::counts::{Counts, DomainId, NOWHERE, domain_at};
+use super::super::column::Column;
+use super::super::counts::{Counts, DomainId, NOWHERE};
 use super::super::slots::Slots;
 use super::super::{NodeFilter, Topology};
 use super::groups::{Cell, Move};
@@ -47,7 +48,7 @@ impl Layout {
         let mut domains = 0;
         let column = &counts.columns[topology];
         for row in self.filters.get(filter).iter().flat_map(|filtered| filtered.rows()) {
-            if let Some(domain) = domain_at(column, row) {
+            if let Some(domain) = column.domain(row) {
                 domains += dimension.count_node(domain, true);
             }
         }
@@ -77,10 +78,11 @@ impl Layout {
             return *id;
         }
         let mut made = Domains::of(topology.clone());
-        let mut column = Vec::new();
+        let mut column = Column::default();
         for (row, node) in nodes() {
-            write_column(&mut column, row, made.move_node(row, None, Some(node)));
+            column.set(row, made.move_node(row, None, Some(node)));
         }
+        column.has_unnamed = made.has_unnamed();
         let id = self.topologies.insert(made);
         counts.columns.resize_with(counts.columns.len().max(id + 1), Arc::default);
         counts.columns[id] = Arc::new(column);
@@ -122,7 +124,7 @@ impl Layout {
     /// The domain of a dimension in which the node of this row is counted.
     pub(super) fn domain(&self, counts: &Counts, dimension: usize, row: Row) -> Option<DomainId> {
         let dimension = self.dimensions.get(dimension)?;
-        let domain = domain_at(&counts.columns[dimension.topology], row)?;
+        let domain = counts.columns[dimension.topology].domain(row)?;
         self.filters.get(dimension.filter)?.counts(row).then_some(domain)
     }
 
@@ -150,8 +152,10 @@ impl Layout {
         self.count_node(counts, row, false);
         for (id, domains) in self.topologies.iter_mut() {
             let domain = domains.move_node(row, old, new);
-            if domain_at(&counts.columns[id], row).unwrap_or(NOWHERE) != domain {
-                write_column(Arc::make_mut(&mut counts.columns[id]), row, domain);
+            if counts.columns[id].domain(row).unwrap_or(NOWHERE) != domain {
+                let column = Arc::make_mut(&mut counts.columns[id]);
+                column.set(row, domain);
+                column.has_unnamed = domains.has_unnamed();
             }
         }
         self.filters.iter_mut().for_each(|(_, filtered)| filtered.set(row, new));
@@ -161,19 +165,13 @@ impl Layout {
     fn count_node(&mut self, counts: &mut Counts, row: Row, enters: bool) {
         for (id, dimension) in self.dimensions.iter_mut() {
             let counted = self.filters.get(dimension.filter).is_some_and(|f| f.counts(row));
-            let domain = domain_at(&counts.columns[dimension.topology], row);
+            let domain = counts.columns[dimension.topology].domain(row);
             if let Some(domain) = domain.filter(|_| counted) {
                 let change = dimension.count_node(domain, enters);
                 counts.domains[id] = counts.domains[id].saturating_add_signed(change);
             }
         }
     }
-}
-
-fn write_column(column: &mut Vec<DomainId>, row: Row, domain: DomainId) {
-    let at = row as usize;
-    column.resize(column.len().max(at + 1), NOWHERE);
-    column[at] = domain;
 }
 
 /// What is preferred does not tell nodes apart, and an affinity without any rule none at all.

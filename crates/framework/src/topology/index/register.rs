@@ -16,6 +16,14 @@ const IDLE: u64 = 8_192;
 /// Idle counters are looked for once in so many registrations.
 const SWEEP: u64 = 1_024;
 
+/// A counter that was registered.
+#[derive(Clone, Copy, Debug)]
+pub struct CounterKey {
+    id: usize,
+    /// Numbers are used again.
+    made: u64,
+}
+
 /// A counter as its keeper knows it.
 #[derive(Debug)]
 pub(super) struct Asked {
@@ -23,7 +31,8 @@ pub(super) struct Asked {
     dimension: usize,
     /// Where its selectors are found.
     place: Place,
-    /// The registration that last named it.
+    /// The registrations that first and last named it.
+    made: u64,
     last: u64,
 }
 
@@ -50,14 +59,35 @@ impl Index {
         cluster: &ClusterInfo,
         nodes: impl Fn() -> N,
         specs: &[CounterSpec],
-    ) {
+    ) -> Box<[CounterKey]> {
         self.registrations += 1;
+        let mut keys = Vec::with_capacity(specs.len());
         for spec in specs {
-            match counts.by_spec.get(spec).and_then(|id| self.asked.get_mut(*id)) {
-                Some(asked) => asked.last = self.registrations,
+            let id = match counts.by_spec.get(spec) {
+                Some(id) => *id,
                 None => self.add_counter(Arc::make_mut(counts), cluster, &nodes, spec),
+            };
+            if let Some(asked) = self.asked.get_mut(id) {
+                asked.last = self.registrations;
+                keys.push(CounterKey { id, made: asked.made });
             }
         }
+        self.sweep(counts);
+        keys.into()
+    }
+
+    /// The same for counters that are there; `false` where some are not any more.
+    pub(crate) fn renew(&mut self, counts: &mut Arc<Counts>, keys: &[CounterKey]) -> bool {
+        self.registrations += 1;
+        for key in keys {
+            let Some(asked) = self.asked.get_mut(key.id).filter(|asked| asked.made == key.made) else { return false };
+            asked.last = self.registrations;
+        }
+        self.sweep(counts);
+        true
+    }
+
+    fn sweep(&mut self, counts: &mut Arc<Counts>) {
         if self.registrations.is_multiple_of(SWEEP) {
             self.drop_idle(counts);
         }
@@ -69,14 +99,15 @@ impl Index {
         cluster: &ClusterInfo,
         nodes: impl Fn() -> N,
         spec: &CounterSpec,
-    ) {
+    ) -> usize {
         let (topology, dimension) = self.layout.claim(counts, nodes, &spec.topology, &spec.nodes);
         let spec = Arc::new(spec.clone());
         let place = match &spec.counted {
             Counted::Pods(matchers) => self.matchers.place(matchers.iter().map(|m| m.selector.as_ref())),
             Counted::Imagined(_) | Counted::Carriers(..) => Place::Nowhere,
         };
-        let asked = Asked { spec: Arc::clone(&spec), dimension, place: place.clone(), last: self.registrations };
+        let (made, last) = (self.registrations, self.registrations);
+        let asked = Asked { spec: Arc::clone(&spec), dimension, place: place.clone(), made, last };
         let mut sums = Sums::default();
         let moved = self.moved_by(&asked, cluster);
         let id = self.asked.insert(asked);
@@ -108,6 +139,7 @@ impl Index {
         }
         counts.set_counter(id, Some(Counter { topology, dimension, sums }));
         Arc::make_mut(&mut counts.by_spec).insert(spec, id);
+        id
     }
 
     /// The groups that move a counter, with how much each of their pods does.

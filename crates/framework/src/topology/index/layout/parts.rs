@@ -15,6 +15,8 @@ pub(super) struct Domains {
     /// By value of the label: the domain's number, and how many nodes are in it.
     values: HashMap<Istr, (DomainId, u32)>,
     free: Vec<DomainId>,
+    /// The empty value, which a label may have.
+    unnamed: Istr,
     pub(super) users: u32,
 }
 
@@ -38,7 +40,12 @@ pub(super) struct Dimension {
 
 impl Domains {
     pub(super) fn of(topology: Topology) -> Self {
-        Self { topology, values: HashMap::new(), free: Vec::new(), users: 0 }
+        Self { topology, values: HashMap::new(), free: Vec::new(), unnamed: Istr::new(""), users: 0 }
+    }
+
+    /// Whether some node's label is empty.
+    pub(super) fn has_unnamed(&self) -> bool {
+        self.values.contains_key(&self.unnamed)
     }
 
     /// Moves the node of `row` from the domain its old labels put it in to that of the new ones; gives the latter.
