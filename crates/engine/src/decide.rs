@@ -189,7 +189,7 @@ impl Worker {
             let outcome = outcomes.next().unwrap_or_else(|| Outcome::Unfit(Box::new(Diagnosis::no_nodes())));
             return Proposal { seq, epoch, outcome, others: outcomes.collect() };
         }
-        let outcome = self.decide(profile, view, overlay, &ticket.pod, seq);
+        let outcome = self.decide_by(profile, view, overlay, &ticket.pod, seq, ticket.answer.as_deref());
         if let Outcome::Node { row, .. } = &outcome {
             overlay.add(view, *row, Arc::clone(&ticket.pod));
         }
@@ -233,6 +233,8 @@ impl Worker {
             prepared.filters().for_each(|plugin| probe.asked(Point::Filter, plugin));
         });
         let asks = profile.asks_about(pod);
+        // There may be answers to other questions only.
+        let answer = answer.filter(|answer| answer.rounds > 0);
         let nominated = self.nominated_row(&prepared, view, overlay, pod);
         if let Some(row) = nominated.filter(|row| !asks || passed(view, *row, answer)) {
             return chosen(view, row, None);

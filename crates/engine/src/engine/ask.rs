@@ -10,20 +10,24 @@
 //! A pod holds a place from when it is first given out to be decided until its decision is committed. Where there is
 //! one place, extenders see one pod after the other, as from kube-scheduler. Pods without a place are put aside, in flight, so
 //! that those behind them that no extender cares for go on.
+//!
+//! A pod that fits nowhere goes the same way when nodes could be cleared for it and extenders have a say in that: with
+//! the answer it is decided anew, and only if it still fits nowhere do pods go for it.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
 
 use hashbrown::{HashMap, HashSet};
 use plimsoll_framework::intern::Istr;
+use plimsoll_framework::plugin::Candidate;
 use plimsoll_framework::pod::Uid;
 use plimsoll_framework::time::Time;
 
 use super::Engine;
 use super::failure::Failure;
 use crate::cache::Standing;
-use crate::effect::Effect;
-use crate::extender::{Answer, Ask};
+use crate::effect::{Effect, Observation};
+use crate::extender::{Answer, Ask, PreemptAsk, Shrunk};
 use crate::queue::QueuedPodInfo;
 
 /// A pod to be decided next.
@@ -41,6 +45,8 @@ struct Open {
     popped: Time,
     /// What earlier questions of this attempt brought.
     known: Option<Arc<Answer>>,
+    /// The PostFilter plugin whose candidates it is about; `None` where it is about the pod's own place.
+    candidates_of: Option<&'static str>,
 }
 
 /// The pods that extenders have a say in, popped and not committed.
@@ -59,6 +65,21 @@ impl Asking {
     /// The pod is decided, or gone: its place is free.
     pub(super) fn leave(&mut self, uid: &Uid) {
         self.places.remove(uid);
+    }
+
+    /// Notes a question, whose number it gives. The pod holds a place.
+    fn open(&mut self, open: Open) -> u64 {
+        self.last_number += 1;
+        let (number, uid) = (self.last_number, open.info.pod.key.uid.clone());
+        self.places.insert(uid.clone());
+        self.open.insert(uid, Open { number, ..open });
+        number
+    }
+
+    /// Takes the question of this number, if it is open.
+    fn close(&mut self, uid: &Uid, number: u64) -> Option<Open> {
+        self.open.get(uid).filter(|open| open.number == number)?;
+        self.open.remove(uid)
     }
 
     /// How many questions are open.
@@ -153,19 +174,39 @@ impl Engine {
         known: Option<Arc<Answer>>,
         (nodes, nominated): (Vec<Istr>, Option<Istr>),
     ) {
-        self.asking.last_number += 1;
-        let (number, pod) = (self.asking.last_number, Arc::clone(&info.pod));
-        self.asking.places.insert(pod.key.uid.clone());
-        self.asking.open.insert(pod.key.uid.clone(), Open { number, info, popped, known });
+        let pod = Arc::clone(&info.pod);
+        let number = self.asking.open(Open { number: 0, info, popped, known, candidates_of: None });
         self.effects.push_back(Effect::Ask(Box::new(Ask { number, pod, nodes, nominated })));
+    }
+
+    /// Asks the extenders which of these nodes may be cleared for a pod that fits nowhere, and which stays in flight.
+    pub(super) fn ask_who_goes(
+        &mut self,
+        popped: Time,
+        info: QueuedPodInfo,
+        known: Option<Arc<Answer>>,
+        (plugin, candidates): (&'static str, Vec<Candidate>),
+    ) {
+        let pod = Arc::clone(&info.pod);
+        if !self.has_place() {
+            // Where there is one it is decided anew.
+            self.queue.park(&pod.key.uid);
+            self.asking.parked.push(info);
+            return;
+        }
+        if known.as_ref().is_none_or(|known| !known.is_about_preemption()) {
+            self.observations.push(Observation::PreemptionAttempt);
+        }
+        let table = self.cache.table();
+        let on = |c: &Candidate| Some((c.node.clone(), table.view().pods(table.row(&c.node)?).to_vec()));
+        let pods = candidates.iter().filter_map(on).collect();
+        let number = self.asking.open(Open { number: 0, info, popped, known, candidates_of: Some(plugin) });
+        self.effects.push_back(Effect::AskPreempt(Box::new(PreemptAsk { number, pod, candidates, pods })));
     }
 
     /// Takes in an answer; one to a question that is not open any more is dropped.
     pub(super) fn answered(&mut self, now: Time, uid: &Uid, number: u64, result: Result<Answer, String>) {
-        if self.asking.open.get(uid).is_none_or(|open| open.number != number) {
-            return;
-        }
-        let Some(Open { info, popped, known, .. }) = self.asking.open.remove(uid) else { return };
+        let Some(Open { info, popped, known, .. }) = self.asking.close(uid, number) else { return };
         match result {
             Ok(later) => {
                 let mut answer = known.map_or_else(Answer::default, |known| Answer::clone(&known));
@@ -178,6 +219,16 @@ impl Engine {
                 self.fail(now, popped, info, Failure::Error(message));
             }
         }
+    }
+
+    /// The same for an answer about who is to go. That there is none is for the plugin to say, too.
+    pub(super) fn preempt_answered(&mut self, uid: &Uid, number: u64, result: Shrunk) {
+        let Some(Open { info, popped, known, candidates_of, .. }) = self.asking.close(uid, number) else { return };
+        let mut answer = known.map_or_else(Answer::default, |known| Answer::clone(&known));
+        if let Some(plugin) = candidates_of {
+            answer.add_shrunk(plugin, result);
+        }
+        self.asking.answered.push_back(Next { info, popped, answer: Some(Arc::new(answer)) });
     }
 
     /// A pod that extenders are being asked about is gone, or on a node.

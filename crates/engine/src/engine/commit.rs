@@ -81,16 +81,14 @@ impl Engine {
             self.worker.decide_by(&self.profiles[info.profile], view, &Overlay::default(), &pod, ticket.seq, answer)
         };
         tracing::debug!(pod = %pod.key, stands, ?outcome, "decided");
+        let known = ticket.answer.clone().filter(|_| same);
         match outcome {
             // The worker asked what fits; what may be bound is decided here, on what is known now.
             Outcome::Node { .. } if self.hold_at_commit(&pod, info.profile) => self.last_miss = ticket.seq,
             Outcome::Node { node, score, .. } => self.assume(now, ticket.popped, info, node, score),
-            Outcome::Unfit(diagnosis) => self.fail(now, ticket.popped, info, Failure::Unfit(diagnosis)),
+            Outcome::Unfit(diagnosis) => self.fail(now, ticket.popped, info, Failure::Unfit { diagnosis, known }),
             Outcome::Failed(message) => self.fail(now, ticket.popped, info, Failure::Error(message)),
-            Outcome::Ask { nodes, nominated } => {
-                let known = ticket.answer.clone().filter(|_| same);
-                self.ask(ticket.popped, info, known, (nodes, nominated));
-            }
+            Outcome::Ask { nodes, nominated } => self.ask(ticket.popped, info, known, (nodes, nominated)),
         }
     }
 

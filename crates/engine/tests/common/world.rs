@@ -473,6 +473,7 @@ impl World {
                 Effect::Evict(request) => self.asked_to_go(&request),
                 Effect::ReadPod(key) => self.reads.push(key),
                 Effect::Ask(ask) => unreachable!("nobody is to be asked about {}", ask.pod.key),
+                Effect::AskPreempt(ask) => unreachable!("nobody is to be asked about {}", ask.pod.key),
                 Effect::Record(event) => self.trace.push(format!("{} {}", event.pod.key.uid, event.note)),
             }
         }

@@ -38,7 +38,7 @@ impl Engine {
         let members = seats.into_iter().map(|seat| seat.info).collect();
         match failure {
             Failure::Error(error) => self.gang_failed(now, attempt, members, at, &error),
-            Failure::Unfit(diagnosis) | Failure::Refused(diagnosis) | Failure::Group { diagnosis, .. } => {
+            Failure::Unfit { diagnosis, .. } | Failure::Refused(diagnosis) | Failure::Group { diagnosis, .. } => {
                 self.gang_unfit(now, attempt, members, at, &diagnosis, &Room::None(None));
             }
         }
