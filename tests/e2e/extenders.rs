@@ -288,6 +288,28 @@ async fn what_an_extender_may_not_say_of_who_goes() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_group_is_asked_about_pod_by_pod_and_placed_as_a_whole() {
+    let extender = Scripted::start(|_, body| {
+        let wanted = if body["Pod"]["metadata"]["name"] == "g-0" { "n1" } else { "n2" };
+        only(body, |name| name == wanted)
+    })
+    .await;
+    let config =
+        extenders(&[format!("{{urlPrefix: \"{}\", filterVerb: filter, nodeCacheCapable: true}}", extender.url)]);
+    let rig = Rig::start_with(nodes(3), config).await;
+    for name in ["g-0", "g-1"] {
+        let member = pod(name).label("plimsoll/gang", "g").label("plimsoll/gang-size", "2");
+        rig.create(member.requests(&[("cpu", "3")]));
+    }
+    assert_eq!((&*rig.bound("g-0").await, &*rig.bound("g-1").await), ("n1", "n2"));
+    let scheduled = "scheduler_podgroup_schedule_attempts_total{profile=\"plimsoll\",result=\"scheduled\"}";
+    rig.until("the attempt to be counted", || rig.scheduler.metric(scheduled) >= 1.0).await;
+    assert!(extender.asked("/filter", "g-0") > 0 && extender.asked("/filter", "g-1") > 0);
+    rig.check_books();
+    rig.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn an_extender_that_cannot_bind() {
     for ignorable in [false, true] {
         let extender = Scripted::start(|_, _| Reply::Json(json!({"Error": "not today"}))).await;

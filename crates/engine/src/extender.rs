@@ -10,7 +10,7 @@ use hashbrown::HashMap;
 use plimsoll_framework::cluster_event::EventResource;
 use plimsoll_framework::intern::Istr;
 use plimsoll_framework::plugin::Candidate;
-use plimsoll_framework::pod::PodInfo;
+use plimsoll_framework::pod::{PodInfo, Uid};
 use plimsoll_framework::verdict::Code;
 
 /// The name under which a pod that extenders turned away is kept in the queue.
@@ -81,12 +81,23 @@ pub struct Answer {
     pub(crate) rounds: u32,
     /// What they left of the candidates of PostFilter plugins, by the plugin; each is asked about once.
     shrunk: Vec<(&'static str, Arc<Shrunk>)>,
+    /// Whether nodes that they were not asked about are taken to pass.
+    lenient: bool,
 }
+
+/// What was said of the pods of one ticket.
+pub type Answers = HashMap<Uid, Arc<Answer>>;
 
 impl Answer {
     /// What is said of a node; `None` where nobody was asked about it.
     pub fn of(&self, node: &Istr) -> Option<&NodeAnswer> {
-        self.nodes.get(node)
+        const PASSED: &NodeAnswer = &NodeAnswer::Passed(0);
+        self.nodes.get(node).or_else(|| self.lenient.then_some(PASSED))
+    }
+
+    /// As if they had been asked and had let the pod pass wherever nothing else is known.
+    pub(crate) fn leniently(known: Option<&Self>) -> Self {
+        Self { lenient: true, rounds: 1, ..known.cloned().unwrap_or_default() }
     }
 
     /// Adds what was said later.

@@ -116,21 +116,26 @@ impl Cluster {
         self.answer(pod, BindResult::Failed { message: "etcd is on fire".to_owned() });
     }
 
-    fn gather(&mut self) {
+    /// Takes in what the engine asked for.
+    pub(crate) fn gather(&mut self) {
         while let Some(effect) = self.engine.poll_effect() {
-            match effect {
-                Effect::Write(request) => self.writes.push(*request),
-                Effect::Bind(request) => self.binds.push(*request),
-                Effect::PodGroupStatus(status) => self.groups.push(*status),
-                Effect::Status(status) => self.statuses.push(*status),
-                Effect::Record(e) => self.notes.push(format!("{} {}: {}", e.pod.key.name, e.reason, e.note)),
-                Effect::Evict(e) => {
-                    self.evictions.push((e.victim.key.name.to_string(), e.preemptor.key.name.to_string()));
-                }
-                Effect::ReadPod(key) => self.reads.push(key.name.to_string()),
-                Effect::Ask(ask) => self.asks.push(*ask),
-                Effect::AskPreempt(ask) => self.preempt_asks.push(*ask),
+            self.take(effect);
+        }
+    }
+
+    fn take(&mut self, effect: Effect) {
+        match effect {
+            Effect::Write(request) => self.writes.push(*request),
+            Effect::Bind(request) => self.binds.push(*request),
+            Effect::PodGroupStatus(status) => self.groups.push(*status),
+            Effect::Status(status) => self.statuses.push(*status),
+            Effect::Record(e) => self.notes.push(format!("{} {}: {}", e.pod.key.name, e.reason, e.note)),
+            Effect::Evict(e) => {
+                self.evictions.push((e.victim.key.name.to_string(), e.preemptor.key.name.to_string()));
             }
+            Effect::ReadPod(key) => self.reads.push(key.name.to_string()),
+            Effect::Ask(ask) => self.asks.push(*ask),
+            Effect::AskPreempt(ask) => self.preempt_asks.push(*ask),
         }
     }
 
