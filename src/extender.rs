@@ -6,6 +6,7 @@
 
 mod client;
 mod nodes;
+mod preempt;
 pub(crate) mod serve;
 mod tls;
 mod wire;
@@ -77,9 +78,6 @@ impl Extenders {
         };
         let mut list: Vec<Shared> = config.extenders.iter().enumerate().map(make).collect::<Result<_, _>>()?;
         list.sort_by_key(|extender| extender.ignorable);
-        for extender in config.extenders.iter().filter(|e| !e.preempt_verb.is_empty()) {
-            tracing::warn!(verb = extender.preempt_verb, "preemptVerb of an extender has no effect yet");
-        }
         let asks = |e: &Shared| e.has(Verb::Filter) || e.has(Verb::Prioritize);
         let nodes = list.iter().any(|e| asks(e) && !e.node_cache_capable).then(Nodes::new);
         Ok(Some(Self { list, nodes, client }))
@@ -87,8 +85,9 @@ impl Extenders {
 
     /// What the engine has to know of them.
     pub fn interest(&self) -> Interest {
-        let list: Vec<Shared> =
-            self.list.iter().filter(|e| e.has(Verb::Filter) || e.has(Verb::Prioritize)).map(Arc::clone).collect();
+        let those = |asks: fn(&Shared) -> bool| self.list.iter().filter(|e| asks(e)).cloned().collect();
+        let list: Vec<Shared> = those(|e| e.has(Verb::Filter) || e.has(Verb::Prioritize));
+        let preempting: Vec<Shared> = those(|e| e.has(Verb::Preempt));
         let wakes = [
             "PersistentVolume",
             "PersistentVolumeClaim",
@@ -102,6 +101,7 @@ impl Extenders {
         let wakes = wakes.into_iter().map(|kind| EventResource::Other(kind.into()));
         Interest {
             interested: Arc::new(move |pod| list.iter().any(|e| e.is_interested(pod))),
+            preempts: Arc::new(move |pod| preempting.iter().any(|e| e.is_interested(pod))),
             wakes: [EventResource::Pod, EventResource::Node].into_iter().chain(wakes).collect(),
         }
     }
@@ -126,7 +126,7 @@ impl Extenders {
     /// # Errors
     /// When one that cannot be done without could not say.
     pub async fn ask(&self, ask: &Ask) -> Result<Answer, String> {
-        let pod = self.read_pod(&ask.pod).await?;
+        let pod = self.there(&ask.pod).await?;
         let mut left = ask.nodes.clone();
         let mut full = HashMap::new();
         if let Some(nodes) = self.nodes.as_ref().filter(|_| self.wants_nodes(&ask.pod)) {
@@ -202,7 +202,12 @@ impl Extenders {
     }
 
     /// The pod as the API server has it.
-    async fn read_pod(&self, pod: &PodInfo) -> Result<Box<RawValue>, String> {
+    async fn there(&self, pod: &PodInfo) -> Result<Box<RawValue>, String> {
+        self.read_pod(pod).await?.ok_or_else(|| format!("pod {} is not there any more", pod.key))
+    }
+
+    /// The same; `None` where there is no such pod, or another one under its name.
+    async fn read_pod(&self, pod: &PodInfo) -> Result<Option<Box<RawValue>>, String> {
         let key = &pod.key;
         let path = pod_path(key, "");
         let mut trouble = String::new();
@@ -218,18 +223,16 @@ impl Extenders {
                 timeout: READ_TIMEOUT,
             };
             match send(&self.client, request).await {
-                Ok(answer) if answer.status == StatusCode::NOT_FOUND => {
-                    return Err(format!("pod {key} is not there any more"));
-                }
+                Ok(answer) if answer.status == StatusCode::NOT_FOUND => return Ok(None),
                 Ok(answer) if answer.status.is_success() => {
                     let object: serde_json::Map<String, serde_json::Value> =
                         serde_json::from_slice(&answer.body).map_err(|e| format!("reading pod {key}: {e}"))?;
                     if object.get("metadata").and_then(|m| m.get("uid")).and_then(|u| u.as_str())
                         != Some(key.uid.as_str())
                     {
-                        return Err(format!("pod {key} is not there any more"));
+                        return Ok(None);
                     }
-                    return nodes::trimmed(object).map_err(|e| format!("reading pod {key}: {e}"));
+                    return nodes::trimmed(object).map(Some).map_err(|e| format!("reading pod {key}: {e}"));
                 }
                 Ok(answer) => trouble = format!("code {}", answer.status.as_u16()),
                 Err(error) => trouble = describe(&error),

@@ -20,7 +20,7 @@ use http::{Method, StatusCode};
 use jiff::Timestamp;
 use plimsoll_engine::effect::{BindRequest, Effect, PodEvent, PodGroupStatus, StatusUpdate};
 use plimsoll_engine::event::Event;
-use plimsoll_engine::extender::Ask;
+use plimsoll_engine::extender::{Ask, PreemptAsk};
 use plimsoll_framework::intern::Istr;
 use plimsoll_framework::pod::{PodKey, Uid};
 use tokio::sync::{Semaphore, mpsc};
@@ -213,6 +213,10 @@ impl Writer {
                 let lanes = Arc::clone(&self.lanes);
                 self.asks.spawn(async move { lanes.ask(&ask).await });
             }
+            Effect::AskPreempt(ask) => {
+                let lanes = Arc::clone(&self.lanes);
+                self.asks.spawn(async move { lanes.ask_preempt(&ask).await });
+            }
         }
     }
 
@@ -254,6 +258,9 @@ fn check(ended: Result<(), JoinError>) {
         std::panic::resume_unwind(panic);
     }
 }
+
+/// What is said of a question that nobody can have asked.
+const NO_EXTENDERS: &str = "there are no extenders";
 
 /// What a read of one pod gave.
 enum PodRead {
@@ -299,10 +306,20 @@ impl Lanes {
     async fn ask(&self, ask: &Ask) {
         let result = match &self.settings.extenders {
             Some(extenders) => extenders.ask(ask).await,
-            None => Err("there are no extenders".to_owned()),
+            None => Err(NO_EXTENDERS.to_owned()),
         };
         let uid = ask.pod.key.uid.clone();
         self.settings.inbox.event(Event::Answered { uid, number: ask.number, result });
+    }
+
+    /// Asks the extenders which nodes may be cleared for a pod, and tells the engine what they say.
+    async fn ask_preempt(&self, ask: &PreemptAsk) {
+        let result = match &self.settings.extenders {
+            Some(extenders) => extenders.preempt(ask).await,
+            None => Err(NO_EXTENDERS.to_owned()),
+        };
+        let uid = ask.pod.key.uid.clone();
+        self.settings.inbox.event(Event::PreemptAnswered { uid, number: ask.number, result });
     }
 
     async fn read_pod_for_engine(&self, key: &PodKey) {

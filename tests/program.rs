@@ -439,6 +439,10 @@ fn check_config_judges_without_a_cluster() {
     let (code, out, err) = run(&["check-config", &bad]);
     assert_eq!((code, out.as_str(), err.lines().count()), (2, "", 2), "{err}");
     assert!(err.starts_with(&format!("{bad}:3:14: parallelism: ")), "{err}");
+    let nowhere = files.write("nowhere.yaml", &format!("{HEAD}extenders:\n- urlPrefix: 127.0.0.1:1\n"));
+    let (code, out, err) = run(&["check-config", &nowhere]);
+    let text = format!("{nowhere}:4:14: extenders[0].urlPrefix: is no URL: it lacks http:// or https://\n");
+    assert_eq!((code, out.as_str(), err), (2, "", text));
     let (code, out, err) = run(&["check-config", "-o", "json", &good, &bad]);
     assert_eq!(code, 2, "one bad file is enough: {err}");
     let value: Value = serde_json::from_str(&out).unwrap();

@@ -64,7 +64,11 @@ impl<I: Read, O: Write, E: Write> Check<'_, I, O, E> {
     fn all(&mut self, args: &Args) -> io::Result<i32> {
         let mut code = 0;
         for (index, file) in args.files.iter().enumerate() {
-            match self.read(file) {
+            let mistakes = |(config, upstream): (Config, _)| match config.mistakes() {
+                none if none.is_empty() => Ok((config, upstream)),
+                errors => Err(ConfigErrors::Invalid { errors }),
+            };
+            match self.read(file).and_then(mistakes) {
                 Ok((config, upstream)) => {
                     if index > 0 && args.output == Output::Text {
                         writeln!(self.out)?;

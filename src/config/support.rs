@@ -10,16 +10,20 @@ use super::{Config, ConfigError};
 const NOT_YET: &str = "is not supported yet";
 
 impl Config {
+    /// What kube-scheduler takes although it can never work, and then fails with at every pod.
+    pub fn mistakes(&self) -> Vec<ConfigError> {
+        let problem = |(index, extender)| {
+            let problem = crate::extender::address_problem(extender)?;
+            Some(self.origin.error(&format!("extenders[{index}].urlPrefix"), &problem))
+        };
+        self.extenders.iter().enumerate().filter_map(problem).collect()
+    }
+
     /// What kube-scheduler does and this scheduler does not do yet, or cannot do; empty when all of it can be run. `supported` tells which
     /// plugins are built. Plugins that only the default set names are no error.
     pub fn unsupported(&self, supported: &dyn Fn(&str) -> bool) -> Vec<ConfigError> {
-        let mut errors = Vec::new();
+        let mut errors = self.mistakes();
         let mut fail = |field: &str, message: &str| errors.push(self.origin.error(field, message));
-        for (index, extender) in self.extenders.iter().enumerate() {
-            if let Some(problem) = crate::extender::address_problem(extender) {
-                fail(&format!("extenders[{index}].urlPrefix"), &problem);
-            }
-        }
         if self.delay_cache_until_active {
             fail("delayCacheUntilActive", &format!("{NOT_YET}: standbys keep their caches warm"));
         }

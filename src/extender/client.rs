@@ -34,6 +34,7 @@ pub(crate) enum Verb {
     Filter,
     Prioritize,
     Bind,
+    Preempt,
 }
 
 impl Verb {
@@ -42,6 +43,7 @@ impl Verb {
             Self::Filter => "filter",
             Self::Prioritize => "prioritize",
             Self::Bind => "bind",
+            Self::Preempt => "preempt",
         }
     }
 }
@@ -56,6 +58,7 @@ pub(crate) struct HttpExtender {
     filter: Option<Target>,
     prioritize: Option<Target>,
     bind: Option<Target>,
+    preempt: Option<Target>,
     managed: Vec<Istr>,
     timeout: Duration,
     credentials: Option<HeaderValue>,
@@ -148,6 +151,7 @@ impl HttpExtender {
             filter: target(&config.filter_verb)?,
             prioritize: target(&config.prioritize_verb)?,
             bind: target(&config.bind_verb)?,
+            preempt: target(&config.preempt_verb)?,
             managed: config.managed_resources.iter().map(|r| r.name.as_str().into()).collect(),
             timeout: config.http_timeout.to_std(),
             credentials: address.user.as_deref().map(basic).transpose()?,
@@ -166,6 +170,7 @@ impl HttpExtender {
             Verb::Filter => self.filter.as_ref(),
             Verb::Prioritize => self.prioritize.as_ref(),
             Verb::Bind => self.bind.as_ref(),
+            Verb::Preempt => self.preempt.as_ref(),
         }
     }
 

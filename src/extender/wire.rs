@@ -80,6 +80,18 @@ folded! {
     BindingResult { error: String = "error" }
 }
 folded! {
+    /// An answer to a preempt call.
+    PreemptResult { victims: BTreeMap<String, MetaVictims> = "nodenametometavictims" }
+}
+folded! {
+    /// The pods that would have to leave a node.
+    MetaVictims { pods: Vec<MetaPodRead> = "pods", num_pdb_violations: i64 = "numpdbviolations" }
+}
+folded! {
+    /// A pod of which only the UID is read.
+    MetaPodRead { uid: String = "uid" }
+}
+folded! {
     /// What kube-scheduler asks; the objects as they came.
     ExtenderArgs {
         pod: Box<RawValue> = "pod",
@@ -123,6 +135,31 @@ pub(crate) struct NodeList<'a> {
 /// An object without fields.
 #[derive(Serialize)]
 pub(crate) struct Empty {}
+
+/// A preempt call: the nodes that could be cleared, in one of two forms.
+#[derive(Serialize)]
+#[serde(rename_all = "PascalCase")]
+pub(crate) struct PreemptArgs<'a> {
+    pub(crate) pod: &'a RawValue,
+    pub(crate) node_name_to_victims: Option<BTreeMap<&'a str, Victims<&'a RawValue>>>,
+    pub(crate) node_name_to_meta_victims: Option<BTreeMap<&'a str, Victims<MetaPod<'a>>>>,
+}
+
+/// The pods that would have to leave a node.
+#[derive(Serialize)]
+#[serde(rename_all = "PascalCase")]
+pub(crate) struct Victims<P> {
+    pub(crate) pods: Vec<P>,
+    #[serde(rename = "NumPDBViolations")]
+    pub(crate) num_pdb_violations: i64,
+}
+
+/// A pod of which only the UID is written.
+#[derive(Serialize)]
+pub(crate) struct MetaPod<'a> {
+    #[serde(rename = "UID")]
+    pub(crate) uid: &'a str,
+}
 
 /// A bind call.
 #[derive(Serialize)]
@@ -229,6 +266,20 @@ mod tests {
             written(&Args { pod: &pod, nodes: Some(nodes), node_names: None }),
             r#"{"Pod":{"metadata":{"name":"p"}},"Nodes":{"metadata":{},"items":[{"metadata":{"name":"n"}}]},"NodeNames":null}"#
         );
+        let victims = |pods| [("n", Victims { pods, num_pdb_violations: 1 })].into_iter().collect();
+        let metas = [("n", Victims { pods: vec![MetaPod { uid: "u" }], num_pdb_violations: 0 })].into_iter().collect();
+        for (victims, metas, expect) in [
+            (
+                Some(victims(vec![&*pod])),
+                None,
+                r#"{"n":{"Pods":[{"metadata":{"name":"p"}}],"NumPDBViolations":1}},"NodeNameToMetaVictims":null}"#,
+            ),
+            (None, Some(metas), r#"null,"NodeNameToMetaVictims":{"n":{"Pods":[{"UID":"u"}],"NumPDBViolations":0}}}"#),
+        ] {
+            let call = PreemptArgs { pod: &pod, node_name_to_victims: victims, node_name_to_meta_victims: metas };
+            let written = serde_json::to_string(&call).unwrap();
+            assert_eq!(written, format!(r#"{{"Pod":{{"metadata":{{"name":"p"}}}},"NodeNameToVictims":{expect}"#));
+        }
         let bind = BindArgs { pod_name: "p", pod_namespace: "d", pod_uid: "u", node: "n" };
         assert_eq!(
             serde_json::to_string(&bind).unwrap(),

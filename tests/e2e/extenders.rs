@@ -1,9 +1,11 @@
 //! Extenders: what they are asked, what comes of their answers, and that nobody else waits for them.
 
+mod own_process;
+
 use std::io::{Read as _, Write as _};
 use std::sync::{Arc, OnceLock};
 
-use plimsoll_testkit::{node, pod};
+use plimsoll_testkit::{node, pod, priority_class};
 use serde_json::{Value, json};
 
 use crate::rig::{Rig, single};
@@ -174,6 +176,136 @@ async fn five_seconds_of_hanging_delay_nobody_else() {
         assert!(crate::rig::condition(&rig.pod(&format!("wants-{i}"))).is_none());
     }
     // Nor does the end wait for it.
+    rig.end().await;
+}
+
+/// Two nodes, full of one pod of low priority each, whose names are those of the nodes with `low-` before them.
+async fn full(config: plimsoll::config::Config) -> Rig {
+    let classes = [priority_class("high", 1_000).build(), priority_class("low", 1).build()];
+    let rig = Rig::start_with([nodes(2), classes.into()].concat(), config).await;
+    for name in ["n0", "n1"] {
+        let mut low: Value = pod(&format!("low-{name}")).priority_class("low").requests(&[("cpu", "3")]).into();
+        low["spec"]["nodeSelector"] = json!({"kubernetes.io/hostname": name});
+        rig.create(low);
+        rig.bound(&format!("low-{name}")).await;
+    }
+    rig
+}
+
+fn urgent() -> Value {
+    pod("urgent").priority_class("high").requests(&[("cpu", "2")]).into()
+}
+
+fn left(nodes: &[(&str, &[&str])]) -> Reply {
+    let victims = |uids: &&[&str]| json!({"pods": uids.iter().map(|uid| json!({"UID": uid})).collect::<Vec<_>>()});
+    let nodes: serde_json::Map<String, Value> =
+        nodes.iter().map(|(node, uids)| ((*node).to_owned(), victims(uids))).collect();
+    Reply::Json(json!({"NodeNameToMetaVictims": nodes}))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_extender_that_has_a_say_in_who_goes() {
+    for knows_nodes in [true, false] {
+        // Leaves of the nodes only the second.
+        let extender = Scripted::start(|_, body| {
+            let of = |node: &str| {
+                let pod = &body["NodeNameToVictims"][node]["Pods"][0]["metadata"]["uid"];
+                let meta = &body["NodeNameToMetaVictims"][node]["Pods"][0]["UID"];
+                pod.as_str().or(meta.as_str()).unwrap().to_owned()
+            };
+            left(&[("n1", &[&of("n1")])])
+        })
+        .await;
+        let url = &extender.url;
+        let rig = full(extenders(&[format!(
+            "{{urlPrefix: \"{url}\", preemptVerb: preempt, nodeCacheCapable: {knows_nodes}}}"
+        )]))
+        .await;
+        let uid = |name: &str| rig.pod(name)["metadata"]["uid"].clone();
+        let low = [uid("low-n0"), uid("low-n1")];
+        rig.create(urgent());
+        assert_eq!(rig.bound("urgent").await, "n1");
+        assert!(
+            rig.server.get("pods", "default", "low-n0").is_ok() && rig.server.get("pods", "default", "low-n1").is_err()
+        );
+        let (path, body) = extender.calls().remove(0);
+        assert_eq!((&*path, &body["Pod"]["metadata"]["name"]), ("/preempt", &json!("urgent")));
+        if knows_nodes {
+            let victims = |uid: &Value| json!({"Pods": [{"UID": uid}], "NumPDBViolations": 0});
+            assert_eq!(body["NodeNameToVictims"], Value::Null);
+            assert_eq!(body["NodeNameToMetaVictims"], json!({"n0": victims(&low[0]), "n1": victims(&low[1])}));
+        } else {
+            assert_eq!(body["NodeNameToMetaVictims"], Value::Null);
+            let victim = &body["NodeNameToVictims"]["n0"];
+            assert_eq!((&victim["NumPDBViolations"], &victim["Pods"][0]["metadata"]["uid"]), (&json!(0), &low[0]));
+            assert_eq!(victim["Pods"][0]["spec"]["nodeName"], "n0");
+        }
+        let series = format!("plimsoll_extender_requests_total{{extender=\"{url}\",result=\"ok\",verb=\"preempt\"}}");
+        assert!(rig.scheduler.metric(&series) >= 1.0);
+        assert!(rig.scheduler.metric("scheduler_preemption_attempts_total") >= 1.0);
+        rig.end().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_an_extender_may_not_say_of_who_goes() {
+    type Failing = (fn() -> Reply, &'static str);
+    let fails: [Failing; 5] = [
+        (|| Reply::Code(500), "failed preempt with extender at URL $/preempt, code 500"),
+        (|| Reply::Text("ok"), "preempt with extender at URL $/preempt: reading the answer: expected value"),
+        (
+            || left(&[("n0", &["nobody"])]),
+            "extender: $ claims to preempt pod (UID: nobody) on node: n0, but the pod is not found on that node",
+        ),
+        (|| left(&[("elsewhere", &["nobody"])]), "nodeinfo not found for node name \"elsewhere\""),
+        (|| left(&[("n0", &[])]), "expected at least one victim pod on node \"n0\""),
+    ];
+    for (reply, expect) in fails {
+        for ignorable in [false, true] {
+            let extender = Scripted::start(move |_, _| reply()).await;
+            let url = &extender.url;
+            let rig = full(extenders(&[format!(
+                "{{urlPrefix: \"{url}\", preemptVerb: preempt, nodeCacheCapable: true, ignorable: {ignorable}}}"
+            )]))
+            .await;
+            rig.create(urgent());
+            if !ignorable {
+                let said = rig.refused("urgent", "Unschedulable").await;
+                let text =
+                    format!("0/2 nodes are available: 2 Insufficient cpu. preemption: {}", expect.replace('$', url));
+                assert!(said.starts_with(&text), "{said}\n{text}");
+                assert!(rig.server.calls().iter().all(|call| call.verb != "delete"));
+            } else if expect.starts_with("expected") {
+                // Only the node is left out, and no other was left.
+                let said = rig.refused("urgent", "Unschedulable").await;
+                assert!(said.ends_with("preemption: no candidate node for preemption"), "{said}");
+            } else {
+                rig.bound("urgent").await;
+            }
+            rig.end().await;
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_group_is_asked_about_pod_by_pod_and_placed_as_a_whole() {
+    let extender = Scripted::start(|_, body| {
+        let wanted = if body["Pod"]["metadata"]["name"] == "g-0" { "n1" } else { "n2" };
+        only(body, |name| name == wanted)
+    })
+    .await;
+    let config =
+        extenders(&[format!("{{urlPrefix: \"{}\", filterVerb: filter, nodeCacheCapable: true}}", extender.url)]);
+    let rig = Rig::start_with(nodes(3), config).await;
+    for name in ["g-0", "g-1"] {
+        let member = pod(name).label("plimsoll/gang", "g").label("plimsoll/gang-size", "2");
+        rig.create(member.requests(&[("cpu", "3")]));
+    }
+    assert_eq!((&*rig.bound("g-0").await, &*rig.bound("g-1").await), ("n1", "n2"));
+    let scheduled = "scheduler_podgroup_schedule_attempts_total{profile=\"plimsoll\",result=\"scheduled\"}";
+    rig.until("the attempt to be counted", || rig.scheduler.metric(scheduled) >= 1.0).await;
+    assert!(extender.asked("/filter", "g-0") > 0 && extender.asked("/filter", "g-1") > 0);
+    rig.check_books();
     rig.end().await;
 }
 

@@ -69,7 +69,9 @@ impl Drop for Scripted {
 async fn answer(State(shared): State<Arc<Shared>>, uri: Uri, body: Bytes) -> Response {
     let body: Value = serde_json::from_slice(&body).unwrap();
     shared.calls.lock().unwrap().push((uri.path().to_owned(), body.clone()));
-    match (shared.script)(uri.path(), &body) {
+    // A script may wait for others: it must not keep a thread that their answers need.
+    let reply = tokio::task::spawn_blocking(move || (shared.script)(uri.path(), &body)).await.unwrap();
+    match reply {
         Reply::Json(value) => Response::new(Body::from(value.to_string())),
         Reply::Text(text) => Response::new(Body::from(text)),
         Reply::Long(bytes) => Response::new(Body::from(" ".repeat(bytes))),

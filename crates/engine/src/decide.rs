@@ -8,6 +8,7 @@ mod audit;
 mod extended;
 mod filter;
 mod gang;
+mod joined;
 mod judge;
 mod kept;
 mod levels;
@@ -31,8 +32,8 @@ use extended::passed;
 pub use filter::NodeVerdict;
 use filter::Search;
 pub(crate) use filter::{PreFiltered, Prepared};
-pub(crate) use gang::count_placed;
 pub use gang::{Gang, GangPlan, Seat};
+pub(crate) use gang::{Group, count_placed, count_seated};
 use kept::Asked;
 pub use post_filter::PostFiltered;
 pub use probe::Probe;
@@ -40,7 +41,7 @@ pub use score::NodeScores;
 use score::splitmix;
 
 use crate::diagnosis::Diagnosis;
-use crate::extender::Answer;
+use crate::extender::{Answer, Answers};
 use crate::memo::{Memo, MemoSettings, MemoStats};
 use crate::profile::Profile;
 
@@ -67,8 +68,15 @@ pub struct Ticket {
     pub popped: Time,
     /// The rest of the group that it is decided with.
     pub gang: Option<Gang>,
-    /// What extenders said of it, where they were asked.
-    pub answer: Option<Arc<Answer>>,
+    /// What extenders said of it and of the rest of its group, where they were asked.
+    pub answers: Answers,
+}
+
+impl Ticket {
+    /// What extenders said of one of its pods, where they were asked.
+    pub fn answer(&self, pod: &PodInfo) -> Option<&Answer> {
+        self.answers.get(&pod.key.uid).map(|answer| &**answer)
+    }
 }
 
 /// What a worker says of a pod.
@@ -213,11 +221,12 @@ impl Worker {
         if let Some(gang) = &ticket.gang {
             let mut pods = vec![&ticket.pod];
             pods.extend(&gang.others);
-            let mut outcomes = self.decide_gang(profile, view, overlay, &pods, gang.needed, seq).into_iter();
+            let group = Group { pods: &pods, answers: &ticket.answers, needed: gang.needed };
+            let mut outcomes = self.decide_gang(profile, view, overlay, &group, seq).into_iter();
             let outcome = outcomes.next().unwrap_or_else(|| Outcome::Unfit(Box::new(Diagnosis::no_nodes())));
             return Proposal { seq, epoch, outcome, others: outcomes.collect() };
         }
-        let outcome = self.decide_by(profile, view, overlay, &ticket.pod, seq, ticket.answer.as_deref());
+        let outcome = self.decide_by(profile, view, overlay, &ticket.pod, seq, ticket.answer(&ticket.pod));
         if let Outcome::Node { row, .. } = &outcome {
             overlay.add(view, *row, Arc::clone(&ticket.pod));
         }
@@ -282,6 +291,8 @@ impl Worker {
             prepared.filters().for_each(|plugin| probe.asked(Point::Filter, plugin));
         });
         let asks = profile.asks_about(pod);
+        // There may be answers to other questions only.
+        let answer = answer.filter(|answer| answer.rounds > 0);
         let nominated = self.nominated_row(&prepared, view, overlay, pod);
         if let Some(row) = nominated.filter(|row| !asks || passed(view, *row, answer)) {
             return chosen(view, row, None);

@@ -9,7 +9,7 @@ use plimsoll_framework::pod::{PodInfo, PodKey};
 use plimsoll_framework::point::Point;
 use plimsoll_framework::time::Time;
 
-use crate::extender::Ask;
+use crate::extender::{Ask, PreemptAsk};
 
 /// Something to be done outside. Effects of one pod are done in the order in which they were asked for.
 #[derive(Debug)]
@@ -30,6 +30,8 @@ pub enum Effect {
     ReadPod(PodKey),
     /// Ask the extenders about a pod; answered by [`crate::event::Event::Answered`].
     Ask(Box<Ask>),
+    /// Ask the extenders which nodes may be cleared for a pod; answered by [`crate::event::Event::PreemptAnswered`].
+    AskPreempt(Box<PreemptAsk>),
 }
 
 /// What is to be written before a pod is bound.

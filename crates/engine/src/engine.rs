@@ -195,15 +195,14 @@ impl Engine {
         self.settle(now);
         let mut tickets = Vec::new();
         while tickets.len() < max && self.line.len() < self.settings.line_limit {
-            let Some(Next { info, popped, answer }) = self.next_pod(now) else { break };
-            let (members, needed) = self.with_its_gang(info);
+            let Some(Next { members, needed, popped, answers }) = self.next_pod(now) else { break };
             let mut members = members.into_iter();
             let Some(info) = members.next() else { continue };
             let others: Vec<QueuedPodInfo> = members.collect();
             let gang = needed
                 .map(|needed| decide::Gang { others: others.iter().map(QueuedPodInfo::to_decide).collect(), needed });
             let pod = if info.preferred.is_some() { info.to_decide() } else { self.as_nominated(&info.pod) };
-            let ticket = Ticket { seq: self.next_seq, pod, profile: info.profile, popped, answer, gang };
+            let ticket = Ticket { seq: self.next_seq, pod, profile: info.profile, popped, answers, gang };
             self.next_seq += 1;
             self.count_for(ticket.profile, &ticket.pod);
             others.iter().for_each(|other| self.count_for(ticket.profile, &other.pod));
@@ -272,7 +271,7 @@ impl Engine {
         let proposal = if ticket.gang.is_some() {
             self.worker.decide_ticket(&self.profiles, view, &mut Overlay::default(), &ticket)
         } else {
-            let (profile, answer) = (&self.profiles[ticket.profile], ticket.answer.as_deref());
+            let (profile, answer) = (&self.profiles[ticket.profile], ticket.answer(&ticket.pod));
             let outcome = self.worker.decide_by(profile, view, &Overlay::default(), &ticket.pod, ticket.seq, answer);
             Proposal { seq: ticket.seq, epoch: view.epoch(), outcome, others: Vec::new() }
         };
@@ -330,7 +329,7 @@ impl Engine {
         self.line.len()
     }
 
-    /// How many pods extenders are being asked about.
+    /// How many questions to extenders are open; the pods of a group are asked about one after the other.
     pub fn asks_under_way(&self) -> usize {
         self.asking.under_way()
     }

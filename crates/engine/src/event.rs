@@ -10,7 +10,7 @@ use plimsoll_framework::node::NodeInfo;
 use plimsoll_framework::object::{KindRef, ObjectKey};
 use plimsoll_framework::pod::{PodInfo, PodKey, Uid};
 
-use crate::extender::Answer;
+use crate::extender::{Answer, Shrunk};
 
 /// Something that happened outside.
 #[derive(Debug)]
@@ -120,6 +120,15 @@ pub enum Event {
         number: u64,
         /// What they say, or why they could not.
         result: Result<Answer, String>,
+    },
+    /// Extenders were asked which nodes may be cleared for a pod, by [`crate::effect::Effect::AskPreempt`].
+    PreemptAnswered {
+        /// Which pod.
+        uid: Uid,
+        /// The number of the question.
+        number: u64,
+        /// What they left, or why they could not say.
+        result: Shrunk,
     },
     /// The API server was asked for one pod, by [`crate::effect::Effect::ReadPod`]: it does not exist, or not with
     /// this UID. (If it exists, it comes as [`Event::Pod`].)

@@ -284,6 +284,11 @@ impl Profile {
         self.extenders.as_ref().is_some_and(|e| (e.interested)(pod))
     }
 
+    /// Whether extenders have a say in which pods go for this one.
+    pub fn asks_who_goes(&self, pod: &PodInfo) -> bool {
+        self.extenders.as_ref().is_some_and(|e| (e.preempts)(pod))
+    }
+
     /// What its filters and scorers will have counted by topology domain when they are prepared for the pod.
     pub fn counters(&self, pod: &PodInfo, view: &View) -> Vec<CounterSpec> {
         let filters = self.filter.iter().flat_map(|f| f.plugin.counters(pod, view));

@@ -22,6 +22,7 @@ fn cluster(at_once: usize, nodes: &[Node]) -> Cluster {
     let mut profile = profile("plimsoll", &plugins::all(&log));
     profile.set_extenders(Extenders {
         interested: Arc::new(|pod| pod.labels.get(&"asks".into()).is_some()),
+        preempts: Arc::new(|_| false),
         wakes: vec![EventResource::Pod, EventResource::Node],
     });
     let settings = EngineSettings { ask_limit: at_once, ..EngineSettings::default() };
@@ -77,6 +78,23 @@ fn extenders_are_asked_about_the_nodes_that_fit() {
     assert_eq!(c.bound()[1], "p->n4");
     assert_eq!(c.binds[1].score, None, "the only node that is left is not scored");
     assert_eq!((c.engine.asks_under_way(), c.engine.queue().in_flight()), (0, (0, 0)));
+}
+
+#[test]
+fn a_worker_goes_by_the_answer_too() {
+    let mut c = cluster(1, &[node("n1"), node("n2")]);
+    c.add(&[asking("p")]);
+    let mut worker = c.engine.new_worker();
+    let mut decide = |c: &mut Cluster| {
+        let tickets = c.engine.take_work(c.now, 16);
+        let proposals = worker.decide_batch(&c.engine.profiles(), &c.engine.view(), &tickets);
+        c.engine.propose(c.now, proposals);
+        c.decide();
+    };
+    decide(&mut c);
+    answer(&mut c, "p", &[("n2", 0)]);
+    decide(&mut c);
+    assert_eq!((asked(&c), c.bound()), (vec![], vec!["p->n2".to_owned()]));
 }
 
 #[test]
@@ -350,7 +368,11 @@ fn a_nominated_node_is_asked_about_and_wins_if_it_passes() {
 fn a_search_that_stops_early_asks_about_what_it_found_and_then_about_the_rest() {
     let mut profile = profile("plimsoll", &plugins::deciding());
     profile.percentage_of_nodes_to_score = 34;
-    profile.set_extenders(Extenders { interested: Arc::new(|_| true), wakes: Vec::new() });
+    profile.set_extenders(Extenders {
+        interested: Arc::new(|_| true),
+        preempts: Arc::new(|_| false),
+        wakes: Vec::new(),
+    });
     let nodes: Vec<Node> = (0..300).map(|i| node(&format!("n{i:03}"))).collect();
     let mut c = Cluster::with(vec![profile], log(), EngineSettings::default(), &nodes);
     c.add(&[pod("p").cpu(100)]);

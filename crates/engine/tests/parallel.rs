@@ -37,6 +37,18 @@ proptest! {
     }
 
     #[test]
+    fn pods_that_extenders_care_for_are_safe_too(
+        workers in 1_usize..=4,
+        gangs in any::<bool>(),
+        at_once in 1_usize..=2,
+        ops in ops(200),
+    ) {
+        let mut world = World::asking(workers, gangs, at_once);
+        world.run(&ops);
+        world.drain();
+    }
+
+    #[test]
     fn one_worker_decides_as_the_engine_itself(ops in ops(120)) {
         let trace = |mode| {
             let mut world = World::new(mode, 1, false);

@@ -302,7 +302,34 @@ impl EvictionPolicy {
     }
 }
 
+/// A node that could be cleared for a pod.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Candidate {
+    /// The node.
+    pub node: Istr,
+    /// The pods that would have to leave it; at least one.
+    pub victims: Vec<Arc<PodInfo>>,
+    /// How many of them a PodDisruptionBudget protects beyond what it allows.
+    pub pdb_violations: usize,
+}
+
+/// What extenders have to say of the nodes that could be cleared for a pod (reference section 11.5).
+#[derive(Clone, Copy, Debug)]
+pub enum ExtendersSay<'a> {
+    /// Nothing: none of them takes part.
+    Nothing,
+    /// They have to be asked, with [`PostFilterVerdict::Ask`].
+    NotAsked,
+    /// They were asked, and left these of the plugin's candidates, with these victims. Of those the victims that are gone
+    /// by now are left out, and so are the nodes where one is of no lower priority or may not be made to go, or where
+    /// the pod would not fit without them.
+    Left(&'a [Candidate]),
+    /// They were asked, and one that cannot be done without could not say.
+    Failed(&'a str),
+}
+
 /// What PostFilter looks at: a pod that fits nowhere, and why.
+#[derive(Clone, Copy)]
 pub struct PostFilterContext<'a> {
     /// The view it was decided on.
     pub view: &'a View,
@@ -310,6 +337,9 @@ pub struct PostFilterContext<'a> {
     pub not_asked: &'a [&'static str],
     /// How the node of a row turned the pod away; `None` for a row without a node.
     pub code: &'a dyn Fn(Row) -> Option<Code>,
+    /// Whether all plugins let the pod pass on the node of a row as it is, so that an extender alone turned it away:
+    /// pods leaving the node change nothing about that.
+    pub passes: &'a dyn Fn(Row) -> bool,
     /// Whether the pod would pass Filter on the node of a row, given an overlay, nominated pods included (reference
     /// section 9.2); if not, who says so and why.
     pub fits: &'a dyn Fn(Row, &Overlay) -> Result<(), RejectedBy>,
@@ -317,6 +347,8 @@ pub struct PostFilterContext<'a> {
     pub draw: u64,
     /// Which pods may be made to go.
     pub policy: &'a EvictionPolicy,
+    /// What extenders say of the plugin's candidates. A plugin that does not look goes without them.
+    pub extenders: ExtendersSay<'a>,
 }
 
 /// What PostFilter did about a pod that fits nowhere.
@@ -329,6 +361,9 @@ pub enum PostFilterVerdict {
         /// The pods that have to leave it, the most important one first.
         victims: Vec<Arc<PodInfo>>,
     },
+    /// Extenders are to say which of these nodes may be cleared and of which pods; then the plugin is asked again. Where
+    /// there is nobody to ask the first one is cleared.
+    Ask(Vec<Candidate>),
     /// Nothing can be done; the text joins the pod's message.
     Reject {
         /// Why.

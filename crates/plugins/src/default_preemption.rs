@@ -15,7 +15,7 @@ use plimsoll_framework::intern::Istr;
 use plimsoll_framework::object::{KindRef, Objects};
 use plimsoll_framework::overlay::Overlay;
 use plimsoll_framework::plugin::{
-    EnqueueExtensions, Plugin, PostFilter, PostFilterContext, PostFilterVerdict, PreEnqueue,
+    Candidate, EnqueueExtensions, ExtendersSay, Plugin, PostFilter, PostFilterContext, PostFilterVerdict, PreEnqueue,
 };
 use plimsoll_framework::pod::PodInfo;
 use plimsoll_framework::table::Row;
@@ -24,11 +24,11 @@ use plimsoll_framework::verdict::{Code, PluginError, Rejection};
 use crate::args::DefaultPreemptionArgs;
 use crate::hints::{event_of, objects, queue_if};
 use crate::kinds::policy::{PodDisruptionBudget, PodDisruptionBudgets};
-use choice::Candidate;
 
 const NO_VICTIMS: &str = "No preemption victims found for incoming pod";
 /// Where budgets are strict; kube-scheduler has no such mode, and no words for it.
 const PROTECTED: &str = "Pods that would have to go are protected by a PodDisruptionBudget";
+const NONE_LEFT: &str = "no candidate node for preemption";
 const NOT_HELPFUL: &str = "Preemption is not helpful for scheduling";
 
 /// The plugin.
@@ -91,6 +91,11 @@ impl PostFilter for DefaultPreemption {
             let rejection = Rejection::unschedulable(format!("preemption: {why}"));
             return Ok(PostFilterVerdict::Reject { rejection, clears_nomination: false });
         }
+        match context.extenders {
+            ExtendersSay::Left(left) => return Ok(choose_among(left, context)),
+            ExtendersSay::Failed(message) => return Err(PluginError { message: format!("preemption: {message}") }),
+            ExtendersSay::Nothing | ExtendersSay::NotAsked => {}
+        }
         let mut search = Search {
             pod,
             context,
@@ -101,9 +106,11 @@ impl PostFilter for DefaultPreemption {
             error: None,
         };
         let candidates = search.candidates(&self.args);
-        if let Some(best) = choice::best(candidates) {
-            let node = context.view.node(best.row).map(|n| n.name.clone()).unwrap_or_default();
-            return Ok(PostFilterVerdict::Nominate { node, victims: best.victims });
+        if matches!(context.extenders, ExtendersSay::NotAsked) && !candidates.is_empty() {
+            return Ok(PostFilterVerdict::Ask(candidates));
+        }
+        if let Some(Candidate { node, victims, .. }) = choice::best(candidates) {
+            return Ok(PostFilterVerdict::Nominate { node, victims });
         }
         if let Some(message) = search.error {
             return Err(PluginError { message: format!("preemption: {message}") });
@@ -117,6 +124,21 @@ impl PostFilter for DefaultPreemption {
 
     fn only_preempts(&self) -> bool {
         true
+    }
+}
+
+/// Takes the best of what extenders left (reference section 11.5).
+fn choose_among(left: &[Candidate], context: &PostFilterContext<'_>) -> PostFilterVerdict {
+    let allowed = |c: &&Candidate| c.pdb_violations == 0 || !context.policy.strict_budgets;
+    let mut candidates: Vec<Candidate> = left.iter().filter(allowed).cloned().collect();
+    // The order in which an extender names them means nothing.
+    candidates.iter_mut().for_each(|c| choice::by_importance(&mut c.victims));
+    match choice::best(candidates) {
+        Some(Candidate { node, victims, .. }) => PostFilterVerdict::Nominate { node, victims },
+        None => {
+            let rejection = Rejection::unschedulable(format!("preemption: {NONE_LEFT}"));
+            PostFilterVerdict::Reject { rejection, clears_nomination: false }
+        }
     }
 }
 
@@ -166,7 +188,7 @@ impl Search<'_> {
             }
             self.tried += 1;
             match self.clear(*row) {
-                Ok(candidate) if candidate.violations == 0 => clean.push(candidate),
+                Ok(candidate) if candidate.pdb_violations == 0 => clean.push(candidate),
                 Ok(candidate) => violating.push(candidate),
                 Err(Why::Reasons(reasons)) => {
                     reasons.into_iter().for_each(|reason| *self.without.entry(reason).or_default() += 1);
@@ -183,10 +205,16 @@ impl Search<'_> {
     /// Clears one node in the mind (reference section 11.4).
     fn clear(&mut self, row: Row) -> Result<Candidate, Why> {
         let view = self.context.view;
+        let name = || view.node(row).map(|n| n.name.clone()).unwrap_or_default();
+        let nobody = || Why::Error(format!("expected at least one victim pod on node {:?}", name().as_str()));
         let may_go = |p: &&Arc<PodInfo>| p.priority() < self.pod.priority() && self.context.policy.allows(p);
         let mut lower: Vec<Arc<PodInfo>> = view.pods(row).iter().filter(may_go).cloned().collect();
         if lower.is_empty() {
             return Err(Why::Reasons(vec![NO_VICTIMS.to_owned()]));
+        }
+        if (self.context.passes)(row) {
+            // All of them would be put back.
+            return Err(nobody());
         }
         self.overlay.clear();
         for pod in &lower {
@@ -208,14 +236,13 @@ impl Search<'_> {
             }
         }
         if victims.is_empty() {
-            let name = view.node(row).map(|n| n.name.clone()).unwrap_or_default();
-            return Err(Why::Error(format!("expected at least one victim pod on node {name:?}")));
+            return Err(nobody());
         }
         if violations > 0 && self.context.policy.strict_budgets {
             return Err(Why::Reasons(vec![PROTECTED.to_owned()]));
         }
         choice::by_importance(&mut victims);
-        Ok(Candidate { row, victims, violations })
+        Ok(Candidate { node: name(), victims, pdb_violations: violations })
     }
 
     /// Those whose going would break a budget, and the others. Each takes from the budgets that protect it, in order.

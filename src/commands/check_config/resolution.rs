@@ -130,15 +130,6 @@ pub(super) fn differences(upstream: Option<&Config>, own: &Config, not_done: &[&
                    UnsupportedByPlimsoll";
         all.push(Difference::new("plugins.DynamicResources", "schedules them", "holds them back", why));
     }
-    for (index, _) in own.extenders.iter().enumerate().filter(|(_, extender)| !extender.preempt_verb.is_empty()) {
-        let field = format!("extenders[{index}].preemptVerb");
-        all.push(Difference::new(
-            &field,
-            "asked about victims",
-            "not asked",
-            "preemption goes without extenders so far",
-        ));
-    }
     all.extend(
         not_done.iter().map(|error| Difference::new(&error.field, "accepted", "refused by run", &error.message)),
     );

@@ -178,7 +178,7 @@ impl Stage {
                 // Asked only where an answer was lost, and none is lost here.
                 Effect::ReadPod(key) => self.tell(Event::PodAbsent { key }),
                 // Its profiles know no extenders.
-                Effect::Ask(_) => {}
+                Effect::Ask(_) | Effect::AskPreempt(_) => {}
             }
         }
     }

@@ -5,9 +5,10 @@ use std::sync::Arc;
 use plimsoll_framework::intern::Istr;
 use plimsoll_framework::overlay::Overlay;
 use plimsoll_framework::pod::PodInfo;
-use plimsoll_framework::table::View;
+use plimsoll_framework::table::{Row, View};
 
 use super::{Outcome, Worker};
+use crate::extender::{Answer, Answers, NodeAnswer};
 use crate::profile::Profile;
 use crate::queue::PluginSet;
 
@@ -38,6 +39,22 @@ pub struct Seat {
     pub victims: Vec<Arc<PodInfo>>,
 }
 
+/// A group to be decided.
+pub(crate) struct Group<'a> {
+    /// Its pods, in their order.
+    pub(crate) pods: &'a [&'a Arc<PodInfo>],
+    /// What extenders said of them.
+    pub(crate) answers: &'a Answers,
+    /// How many have to find a place for any to get one.
+    pub(crate) needed: usize,
+}
+
+impl Group<'_> {
+    fn answer(&self, pod: &PodInfo) -> Option<&Answer> {
+        self.answers.get(&pod.key.uid).map(|answer| &**answer)
+    }
+}
+
 impl GangPlan {
     /// Everybody who has to go.
     pub fn victims(&self) -> impl Iterator<Item = &Arc<PodInfo>> {
@@ -47,16 +64,17 @@ impl GangPlan {
 
 impl Worker {
     /// Looks for room for a whole group: where a pod of it finds no place, PostFilter is asked which pods would have to go
-    /// for it, and those that come after see them gone. The error, where so many as are needed could not be placed even
-    /// so, names the plugins that forbade pods to go; then nobody has to go for any of them.
+    /// for it, and those that come after see them gone. Extenders are not asked: what they said of nodes counts, and others
+    /// are taken to pass. The error, where so many as are needed could not be placed even so, names the plugins that forbade
+    /// pods to go; then nobody has to go for any of them.
     pub(crate) fn plan_gang(
         &mut self,
         profile: &Profile,
         view: &View,
-        pods: &[Arc<PodInfo>],
-        needed: usize,
+        group: &Group<'_>,
         draw: u64,
     ) -> Result<GangPlan, PluginSet> {
+        let (pods, needed) = (group.pods, group.needed);
         let (mut overlay, mut plan) = (Overlay::default(), GangPlan::default());
         let mut forbidden_by = PluginSet::default();
         for (nth, pod) in pods.iter().enumerate() {
@@ -64,7 +82,8 @@ impl Worker {
                 return Err(forbidden_by);
             }
             let draw = draw ^ (u64::try_from(nth).unwrap_or(0) << 40);
-            match self.decide(profile, view, &overlay, pod, draw) {
+            let answer = profile.asks_about(pod).then(|| Answer::leniently(group.answer(pod)));
+            match self.decide_by(profile, view, &overlay, pod, draw, answer.as_ref()) {
                 Outcome::Node { row, node, .. } => {
                     overlay.add(view, row, Arc::clone(pod));
                     plan.seats.push(Seat { pod: nth, node, victims: Vec::new() });
@@ -91,30 +110,36 @@ impl Worker {
     }
 
     /// Decides the pods of a group through an overlay, which then holds those that found a place if they are as many as
-    /// `needed`, and is as it was before otherwise. They are tried in their order; if that fails and they differ, once
+    /// needed, and is as it was before otherwise. They are tried in their order; if that fails and they differ, once
     /// more with the largest first. The answers are in the pods' order; where not enough found a place there may be fewer.
+    ///
+    /// A pod that extenders have to be asked about counts, for those behind it, where the plugins alone would put it; the
+    /// overlay is as it was before then, too.
     pub(crate) fn decide_gang(
         &mut self,
         profile: &Profile,
         view: &View,
         overlay: &mut Overlay,
-        pods: &[&Arc<PodInfo>],
-        needed: usize,
+        group: &Group<'_>,
         draw: u64,
     ) -> Vec<Outcome> {
         self.tell(|probe| probe.gang_begins());
+        let (pods, needed, before) = (group.pods, group.needed, overlay.deltas().len());
         let mut given: Vec<usize> = (0..pods.len()).collect();
-        let mut outcomes = self.decide_in_order(profile, view, overlay, (pods, &given), needed, draw);
+        let mut outcomes = self.decide_in_order(profile, view, overlay, (group, &given), draw);
         let failed = outcomes.iter().any(|outcome| matches!(outcome, Outcome::Failed(_)));
         let alike = pods.windows(2).all(|pair| matches!(pair, [a, b] if Arc::ptr_eq(&a.spec, &b.spec)));
-        if count_placed(&outcomes) < needed && !failed && !alike {
+        if count_seated(&outcomes) < needed && !failed && !alike {
             given.sort_by_key(|at| std::cmp::Reverse(pods.get(*at).map(|pod| size(pod))));
-            let again = self.decide_in_order(profile, view, overlay, (pods, &given), needed, draw);
-            if count_placed(&again) >= needed {
+            let again = self.decide_in_order(profile, view, overlay, (group, &given), draw);
+            if count_seated(&again) >= needed {
                 let mut in_order: Vec<(usize, Outcome)> = given.into_iter().zip(again).collect();
                 in_order.sort_by_key(|(at, _)| *at);
                 outcomes = in_order.into_iter().map(|(_, outcome)| outcome).collect();
             }
+        }
+        if outcomes.iter().any(|outcome| matches!(outcome, Outcome::Ask { .. })) {
+            take_back(overlay, view, before);
         }
         self.tell(|probe| probe.gang_ended());
         outcomes
@@ -127,37 +152,61 @@ impl Worker {
         profile: &Profile,
         view: &View,
         overlay: &mut Overlay,
-        (pods, order): (&[&Arc<PodInfo>], &[usize]),
-        needed: usize,
+        (group, order): (&Group<'_>, &[usize]),
         draw: u64,
     ) -> Vec<Outcome> {
         let before = overlay.deltas().len();
-        let (mut left, mut placed) = (order.len(), 0);
+        let (mut left, mut seated) = (order.len(), 0);
         let mut outcomes = Vec::with_capacity(left);
-        for (nth, pod) in (0..).zip(order.iter().filter_map(|at| pods.get(*at))) {
-            let outcome = match self.decide(profile, view, overlay, pod, draw ^ (nth << 40)) {
-                Outcome::Ask { .. } => Outcome::Failed("extenders are not asked about pods of a group yet".to_owned()),
-                outcome => outcome,
+        for (nth, pod) in (0..).zip(order.iter().filter_map(|at| group.pods.get(*at))) {
+            let draw = draw ^ (nth << 40);
+            let outcome = self.decide_by(profile, view, overlay, pod, draw, group.answer(pod));
+            let row = match &outcome {
+                Outcome::Node { row, .. } => Some(*row),
+                Outcome::Ask { nodes, .. } => self.as_if_passed(profile, view, overlay, pod, (nodes, draw)),
+                Outcome::Unfit(_) | Outcome::Failed(_) => None,
             };
             left -= 1;
-            if let Outcome::Node { row, .. } = &outcome {
-                overlay.add(view, *row, Arc::clone(pod));
-                placed += 1;
+            if let Some(row) = row {
+                overlay.add(view, row, Arc::clone(pod));
             }
+            seated += count_seated(std::slice::from_ref(&outcome));
             let failed = matches!(outcome, Outcome::Failed(_));
             outcomes.push(outcome);
-            if failed || placed + left < needed {
+            if failed || seated + left < group.needed {
                 take_back(overlay, view, before);
                 break;
             }
         }
         outcomes
     }
+
+    /// Where a pod would go if extenders let it pass on these nodes and on no others.
+    fn as_if_passed(
+        &mut self,
+        profile: &Profile,
+        view: &View,
+        overlay: &Overlay,
+        pod: &PodInfo,
+        (nodes, draw): (&[Istr], u64),
+    ) -> Option<Row> {
+        let mut answer: Answer = nodes.iter().map(|node| (node.clone(), NodeAnswer::Passed(0))).collect();
+        answer.rounds = 1;
+        match self.decide_by(profile, view, overlay, pod, draw, Some(&answer)) {
+            Outcome::Node { row, .. } => Some(row),
+            _ => None,
+        }
+    }
 }
 
 /// How many pods of a group were given a node.
 pub(crate) fn count_placed(outcomes: &[Outcome]) -> usize {
     outcomes.iter().filter(|outcome| matches!(outcome, Outcome::Node { .. })).count()
+}
+
+/// The same, with those that extenders have to be asked about.
+pub(crate) fn count_seated(outcomes: &[Outcome]) -> usize {
+    outcomes.iter().filter(|outcome| matches!(outcome, Outcome::Node { .. } | Outcome::Ask { .. })).count()
 }
 
 /// How hard a pod is to place: what is rarest on nodes first.

@@ -3,15 +3,17 @@
 use std::cell::RefCell;
 use std::sync::Arc;
 
-use hashbrown::HashSet;
+use hashbrown::HashMap;
 use plimsoll_framework::intern::Istr;
-use plimsoll_framework::overlay::{Delta, Overlay};
-use plimsoll_framework::plugin::{PostFilterContext, PostFilterVerdict, RejectedBy};
-use plimsoll_framework::pod::{PodInfo, Uid};
+use plimsoll_framework::overlay::Overlay;
+use plimsoll_framework::plugin::{Candidate, ExtendersSay, PostFilterContext, PostFilterVerdict, RejectedBy};
+use plimsoll_framework::pod::PodInfo;
 use plimsoll_framework::table::{Row, View};
 use plimsoll_framework::verdict::Code;
 
+use super::joined::Joined;
 use super::{PreFiltered, Prepared, Worker};
+use crate::extender::{Answer, NodeAnswer};
 use crate::profile::Profile;
 
 /// What came of PostFilter.
@@ -32,6 +34,11 @@ pub struct PostFiltered {
 }
 
 impl PostFiltered {
+    fn nominated(node: Istr, victims: Vec<Arc<PodInfo>>) -> Self {
+        let (code, message) = (Code::Success, String::new());
+        Self { code, nominated_node: Some(node), victims, message, clears_nomination: false, forbidden_by: None }
+    }
+
     fn rejected(code: Code, message: String, clears_nomination: bool) -> Self {
         Self { code, nominated_node: None, victims: Vec::new(), message, clears_nomination, forbidden_by: None }
     }
@@ -39,21 +46,27 @@ impl PostFiltered {
 
 impl Worker {
     /// Asks the profile's PostFilter plugins about a pod that fits nowhere on `view`; `None` where it has none, or where
-    /// there is no node at all.
+    /// there is no node at all. `known` is what extenders said; who has to be asked about candidates of which plugin is
+    /// the error.
     pub(crate) fn post_filter(
         &mut self,
         profile: &Profile,
         view: &View,
         pod: &PodInfo,
         draw: u64,
-    ) -> Option<PostFiltered> {
+        known: Option<&Answer>,
+    ) -> Option<Result<PostFiltered, Question>> {
         if !has_a_say(profile, view) {
             return None;
         }
-        self.post_filter_through(profile, view, &Overlay::default(), pod, draw)
+        let base = Overlay::default();
+        let asked = self.asked(profile, view, &base, pod);
+        let extenders = Extension { known, ask: profile.asks_who_goes(pod) };
+        self.post_filter_by(&asked, profile, (view, &base), (pod, draw), extenders)
     }
 
-    /// The same through an overlay: what it takes away from the view is gone already, what it adds is there.
+    /// The same through an overlay and without extenders: what it takes away from the view is gone already, what it adds
+    /// is there.
     pub(super) fn post_filter_through(
         &mut self,
         profile: &Profile,
@@ -62,10 +75,7 @@ impl Worker {
         pod: &PodInfo,
         draw: u64,
     ) -> Option<PostFiltered> {
-        let asked = Prepared::for_pod(profile, view, base, pod);
-        if let PreFiltered::Run(prepared) = &asked {
-            self.scratch.filter(prepared, view, base, pod);
-        }
+        let asked = self.asked(profile, view, base, pod);
         self.post_filter_after(&asked, profile, view, base, pod, draw)
     }
 
@@ -79,6 +89,26 @@ impl Worker {
         pod: &PodInfo,
         draw: u64,
     ) -> Option<PostFiltered> {
+        self.post_filter_by(asked, profile, (view, base), (pod, draw), Extension::default())?.ok()
+    }
+
+    /// Asks PreFilter and, where it lets the pod pass, every node.
+    fn asked<'p>(&mut self, profile: &'p Profile, view: &View, base: &Overlay, pod: &PodInfo) -> PreFiltered<'p> {
+        let asked = Prepared::for_pod(profile, view, base, pod);
+        if let PreFiltered::Run(prepared) = &asked {
+            self.scratch.filter(prepared, view, base, pod);
+        }
+        asked
+    }
+
+    fn post_filter_by(
+        &mut self,
+        asked: &PreFiltered<'_>,
+        profile: &Profile,
+        (view, base): (&View, &Overlay),
+        (pod, draw): (&PodInfo, u64),
+        extenders: Extension<'_>,
+    ) -> Option<Result<PostFiltered, Question>> {
         if !has_a_say(profile, view) {
             return None;
         }
@@ -97,8 +127,10 @@ impl Worker {
         let joined = RefCell::new(Joined::new(view, base));
         let code = |row: Row| match everywhere {
             Some(by) => view.node(row).map(|_| by.code),
-            None => scratch.borrow().code(view, row),
+            None => scratch.borrow().code(view, row).or_else(|| extenders.refusal(view, row)),
         };
+        let passes =
+            |row: Row| everywhere.is_none() && view.node(row).is_some() && scratch.borrow().code(view, row).is_none();
         let fits = |row: Row, overlay: &Overlay| match prepared {
             Some(prepared) if base.is_empty() => scratch.borrow_mut().fits(prepared, view, overlay, pod, row),
             Some(prepared) => {
@@ -111,59 +143,57 @@ impl Worker {
             view,
             not_asked: &not_asked,
             code: &code,
+            passes: &passes,
             fits: &fits,
             draw: self.seed ^ draw,
             policy: &self.policy,
+            extenders: ExtendersSay::Nothing,
         };
-        Some(ask(profile, pod, &context))
+        Some(ask(profile, pod, &context, extenders))
     }
 }
 
-/// Two overlays as one, where the second grows between questions. What the first has taken away stays away, whatever
-/// the second says of it.
-struct Joined<'a> {
-    view: &'a View,
-    base: &'a Overlay,
-    gone: HashSet<Uid>,
-    overlay: Overlay,
-    /// Of the second, in their order.
-    applied: Vec<(Uid, i64)>,
-    begun: bool,
+/// The PostFilter plugin whose candidates extenders have to be asked about, and these.
+pub(crate) type Question = (&'static str, Vec<Candidate>);
+
+/// What extenders have to do with it.
+#[derive(Clone, Copy, Default)]
+struct Extension<'a> {
+    /// What they said in this attempt.
+    known: Option<&'a Answer>,
+    /// Whether they have a say in who goes.
+    ask: bool,
 }
 
-impl<'a> Joined<'a> {
-    fn new(view: &'a View, base: &'a Overlay) -> Self {
-        let gone = base.deltas().iter().filter(|d| d.sign < 0).map(|d| d.pod.key.uid.clone()).collect();
-        Self { view, base, gone, overlay: Overlay::default(), applied: Vec::new(), begun: false }
-    }
-
-    fn with(&mut self, over: &Overlay) -> &Overlay {
-        let mut same = self.applied.iter().zip(over.deltas());
-        let goes_on = self.applied.len() <= over.deltas().len()
-            && same.all(|((uid, sign), delta)| *sign == delta.sign && *uid == delta.pod.key.uid);
-        if !goes_on || !self.begun {
-            self.overlay.clear();
-            self.applied.clear();
-            self.begun = true;
-            self.base.deltas().iter().for_each(|delta| apply(&mut self.overlay, self.view, delta));
+impl Extension<'_> {
+    /// With which code they turned the pod away from the node of a row; `None` where they did not.
+    fn refusal(&self, view: &View, row: Row) -> Option<Code> {
+        match self.known?.of(&view.node(row)?.name)? {
+            NodeAnswer::Passed(_) => None,
+            NodeAnswer::Failed { code, .. } => Some(*code),
+            NodeAnswer::LeftOut => Some(Code::UnschedulableAndUnresolvable),
         }
-        for delta in over.deltas().iter().skip(self.applied.len()) {
-            let uid = delta.pod.key.uid.clone();
-            if !self.gone.contains(&uid) {
-                apply(&mut self.overlay, self.view, delta);
-            }
-            self.applied.push((uid, delta.sign));
-        }
-        &self.overlay
     }
 }
 
-fn apply(overlay: &mut Overlay, view: &View, delta: &Delta) {
-    if delta.sign > 0 {
-        overlay.add(view, delta.row, Arc::clone(&delta.pod));
-    } else {
-        overlay.remove(view, delta.row, Arc::clone(&delta.pod));
-    }
+/// Of candidates that extenders left those that hold now, with the victims that are still there.
+fn still_hold(pod: &PodInfo, context: &PostFilterContext<'_>, left: &[Candidate]) -> Vec<Candidate> {
+    let view = context.view;
+    let rows: HashMap<&Istr, Row> = view.rows().filter_map(|row| Some((&view.node(row)?.name, row))).collect();
+    let holds = |candidate: &Candidate| {
+        let row = *rows.get(&candidate.node)?;
+        let named = |p: &&Arc<PodInfo>| candidate.victims.iter().any(|victim| victim.key.uid == p.key.uid);
+        let victims: Vec<Arc<PodInfo>> = view.pods(row).iter().filter(named).cloned().collect();
+        let may_go = |p: &Arc<PodInfo>| p.priority() < pod.priority() && context.policy.allows(p);
+        if victims.is_empty() || !victims.iter().all(may_go) {
+            return None;
+        }
+        let mut overlay = Overlay::default();
+        victims.iter().for_each(|victim| overlay.remove(view, row, Arc::clone(victim)));
+        (context.fits)(row, &overlay).ok()?;
+        Some(Candidate { victims, ..candidate.clone() })
+    };
+    left.iter().filter_map(holds).collect()
 }
 
 /// Whether somebody is to be asked, about at least one node.
@@ -171,25 +201,37 @@ fn has_a_say(profile: &Profile, view: &View) -> bool {
     view.node_count() > 0 && !profile.post_filter.is_empty()
 }
 
-fn ask(profile: &Profile, pod: &PodInfo, context: &PostFilterContext<'_>) -> PostFiltered {
+fn ask(
+    profile: &Profile,
+    pod: &PodInfo,
+    context: &PostFilterContext<'_>,
+    extenders: Extension<'_>,
+) -> Result<PostFiltered, Question> {
     let (mut said, mut clears, mut forbidden_by) = (Vec::new(), false, None);
     for point in &profile.post_filter {
-        match point.plugin.post_filter(pod, context) {
-            Ok(PostFilterVerdict::Nominate { node, victims }) => {
-                return PostFiltered {
-                    code: Code::Success,
-                    nominated_node: Some(node),
-                    victims,
-                    message: String::new(),
-                    clears_nomination: false,
-                    forbidden_by: None,
-                };
+        let shrunk = extenders.known.and_then(|known| known.shrunk(point.name));
+        let left = shrunk.and_then(|shrunk| shrunk.as_ref().ok()).map(|left| still_hold(pod, context, left));
+        let extenders = match (&left, shrunk) {
+            (Some(left), _) => ExtendersSay::Left(left),
+            (None, Some(Err(message))) => ExtendersSay::Failed(message),
+            _ if extenders.ask => ExtendersSay::NotAsked,
+            _ => ExtendersSay::Nothing,
+        };
+        match point.plugin.post_filter(pod, &PostFilterContext { extenders, ..*context }) {
+            Ok(PostFilterVerdict::Nominate { node, victims }) => return Ok(PostFiltered::nominated(node, victims)),
+            Ok(PostFilterVerdict::Ask(candidates)) => {
+                if matches!(extenders, ExtendersSay::NotAsked) && !candidates.is_empty() {
+                    return Err((point.name, candidates));
+                }
+                if let Some(first) = candidates.into_iter().next() {
+                    return Ok(PostFiltered::nominated(first.node, first.victims));
+                }
             }
             Ok(PostFilterVerdict::Reject { rejection, clears_nomination }) => {
                 clears |= clears_nomination;
                 // Any other code is the last word.
                 if rejection.code != Code::Unschedulable {
-                    return PostFiltered::rejected(rejection.code, rejection.reason, clears_nomination);
+                    return Ok(PostFiltered::rejected(rejection.code, rejection.reason, clears_nomination));
                 }
                 said.push(rejection.reason);
             }
@@ -198,8 +240,8 @@ fn ask(profile: &Profile, pod: &PodInfo, context: &PostFilterContext<'_>) -> Pos
                 forbidden_by = Some(point.name);
                 said.push(rejection.reason);
             }
-            Err(error) => return PostFiltered::rejected(Code::Error, error.to_string(), false),
+            Err(error) => return Ok(PostFiltered::rejected(Code::Error, error.to_string(), false)),
         }
     }
-    PostFiltered { forbidden_by, ..PostFiltered::rejected(Code::Unschedulable, said.join(", "), clears) }
+    Ok(PostFiltered { forbidden_by, ..PostFiltered::rejected(Code::Unschedulable, said.join(", "), clears) })
 }

@@ -23,6 +23,7 @@ use crate::cache::{Assumed, Standing};
 use crate::decide::{Outcome, PreFiltered, Prepared, Proposal, Ticket};
 use crate::diagnosis::Diagnosis;
 use crate::effect::Observation;
+use crate::engine::ask::Question;
 use crate::engine::binding::Binding;
 use crate::engine::failure::Failure;
 use crate::event::{AnyObject, OwnedChange};
@@ -78,19 +79,19 @@ impl Engine {
             self.last_miss = ticket.seq;
             self.count_for(info.profile, &pod);
             let (pod, view) = (self.as_nominated(&pod), self.cache.table().view());
-            let answer = ticket.answer.as_deref().filter(|_| same);
+            let answer = ticket.answer(&pod).filter(|_| same);
             self.worker.decide_by(&self.profiles[info.profile], view, &Overlay::default(), &pod, ticket.seq, answer)
         };
         tracing::debug!(pod = %pod.key, stands, ?outcome, "decided");
+        let known = ticket.answers.get(uid).filter(|_| same).cloned();
         match outcome {
             // The worker asked what fits; what may be bound is decided here, on what is known now.
             Outcome::Node { .. } if self.hold_at_commit(&pod, info.profile) => self.last_miss = ticket.seq,
             Outcome::Node { node, score, .. } => self.assume(now, ticket.popped, info, node, score),
-            Outcome::Unfit(diagnosis) => self.fail(now, ticket.popped, info, Failure::Unfit(diagnosis)),
+            Outcome::Unfit(diagnosis) => self.fail(now, ticket.popped, info, Failure::Unfit { diagnosis, known }),
             Outcome::Failed(message) => self.fail(now, ticket.popped, info, Failure::Error(message)),
             Outcome::Ask { nodes, nominated } => {
-                let known = ticket.answer.clone().filter(|_| same);
-                self.ask(ticket.popped, info, known, (nodes, nominated));
+                self.ask(ticket.popped, info, known, Question { pod, nodes, nominated });
             }
         }
     }

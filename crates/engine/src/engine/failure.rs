@@ -4,6 +4,7 @@
 use std::sync::Arc;
 
 use plimsoll_framework::intern::Istr;
+use plimsoll_framework::plugin::Candidate;
 use plimsoll_framework::pod::PodInfo;
 use plimsoll_framework::time::Time;
 use plimsoll_framework::verdict::Code;
@@ -12,13 +13,19 @@ use super::Engine;
 use super::preempt::held_off;
 use crate::diagnosis::Diagnosis;
 use crate::effect::{AttemptResult, Effect, Observation, PodEvent, Reason, StatusUpdate};
+use crate::extender::Answer;
 use crate::queue::{Clearing, QueuedPodInfo, Rejectors};
 
 /// Why an attempt failed.
 #[derive(Debug)]
 pub(super) enum Failure {
     /// No node will do.
-    Unfit(Box<Diagnosis>),
+    Unfit {
+        /// Why.
+        diagnosis: Box<Diagnosis>,
+        /// What extenders said in this attempt.
+        known: Option<Arc<Answer>>,
+    },
     /// Turned away from the node chosen for it; pods leaving the nodes would not help.
     Refused(Box<Diagnosis>),
     /// Its group found no place as a whole. Nobody is asked to make room for one of a group alone.
@@ -35,6 +42,14 @@ pub(super) enum Failure {
 }
 
 /// What PostFilter comes to.
+enum Remedy {
+    /// This.
+    Done(Nomination),
+    /// Extenders have to be asked about the candidates of this plugin.
+    Ask(&'static str, Vec<Candidate>),
+}
+
+/// Whether and how room is made.
 struct Nomination {
     /// The new nomination: `None` leaves it as it is, `Some(None)` clears it.
     nominated: Option<Option<Istr>>,
@@ -54,8 +69,13 @@ impl Engine {
         };
         let (mut told, mut clearing) = (None, Clearing::Unknown);
         let (result, reason, message, rejectors, nominated) = match failure {
-            Failure::Unfit(mut diagnosis) => {
-                let done = self.post_filter(now, &info, &mut diagnosis);
+            Failure::Unfit { mut diagnosis, known } => {
+                let done = match self.post_filter(now, &info, &mut diagnosis, known.as_deref()) {
+                    Remedy::Done(done) => done,
+                    Remedy::Ask(plugin, candidates) => {
+                        return self.ask_who_goes(popped, info, known, (plugin, candidates));
+                    }
+                };
                 told = done.told;
                 clearing = done.clearing;
                 rejected(diagnosis, done.nominated)
@@ -87,8 +107,14 @@ impl Engine {
     }
 
     /// Asks PostFilter, whose message goes into the diagnosis.
-    fn post_filter(&mut self, now: Time, info: &QueuedPodInfo, diagnosis: &mut Diagnosis) -> Nomination {
-        let with = |nominated, clearing| Nomination { nominated, told: None, clearing };
+    fn post_filter(
+        &mut self,
+        now: Time,
+        info: &QueuedPodInfo,
+        diagnosis: &mut Diagnosis,
+        known: Option<&Answer>,
+    ) -> Remedy {
+        let with = |nominated, clearing| Remedy::Done(Nomination { nominated, told: None, clearing });
         if diagnosis.node_count == 0 {
             return with(Some(None), Clearing::Unknown);
         }
@@ -98,10 +124,14 @@ impl Engine {
         }
         let pod = self.as_nominated(&info.pod);
         let (profile, view) = (&self.profiles[info.profile], self.cache.table().view());
-        let Some(done) = self.worker.post_filter(profile, view, &pod, u64::from(info.attempts)) else {
-            return with(Some(None), Clearing::Unknown);
+        let done = match self.worker.post_filter(profile, view, &pod, u64::from(info.attempts), known) {
+            Some(Ok(done)) => done,
+            Some(Err((plugin, candidates))) => return Remedy::Ask(plugin, candidates),
+            None => return with(Some(None), Clearing::Unknown),
         };
-        self.observations.push(Observation::PreemptionAttempt);
+        if known.is_none_or(|known| !known.is_about_preemption()) {
+            self.observations.push(Observation::PreemptionAttempt);
+        }
         diagnosis.post_filter_message = done.message;
         done.forbidden_by.into_iter().for_each(|plugin| diagnosis.unschedulable_plugins.insert(plugin));
         let Some(node) = done.nominated_node else {
@@ -119,7 +149,7 @@ impl Engine {
         if told.is_some() {
             self.observations.push(Observation::Preemption { victims: done.victims.len() });
         }
-        Nomination { clearing: Clearing::Node(node.clone()), nominated: Some(Some(node)), told }
+        Remedy::Done(Nomination { clearing: Clearing::Node(node.clone()), nominated: Some(Some(node)), told })
     }
 
     /// Writes the condition and the new nomination, if any, and records the event, each only if it says something new.

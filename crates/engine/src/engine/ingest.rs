@@ -70,6 +70,7 @@ impl Engine {
             Event::BindFinished { uid, result } => self.bind_finished(now, &uid, result),
             Event::Evicted { victim, preemptor, result } => self.evicted(now, &victim, &preemptor, result),
             Event::Answered { uid, number, result } => self.answered(now, &uid, number, result),
+            Event::PreemptAnswered { uid, number, result } => self.preempt_answered(&uid, number, result),
             Event::PodAbsent { key } => self.pod_absent(now, &key),
         }
     }

@@ -86,11 +86,12 @@ impl InFlight {
         self.drop_unneeded();
     }
 
-    /// Keeps what happens from now on for a pod that was parked.
+    /// Keeps what happens from now on for a pod, and nothing of what came before.
     pub(super) fn unpark(&mut self, uid: &Uid) {
         let now = self.tick();
         let Some(at) = self.popped.get_mut(uid) else { return };
-        *at = now;
+        let was = std::mem::replace(at, now);
+        self.order.remove(&was);
         self.order.insert(now, uid.clone());
     }
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 use plimsoll_engine::effect::{BindRequest, Effect, PodGroupStatus, StatusUpdate, WriteRequest};
 use plimsoll_engine::engine::{Engine, EngineSettings};
 use plimsoll_engine::event::{BindResult, Event, EvictResult};
-use plimsoll_engine::extender::Ask;
+use plimsoll_engine::extender::{Ask, PreemptAsk};
 use plimsoll_engine::profile::Profile;
 use plimsoll_engine::queue::Place;
 use plimsoll_framework::time::Time;
@@ -35,6 +35,8 @@ pub(crate) struct Cluster {
     pub(crate) reads: Vec<String>,
     /// Questions to extenders that were asked, in their order.
     pub(crate) asks: Vec<Ask>,
+    /// Questions to extenders about nodes that could be cleared.
+    pub(crate) preempt_asks: Vec<PreemptAsk>,
 }
 
 impl Cluster {
@@ -47,9 +49,11 @@ impl Cluster {
 
     pub(crate) fn with(profiles: Vec<Profile>, log: Log, settings: EngineSettings, nodes: &[Node]) -> Self {
         let engine = Engine::new(profiles, settings);
-        let (writes, binds, statuses, groups, notes, evictions, reads, asks) = Default::default();
+        let (writes, binds, statuses, groups, notes, evictions, reads) = Default::default();
+        let (asks, preempt_asks) = Default::default();
+        let now = at(0);
         let mut cluster =
-            Self { engine, now: at(0), log, writes, binds, statuses, groups, notes, evictions, reads, asks };
+            Self { engine, now, log, writes, binds, statuses, groups, notes, evictions, reads, asks, preempt_asks };
         for node in nodes {
             cluster.tell(node.seen());
         }
@@ -112,20 +116,26 @@ impl Cluster {
         self.answer(pod, BindResult::Failed { message: "etcd is on fire".to_owned() });
     }
 
-    fn gather(&mut self) {
+    /// Takes in what the engine asked for.
+    pub(crate) fn gather(&mut self) {
         while let Some(effect) = self.engine.poll_effect() {
-            match effect {
-                Effect::Write(request) => self.writes.push(*request),
-                Effect::Bind(request) => self.binds.push(*request),
-                Effect::PodGroupStatus(status) => self.groups.push(*status),
-                Effect::Status(status) => self.statuses.push(*status),
-                Effect::Record(e) => self.notes.push(format!("{} {}: {}", e.pod.key.name, e.reason, e.note)),
-                Effect::Evict(e) => {
-                    self.evictions.push((e.victim.key.name.to_string(), e.preemptor.key.name.to_string()));
-                }
-                Effect::ReadPod(key) => self.reads.push(key.name.to_string()),
-                Effect::Ask(ask) => self.asks.push(*ask),
+            self.take(effect);
+        }
+    }
+
+    fn take(&mut self, effect: Effect) {
+        match effect {
+            Effect::Write(request) => self.writes.push(*request),
+            Effect::Bind(request) => self.binds.push(*request),
+            Effect::PodGroupStatus(status) => self.groups.push(*status),
+            Effect::Status(status) => self.statuses.push(*status),
+            Effect::Record(e) => self.notes.push(format!("{} {}: {}", e.pod.key.name, e.reason, e.note)),
+            Effect::Evict(e) => {
+                self.evictions.push((e.victim.key.name.to_string(), e.preemptor.key.name.to_string()));
             }
+            Effect::ReadPod(key) => self.reads.push(key.name.to_string()),
+            Effect::Ask(ask) => self.asks.push(*ask),
+            Effect::AskPreempt(ask) => self.preempt_asks.push(*ask),
         }
     }
 

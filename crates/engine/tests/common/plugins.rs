@@ -435,51 +435,70 @@ impl PreEnqueue for Evictor {
 }
 impl PostFilter for Evictor {
     fn post_filter(&self, pod: &PodInfo, context: &PostFilterContext<'_>) -> Result<PostFilterVerdict, PluginError> {
+        let reject = |text: &str, clears_nomination| {
+            let rejection = Rejection::unschedulable(format!("preemption: {text}"));
+            Ok(PostFilterVerdict::Reject { rejection, clears_nomination })
+        };
         let view = context.view;
         // Whoever waits for one to go looks for no other.
         let leaving = |p: &Arc<PodInfo>| p.terminating && p.priority() < pod.priority();
         let own = |row: &Row| view.node(*row).is_some_and(|n| Some(&n.name) == pod.nominated_node_name.as_ref());
         if view.rows().filter(own).any(|row| view.pods(row).iter().any(leaving)) {
-            let rejection = Rejection::unschedulable("preemption: not eligible.");
-            return Ok(PostFilterVerdict::Reject { rejection, clears_nomination: false });
+            return reject("not eligible.", false);
         }
-        let mut rows: Vec<_> = view.rows().filter_map(|row| view.node(row).map(|n| (n.name.clone(), row))).collect();
-        rows.sort();
-        let licences: Objects<Licence> = view.cluster().objects();
-        let strict = context.policy.strict_budgets && licences.get(&licence().namespace, &licence().name).is_none();
-        let mut forbidden = false;
-        for (node, row) in rows.into_iter().filter(|(_, row)| (context.code)(*row) == Some(Code::Unschedulable)) {
-            let may_go = |p: &&Arc<PodInfo>| p.priority() < pod.priority() && context.policy.allows(p);
-            let mut lower: Vec<Arc<PodInfo>> = view.pods(row).iter().filter(may_go).cloned().collect();
-            lower.sort_by_key(|p| (-p.priority(), p.key.name.clone()));
-            let mut overlay = Overlay::default();
-            lower.iter().for_each(|p| overlay.remove(view, row, Arc::clone(p)));
-            if lower.is_empty() || (context.fits)(row, &overlay).is_err() {
-                continue;
-            }
-            let mut victims = Vec::new();
-            for back in lower {
-                overlay.add(view, row, Arc::clone(&back));
-                if (context.fits)(row, &overlay).is_err() {
-                    overlay.remove(view, row, Arc::clone(&back));
-                    victims.push(back);
-                }
-            }
-            if strict && victims.iter().any(|p| p.labels.get(&"guarded".into()).is_some()) {
-                forbidden = true;
-                continue;
-            }
-            return Ok(PostFilterVerdict::Nominate { node, victims });
+        let (candidates, forbidden) = match context.extenders {
+            ExtendersSay::Left([]) => return reject("none left.", false),
+            ExtendersSay::Left(left) => (left.to_vec(), false),
+            ExtendersSay::Failed(message) => return Err(PluginError { message: format!("preemption: {message}") }),
+            ExtendersSay::Nothing | ExtendersSay::NotAsked => evictable(pod, context),
+        };
+        if matches!(context.extenders, ExtendersSay::NotAsked) && !candidates.is_empty() {
+            return Ok(PostFilterVerdict::Ask(candidates));
         }
-        let rejection = Rejection::unschedulable("preemption: no victims.");
-        if forbidden {
-            return Ok(PostFilterVerdict::Forbid(rejection));
+        match candidates.into_iter().next() {
+            Some(Candidate { node, victims, .. }) => Ok(PostFilterVerdict::Nominate { node, victims }),
+            None if forbidden => Ok(PostFilterVerdict::Forbid(Rejection::unschedulable("preemption: no victims."))),
+            None => reject("no victims.", true),
         }
-        Ok(PostFilterVerdict::Reject { rejection, clears_nomination: true })
     }
     fn only_preempts(&self) -> bool {
         true
     }
+}
+
+/// The nodes that would do without pods of lower priority, by name, and as few of these as may be.
+fn evictable(pod: &PodInfo, context: &PostFilterContext<'_>) -> (Vec<Candidate>, bool) {
+    let view = context.view;
+    let licences: Objects<Licence> = view.cluster().objects();
+    let strict = context.policy.strict_budgets && licences.get(&licence().namespace, &licence().name).is_none();
+    let mut forbidden = false;
+    let mut rows: Vec<_> = view.rows().filter_map(|row| view.node(row).map(|n| (n.name.clone(), row))).collect();
+    rows.sort();
+    let mut candidates = Vec::new();
+    for (node, row) in rows.into_iter().filter(|(_, row)| (context.code)(*row) == Some(Code::Unschedulable)) {
+        let may_go = |p: &&Arc<PodInfo>| p.priority() < pod.priority() && context.policy.allows(p);
+        let mut lower: Vec<Arc<PodInfo>> = view.pods(row).iter().filter(may_go).cloned().collect();
+        lower.sort_by_key(|p| (-p.priority(), p.key.name.clone()));
+        let mut overlay = Overlay::default();
+        lower.iter().for_each(|p| overlay.remove(view, row, Arc::clone(p)));
+        if lower.is_empty() || (context.passes)(row) || (context.fits)(row, &overlay).is_err() {
+            continue;
+        }
+        let mut victims = Vec::new();
+        for back in lower {
+            overlay.add(view, row, Arc::clone(&back));
+            if (context.fits)(row, &overlay).is_err() {
+                overlay.remove(view, row, Arc::clone(&back));
+                victims.push(back);
+            }
+        }
+        if strict && victims.iter().any(|p| p.labels.get(&"guarded".into()).is_some()) {
+            forbidden = true;
+            continue;
+        }
+        candidates.push(Candidate { node, victims, pdb_violations: 0 });
+    }
+    (candidates, forbidden)
 }
 
 /// A kind of object that names a node.

@@ -12,7 +12,9 @@ use plimsoll_engine::decide::{Proposal, Ticket, TieBreak, Worker};
 use plimsoll_engine::effect::{Effect, EvictRequest, StatusUpdate};
 use plimsoll_engine::engine::{Engine, EngineSettings};
 use plimsoll_engine::event::{BindResult, Event, EvictResult};
+use plimsoll_engine::extender::{Ask, Extenders, NodeAnswer, PreemptAsk};
 use plimsoll_engine::queue::{Place, QueueSettings};
+use plimsoll_framework::cluster_event::EventResource;
 use plimsoll_framework::extensions::Extensions;
 use plimsoll_framework::pod::{PodInfo, PodKey, Uid};
 use plimsoll_framework::table::View;
@@ -92,6 +94,10 @@ pub(crate) struct World {
     /// Asked to go, not answered, with the pod they go for.
     going: Vec<(String, String)>,
     preempting: bool,
+    /// Whether extenders have a say; and what they were asked.
+    asking: bool,
+    asks: Vec<Ask>,
+    preempt_asks: Vec<PreemptAsk>,
     /// Pods the engine was ever told of.
     met: BTreeSet<String>,
     /// The version of the last list of pods.
@@ -102,15 +108,22 @@ pub(crate) struct World {
 impl World {
     /// With `local`, every rule reads its own node alone: then most commits rest on what did not change since the view.
     pub(crate) fn new(mode: Mode, workers: usize, local: bool) -> Self {
-        Self::made(mode, workers, local, false)
+        Self::made(mode, workers, local, (false, None))
     }
 
     /// The same where pods of lower priority go for those that fit nowhere.
     pub(crate) fn preempting(workers: usize, local: bool) -> Self {
-        Self::made(Mode::Workers, workers, local, true)
+        Self::made(Mode::Workers, workers, local, (true, None))
     }
 
-    fn made(mode: Mode, workers: usize, local: bool, preempting: bool) -> Self {
+    /// The same where extenders have a say in the places of pods that ask for memory, and in who goes for whom; with
+    /// `gangs` most pods come in gangs, too.
+    pub(crate) fn asking(workers: usize, gangs: bool, at_once: usize) -> Self {
+        let made = Self::made(Mode::Workers, workers, true, (!gangs, Some(at_once)));
+        Self { gangs, asking: true, ..made }
+    }
+
+    fn made(mode: Mode, workers: usize, local: bool, (preempting, at_once): (bool, Option<usize>)) -> Self {
         let mut plugins = plugins::deciding();
         plugins.retain(|p| !local || !matches!(p.name, "Apart" | "Crowd"));
         plugins.push(if preempting {
@@ -120,10 +133,19 @@ impl World {
         });
         // Nobody is tried again for having waited long: whoever could go somewhere has to be woken.
         let queue = QueueSettings { max_in_unschedulable: Duration::from_secs(1_000_000), ..QueueSettings::default() };
-        let settings = EngineSettings { queue, line_limit: 8 * workers, ..EngineSettings::default() };
+        let ask_limit = at_once.unwrap_or(1);
+        let settings = EngineSettings { queue, line_limit: 8 * workers, ask_limit, ..EngineSettings::default() };
+        let mut profile = profile("plimsoll", &plugins);
+        if at_once.is_some() {
+            profile.set_extenders(Extenders {
+                interested: Arc::new(|pod| pod.spec.requests.filter.memory_bytes > 0),
+                preempts: Arc::new(|pod| pod.priority() < 2),
+                wakes: vec![EventResource::Pod, EventResource::Node],
+            });
+        }
         let worker = |i| (Worker::new(TieBreak::Random, i), Job::default());
         Self {
-            engine: Engine::new(vec![profile("plimsoll", &plugins)], settings),
+            engine: Engine::new(vec![profile], settings),
             now: at(0),
             mode,
             local,
@@ -143,6 +165,9 @@ impl World {
             reads: Vec::new(),
             going: Vec::new(),
             preempting,
+            asking: false,
+            asks: Vec::new(),
+            preempt_asks: Vec::new(),
             met: BTreeSet::new(),
             listed: 0,
             trace: Vec::new(),
@@ -184,6 +209,7 @@ impl World {
             20 | 21 => self.answer(a),
             22 if self.preempting => self.evict(a, b),
             22 => self.read(a),
+            23 | 24 if self.asking => self.extend(a, b),
             _ if self.mode == Mode::Workers => self.work(a, b),
             _ => self.decide_one(),
         }
@@ -424,6 +450,25 @@ impl World {
         self.tell(event);
     }
 
+    /// Extenders answer some question.
+    fn extend(&mut self, a: usize, b: usize) {
+        let lost = || "lost".to_owned();
+        if !self.asks.is_empty() {
+            let Ask { number, pod, nodes, .. } = self.asks.swap_remove(a % self.asks.len());
+            let passes = |nth: usize| b % 8 != 1 && (b % 8 != 2 || nth.is_multiple_of(2));
+            let said = |(nth, node)| (node, if passes(nth) { NodeAnswer::Passed(3) } else { NodeAnswer::LeftOut });
+            let answer = nodes.into_iter().enumerate().map(said).collect();
+            let result = if b.is_multiple_of(8) { Err(lost()) } else { Ok(answer) };
+            self.tell(Event::Answered { uid: pod.key.uid.clone(), number, result });
+        } else if !self.preempt_asks.is_empty() {
+            let PreemptAsk { number, pod, mut candidates, .. } =
+                self.preempt_asks.swap_remove(a % self.preempt_asks.len());
+            candidates.truncate([0, 1, usize::MAX][b % 3]);
+            let result = if b.is_multiple_of(8) { Err(lost()) } else { Ok(candidates) };
+            self.tell(Event::PreemptAnswered { uid: pod.key.uid.clone(), number, result });
+        }
+    }
+
     fn read(&mut self, a: usize) {
         if self.reads.is_empty() {
             return;
@@ -472,7 +517,8 @@ impl World {
                 Effect::Status(status) => self.write_status(*status),
                 Effect::Evict(request) => self.asked_to_go(&request),
                 Effect::ReadPod(key) => self.reads.push(key),
-                Effect::Ask(ask) => unreachable!("nobody is to be asked about {}", ask.pod.key),
+                Effect::Ask(ask) => self.asks.push(*ask),
+                Effect::AskPreempt(ask) => self.preempt_asks.push(*ask),
                 Effect::Record(event) => self.trace.push(format!("{} {}", event.pod.key.uid, event.note)),
             }
         }
@@ -596,7 +642,9 @@ impl World {
                 for index in 0..self.workers.len() {
                     if !self.workers[index].1.tickets.is_empty() || self.engine.has_work() {
                         self.work(index, 4);
-                        busy |= !self.workers[index].1.tickets.is_empty();
+                        // Who waited for a place may have one by now.
+                        let waits = self.engine.waiting_to_ask() > 0 && self.engine.has_work();
+                        busy |= waits || !self.workers[index].1.tickets.is_empty();
                     }
                 }
             }
@@ -615,7 +663,7 @@ impl World {
         let last = self.tickets.last().map_or(0, |(seq, _)| *seq);
         let in_line: BTreeSet<&Uid> =
             self.tickets.iter().rev().take_while(|(seq, _)| seq + line > last).map(|(_, uid)| uid).collect();
-        if !self.gangs {
+        if !self.gangs && !self.asking {
             assert_eq!(queue.in_flight().0, engine.line_length(), "in flight is what is in line");
         }
         for known in engine.cache().iter() {
@@ -623,7 +671,9 @@ impl World {
             let queued = queue.get(uid).is_some();
             match &known.standing {
                 Standing::Pending => {
-                    let somewhere = usize::from(queued) + usize::from(in_line.contains(uid));
+                    // Extenders are asked about pods that are in no line.
+                    let popped = if self.asking { queue.is_in_flight(uid) } else { in_line.contains(uid) };
+                    let somewhere = usize::from(queued) + usize::from(popped);
                     assert!(
                         somewhere == 1 || (known.pod.terminating && somewhere == 0),
                         "{uid} is lost, or twice there"
@@ -650,6 +700,11 @@ impl World {
     /// Everything is told, done and answered, until nothing happens any more.
     pub(crate) fn drain(&mut self) {
         let (mut idle, mut rounds) = (0, 0);
+        // Whoever extenders have turned away is asked about once more.
+        if let Some(mut changed) = self.nth_node(0).filter(|_| self.asking) {
+            changed.zone = "z".to_owned();
+            self.write_node(changed);
+        }
         while idle < 15 {
             rounds += 1;
             assert!(rounds < 2_000, "it never comes to rest: {:?}", self.trace.last());
@@ -669,6 +724,10 @@ impl World {
                 busy = true;
             }
             busy |= self.work_off();
+            while !self.asks.is_empty() || !self.preempt_asks.is_empty() {
+                self.extend(0, 5);
+                busy = true;
+            }
             self.check();
             if busy && !self.nodes.is_empty() {
                 idle = 0;

@@ -3,18 +3,8 @@
 use std::cmp::Reverse;
 use std::sync::Arc;
 
+use plimsoll_framework::plugin::Candidate;
 use plimsoll_framework::pod::PodInfo;
-use plimsoll_framework::table::Row;
-
-/// A node that could be cleared.
-#[derive(Debug)]
-pub(super) struct Candidate {
-    pub(super) row: Row,
-    /// Who has to go, the most important one first; at least one.
-    pub(super) victims: Vec<Arc<PodInfo>>,
-    /// How many of them a PodDisruptionBudget protects beyond what it allows.
-    pub(super) violations: usize,
-}
 
 /// Sorts pods by importance, the most important first: greater priority, then longer running. One that has not started
 /// yet began later than any other. Of several such pods the last one comes first: kube-scheduler takes the time anew
@@ -44,7 +34,7 @@ pub(super) fn best(candidates: Vec<Candidate>) -> Option<Candidate> {
         // Shifted, so that many pods of negative priority are not less harm than few.
         let sum: i64 = c.victims.iter().map(|p| i64::from(p.priority()) + (1 << 31)).sum();
         let earliest = c.victims.iter().filter(|p| p.priority() == highest).map(|p| start(p)).min();
-        (c.violations, highest, sum, c.victims.len(), Reverse(earliest))
+        (c.pdb_violations, highest, sum, c.victims.len(), Reverse(earliest))
     };
     candidates.into_iter().min_by_key(harm)
 }

@@ -98,15 +98,21 @@ fn cluster(nodes: &[&str], pods: &[Running], budgets: &[(&str, Option<&str>, i64
 }
 
 fn ask(table: &Table, asked: &Value, args: DefaultPreemptionArgs) -> Result<(String, Vec<String>), String> {
-    match answer(table, asked, args, &EvictionPolicy::default()) {
+    match say(table, asked, args, (&EvictionPolicy::default(), ExtendersSay::Nothing)).unwrap() {
         PostFilterVerdict::Nominate { node, victims } => {
             Ok((node.to_string(), victims.iter().map(|v| v.key.name.to_string()).collect()))
         }
+        PostFilterVerdict::Ask(candidates) => panic!("there is nobody to ask about {candidates:?}"),
         PostFilterVerdict::Reject { rejection, .. } | PostFilterVerdict::Forbid(rejection) => Err(rejection.reason),
     }
 }
 
-fn answer(table: &Table, asked: &Value, args: DefaultPreemptionArgs, policy: &EvictionPolicy) -> PostFilterVerdict {
+fn say(
+    table: &Table,
+    asked: &Value,
+    args: DefaultPreemptionArgs,
+    (policy, extenders): (&EvictionPolicy, ExtendersSay<'_>),
+) -> Result<PostFilterVerdict, PluginError> {
     let (asked, view) = (testing::pod(asked.clone()), table.view());
     let fit = Extensions::of(NodeResourcesFit::default()).filter().done();
     let bound = fit.filter.unwrap().bind(&asked, view).unwrap();
@@ -116,8 +122,17 @@ fn answer(table: &Table, asked: &Value, args: DefaultPreemptionArgs, policy: &Ev
         if verdict.fits() { Ok(()) } else { Err(RejectedBy { plugin: "NodeResourcesFit", code, reasons }) }
     };
     let code = |row: Row| view.node(row).map(|_| bound.one(view, None, row).code());
-    let context = PostFilterContext { view, not_asked: &[], code: &code, fits: &fits, draw: 0, policy };
-    DefaultPreemption::new(args).post_filter(&asked, &context).unwrap()
+    let context = PostFilterContext {
+        view,
+        not_asked: &[],
+        code: &code,
+        fits: &fits,
+        draw: 0,
+        policy,
+        passes: &|row| bound.one(view, None, row).fits(),
+        extenders,
+    };
+    DefaultPreemption::new(args).post_filter(&asked, &context)
 }
 
 fn victims(nodes: &[&str], pods: &[Running], asked: &Value) -> Result<(String, Vec<String>), String> {
@@ -213,6 +228,8 @@ fn what_is_said_of_every_node() {
         fits: &fits,
         draw: 7,
         policy: &EvictionPolicy::default(),
+        passes: &|_| false,
+        extenders: ExtendersSay::Nothing,
     };
     let verdict = DefaultPreemption::default().post_filter(&asked, &context).unwrap();
     let rejection = Rejection::unschedulable(message);
@@ -232,6 +249,8 @@ fn what_is_said_of_every_node() {
         fits: &failing,
         draw: 7,
         policy: &EvictionPolicy::default(),
+        passes: &|_| false,
+        extenders: ExtendersSay::Nothing,
     };
     let error = DefaultPreemption::default().post_filter(&asked, &context).unwrap_err();
     assert_eq!(error.to_string(), "preemption: lost");
@@ -344,7 +363,7 @@ fn budgets_that_are_strict_forbid_and_what_relaxes_them_is_heard() {
     let pods = [running("guarded", "a", 900, 1).of("db")];
     let forbids = |budgets: &[(&str, Option<&str>, i64, &[&str])]| {
         let table = cluster(&["a"], &pods, budgets);
-        let answer = answer(&table, &pod(900, 10), DefaultPreemptionArgs::default(), &strict);
+        let answer = say(&table, &pod(900, 10), DefaultPreemptionArgs::default(), (&strict, ExtendersSay::Nothing)).unwrap();
         matches!(answer, PostFilterVerdict::Forbid(_))
     };
     assert!(forbids(&[("db", Some("db"), 0, &[])]) && !forbids(&[("db", Some("db"), 1, &[])]) && !forbids(&[]));
@@ -374,4 +393,68 @@ fn budgets_that_are_strict_forbid_and_what_relaxes_them_is_heard() {
         assert_eq!(hint(&change), worth_it, "{priority} {app}");
     }
     assert!(!hint(&Change { old: Some(Object::Pod(&is(1, "db"))), new: None }), "other plugins tell what that means");
+}
+
+// --- 11.5: extenders ---
+
+#[test]
+fn extenders_are_asked_about_all_candidates_and_the_best_of_what_they_leave_is_cleared() {
+    let pods = [running("x", "a", 900, 3), running("y", "b", 900, 1), running("z", "b", 100, 2)];
+    let table = cluster(&["a", "b", "c"], &pods, &[]);
+    let (asked, args) = (pod(600, 10), DefaultPreemptionArgs::default());
+    let verdict = |extenders: ExtendersSay<'_>| say(&table, &asked, args.clone(), (&EvictionPolicy::default(), extenders));
+    let running = |name: &str| {
+        let view = table.view();
+        view.rows().flat_map(|row| view.pods(row)).find(|p| &*p.key.name == name).map(Arc::clone).unwrap()
+    };
+    let candidate = |node: &str, victims: &[&str], pdb_violations| Candidate {
+        node: node.into(),
+        victims: victims.iter().map(|name| running(name)).collect(),
+        pdb_violations,
+    };
+    let mut expect = vec![candidate("a", &["x"], 0), candidate("b", &["y"], 0)];
+    expect.sort_by_key(|c| c.node.to_string());
+    let Ok(PostFilterVerdict::Ask(mut candidates)) = verdict(ExtendersSay::NotAsked) else { panic!("they are asked") };
+    candidates.sort_by_key(|c| c.node.to_string());
+    assert_eq!(candidates, expect);
+    let node = |left: &[Candidate]| match verdict(ExtendersSay::Left(left)).unwrap() {
+        PostFilterVerdict::Nominate { node, victims } => {
+            (node.to_string(), victims.iter().map(|v| v.key.name.to_string()).collect::<Vec<_>>().join(" "))
+        }
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(node(&expect), ("b".into(), "y".into()));
+    assert_eq!(node(&expect[..1]), ("a".into(), "x".into()));
+    // Other victims than were proposed, in whatever order; and budgets by the extender's count.
+    let others = [candidate("a", &["x"], 1), candidate("b", &["y", "z"], 0)];
+    assert_eq!(node(&others), ("b".into(), "z y".into()));
+    let none = PostFilterVerdict::Reject {
+        rejection: Rejection::unschedulable("preemption: no candidate node for preemption"),
+        clears_nomination: false,
+    };
+    assert_eq!(verdict(ExtendersSay::Left(&[])), Ok(none));
+    assert_eq!(verdict(ExtendersSay::Failed("lost")).unwrap_err().to_string(), "preemption: lost");
+    // Where there is no candidate there is nothing to ask.
+    let full = cluster(&["a"], &[self::running("x", "a", 900, 10)], &[]);
+    let verdict = say(&full, &asked, args, (&EvictionPolicy::default(), ExtendersSay::NotAsked));
+    assert!(matches!(verdict, Ok(PostFilterVerdict::Reject { clears_nomination: true, .. })), "{verdict:?}");
+}
+
+#[test]
+fn nobody_goes_for_what_an_extender_alone_turned_down() {
+    let table = cluster(&["a", "b"], &[running("low", "a", 100, 1)], &[]);
+    let (asked, view) = (testing::pod(pod(500, 10)), table.view());
+    let context = PostFilterContext {
+        view,
+        not_asked: &[],
+        code: &|_| Some(Code::Unschedulable),
+        passes: &|_| true,
+        fits: &|_, _| panic!("the answer is known"),
+        draw: 0,
+        policy: &EvictionPolicy::default(),
+        extenders: ExtendersSay::NotAsked,
+    };
+    // kube-scheduler's own words.
+    let error = DefaultPreemption::default().post_filter(&asked, &context).unwrap_err();
+    assert_eq!(error.to_string(), "preemption: expected at least one victim pod on node \"a\"");
 }

@@ -1,6 +1,6 @@
 use plimsoll_framework::extensions::{BoundScoring, Extensions};
 use plimsoll_framework::overlay::Overlay;
-use plimsoll_framework::plugin::EvictionPolicy;
+use plimsoll_framework::plugin::{EvictionPolicy, ExtendersSay};
 use plimsoll_framework::table::{Row, View};
 use serde_json::json;
 
@@ -46,8 +46,16 @@ fn its_score_is_nothing_but_it_is_there() {
 fn nothing_is_taken_from_others() {
     let (view, code, fits) = (View::default(), |_: Row| None, |_: Row, _: &Overlay| Ok(()));
     let policy = EvictionPolicy::default();
-    let context =
-        |not_asked| PostFilterContext { view: &view, not_asked, code: &code, fits: &fits, draw: 0, policy: &policy };
+    let context = |not_asked| PostFilterContext {
+        view: &view,
+        not_asked,
+        code: &code,
+        passes: &|_| false,
+        fits: &fits,
+        draw: 0,
+        policy: &policy,
+        extenders: ExtendersSay::Nothing,
+    };
     let rejection = Rejection::unschedulable("no new claims to deallocate");
     let expect = PostFilterVerdict::Reject { rejection, clears_nomination: false };
     assert_eq!(DynamicResources.post_filter(&pod(json!({})), &context(&["VolumeZone"])), Ok(expect));

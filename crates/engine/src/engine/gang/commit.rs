@@ -7,13 +7,15 @@ use plimsoll_framework::pod::{GroupKey, PodInfo};
 use plimsoll_framework::time::Time;
 
 use super::Stage;
-use crate::decide::{Outcome, PreFiltered, Prepared, Proposal, Ticket, count_placed};
+use crate::decide::{Group, Outcome, PreFiltered, Prepared, Proposal, count_placed, count_seated};
 use crate::diagnosis::Diagnosis;
 use crate::effect::{AttemptResult, Observation};
+use crate::engine::ask::Question;
 use crate::engine::binding::Binding;
 use crate::engine::commit::refused_by;
 use crate::engine::failure::Failure;
 use crate::engine::{Engine, InLine};
+use crate::extender::Answers;
 use crate::queue::QueuedPodInfo;
 
 /// An attempt to place a group.
@@ -25,17 +27,23 @@ pub(super) struct Attempt {
 }
 
 impl Engine {
-    /// The pods that are tried with a popped one, in their order (reference section 8.4), and how many are needed.
-    pub(in crate::engine) fn with_its_gang(&mut self, info: QueuedPodInfo) -> (Vec<QueuedPodInfo>, Option<usize>) {
-        let needed = self.needed_with(&info);
-        let key = info.group.clone();
-        let mut members = vec![info];
+    /// The pods that are tried with popped ones of one group, in their order (reference section 8.4), and how many are
+    /// needed. Nobody where the group is none any more, or may not be tried.
+    pub(in crate::engine) fn with_its_gang(
+        &mut self,
+        now: Time,
+        mut members: Vec<QueuedPodInfo>,
+    ) -> (Vec<QueuedPodInfo>, Option<usize>) {
+        let needed = members.first().and_then(|info| self.needed_with(info));
+        let key = members.first().and_then(|info| info.group.clone());
         if let Some(key) = key.filter(|_| needed.is_some()) {
             members.extend(self.queue.pop_rest(&key));
             members.sort_by(|a, b| {
                 let order = |m: &QueuedPodInfo| (std::cmp::Reverse(m.pod.priority()), m.initial_attempt);
                 order(a).cmp(&order(b)).then_with(|| a.pod.key.cmp(&b.pod.key))
             });
+        } else if members.len() > 1 {
+            members.drain(..).for_each(|info| self.queue.put_back(now, info));
         }
         (members, needed)
     }
@@ -45,13 +53,15 @@ impl Engine {
         let InLine { ticket, info, others, .. } = line;
         let Some(key) = info.group.clone() else { return self.queue.done(&info.pod.key.uid) };
         self.cache.touch(key.clone());
-        let popped = 1 + others.len();
-        let mut same = true;
-        let members: Vec<QueuedPodInfo> = std::iter::once(info)
-            .chain(others)
-            .filter_map(|info| self.still_to_place(now, &key, info, &mut same))
+        let popped: Vec<QueuedPodInfo> = std::iter::once(info).chain(others).collect();
+        self.asking.leave_all(&popped);
+        let (mut same, mut answers) = (true, ticket.answers.clone());
+        let count = popped.len();
+        let members: Vec<QueuedPodInfo> = popped
+            .into_iter()
+            .filter_map(|info| self.still_to_place(now, &key, info, (&mut same, &mut answers)))
             .collect();
-        same &= members.len() == popped;
+        same &= members.len() == count;
         let there = self.members(&key);
         let group = self.pod_group(&key);
         let (rule, _) = self.rule(&key, group.as_ref(), &there);
@@ -69,12 +79,17 @@ impl Engine {
         let epoch = proposal.epoch;
         let mut outcomes: Vec<Outcome> = std::iter::once(proposal.outcome).chain(proposal.others).collect();
         let unfit = outcomes.len() < members.len() || count_placed(&outcomes) < outcomes.len();
-        let stands = same && (!unfit || self.last_miss < first) && self.gang_still_fits(&members, &outcomes, epoch);
+        let stands = same
+            && (to_be_asked(&outcomes, needed)
+                || (!unfit || self.last_miss < first) && self.gang_still_fits(&members, &outcomes, epoch));
         if !stands {
             self.last_miss = ticket.seq;
-            outcomes = self.decide_gang_anew(&members, needed, &ticket);
+            outcomes = self.decide_gang_anew(&members, needed, &answers, ticket.seq);
         }
-        self.settle_attempt(now, &attempt, members, outcomes, needed);
+        if to_be_asked(&outcomes, needed) {
+            return self.ask_about_gang(&attempt, members, answers, outcomes);
+        }
+        self.settle_attempt(now, &attempt, members, outcomes, (needed, &answers));
     }
 
     /// A popped member, as it is now; `None` when it is not to be placed with this group any more.
@@ -83,13 +98,16 @@ impl Engine {
         now: Time,
         key: &GroupKey,
         mut info: QueuedPodInfo,
-        same: &mut bool,
+        (same, answers): (&mut bool, &mut Answers),
     ) -> Option<QueuedPodInfo> {
         let Some(pod) = self.cache.pending(&info.pod.key.uid) else {
             self.queue.done(&info.pod.key.uid);
             return None;
         };
-        *same &= Arc::ptr_eq(&pod.spec, &info.pod.spec) && pod.labels == info.pod.labels;
+        if !Arc::ptr_eq(&pod.spec, &info.pod.spec) || pod.labels != info.pod.labels {
+            *same = false;
+            answers.remove(&pod.key.uid);
+        }
         info.pod = Arc::clone(&pod);
         info.group = pod.group_key();
         if info.group.as_ref() != Some(key) || pod.terminating {
@@ -130,13 +148,37 @@ impl Engine {
     }
 
     /// Decides a group once more, on the live state.
-    fn decide_gang_anew(&mut self, members: &[QueuedPodInfo], needed: usize, ticket: &Ticket) -> Vec<Outcome> {
+    fn decide_gang_anew(
+        &mut self,
+        members: &[QueuedPodInfo],
+        needed: usize,
+        answers: &Answers,
+        draw: u64,
+    ) -> Vec<Outcome> {
         members.iter().for_each(|info| self.count_for(info.profile, &info.pod));
         let pods: Vec<Arc<PodInfo>> = members.iter().map(QueuedPodInfo::to_decide).collect();
         let Some(profile) = members.first().and_then(|info| self.profiles.get(info.profile)) else { return Vec::new() };
         let view = self.cache.table().view();
         let pods: Vec<&Arc<PodInfo>> = pods.iter().collect();
-        self.worker.decide_gang(profile, view, &mut Overlay::default(), &pods, needed, ticket.seq)
+        let group = Group { pods: &pods, answers, needed };
+        self.worker.decide_gang(profile, view, &mut Overlay::default(), &group, draw)
+    }
+
+    /// Has extenders asked about those pods of a group that need it.
+    fn ask_about_gang(
+        &mut self,
+        attempt: &Attempt,
+        members: Vec<QueuedPodInfo>,
+        answers: Answers,
+        outcomes: Vec<Outcome>,
+    ) {
+        tracing::debug!(group = %attempt.key, pods = members.len(), "extenders are asked");
+        let question = |(info, outcome): (&QueuedPodInfo, Outcome)| match outcome {
+            Outcome::Ask { nodes, nominated } => Some(Question { pod: Arc::clone(&info.pod), nodes, nominated }),
+            _ => None,
+        };
+        let questions = members.iter().zip(outcomes).filter_map(question).collect();
+        self.ask_in_turn(attempt.popped, members, answers, questions);
     }
 
     /// Does what was decided.
@@ -146,7 +188,7 @@ impl Engine {
         attempt: &Attempt,
         members: Vec<QueuedPodInfo>,
         outcomes: Vec<Outcome>,
-        needed: usize,
+        (needed, answers): (usize, &Answers),
     ) {
         tracing::debug!(group = %attempt.key, pods = members.len(), needed, ?outcomes, "decided");
         let failed = outcomes.iter().position(|outcome| matches!(outcome, Outcome::Failed(_)));
@@ -159,7 +201,7 @@ impl Engine {
                 _ => None,
             });
             let (at, diagnosis) = first.unwrap_or_else(|| (0, Box::new(Diagnosis::no_nodes())));
-            let room = self.room_for_gang(now, attempt, &members, needed);
+            let room = self.room_for_gang(now, attempt, &members, (needed, answers));
             return self.gang_unfit(now, attempt, members, at, &diagnosis, &room);
         }
         let (mut seats, mut rest) = (Vec::new(), Vec::new());
@@ -202,4 +244,10 @@ impl Engine {
         self.observe_gang(now, attempt, AttemptResult::Scheduled);
         self.write_group_status(&attempt.key, None);
     }
+}
+
+/// Whether extenders have to be asked before a group can be placed, which it could be as far as plugins are concerned.
+fn to_be_asked(outcomes: &[Outcome], needed: usize) -> bool {
+    let failed = outcomes.iter().any(|outcome| matches!(outcome, Outcome::Failed(_)));
+    !failed && count_seated(outcomes) >= needed && count_placed(outcomes) < count_seated(outcomes)
 }

@@ -3,6 +3,7 @@
 
 use std::sync::Arc;
 
+use plimsoll_framework::pod::Uid;
 use plimsoll_framework::time::Time;
 
 use super::commit::Attempt;
@@ -38,7 +39,7 @@ impl Engine {
         let members = seats.into_iter().map(|seat| seat.info).collect();
         match failure {
             Failure::Error(error) => self.gang_failed(now, attempt, members, at, &error),
-            Failure::Unfit(diagnosis) | Failure::Refused(diagnosis) | Failure::Group { diagnosis, .. } => {
+            Failure::Unfit { diagnosis, .. } | Failure::Refused(diagnosis) | Failure::Group { diagnosis, .. } => {
                 self.gang_unfit(now, attempt, members, at, &diagnosis, &Room::None(None));
             }
         }
@@ -113,6 +114,23 @@ impl Engine {
             self.fail(now, attempt.popped, info, Failure::Error(own));
         }
         self.write_group_status(&attempt.key, Some((Reason::SchedulerError, text)));
+    }
+
+    /// Extenders could not say where a pod of the group is to go.
+    pub(in crate::engine) fn gang_not_answered_for(
+        &mut self,
+        now: Time,
+        popped: Time,
+        members: Vec<QueuedPodInfo>,
+        uid: &Uid,
+        error: &str,
+    ) {
+        let Some((key, profile)) = members.first().and_then(|info| Some((info.group.clone()?, info.profile))) else {
+            return members.into_iter().for_each(|info| self.queue.put_back(now, info));
+        };
+        let at = members.iter().position(|info| info.pod.key.uid == *uid).unwrap_or(0);
+        self.cache.touch(key.clone());
+        self.gang_failed(now, &Attempt { key, seq: 0, popped, profile }, members, at, error);
     }
 
     /// The binding of one pod of a gang has failed. The others stay where they are; this one is tried again at the head

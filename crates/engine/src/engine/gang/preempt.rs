@@ -8,10 +8,11 @@ use plimsoll_framework::pod::{PodInfo, PodSpecInfo, Uid};
 use plimsoll_framework::time::Time;
 
 use super::commit::Attempt;
-use crate::decide::{GangPlan, Seat};
+use crate::decide::{GangPlan, Group, Seat};
 use crate::effect::Observation;
 use crate::engine::Engine;
 use crate::engine::preempt::held_off;
+use crate::extender::Answers;
 use crate::queue::{PluginSet, QueuedPodInfo};
 
 /// What can be done for a group that found no place.
@@ -70,7 +71,7 @@ impl Engine {
         now: Time,
         attempt: &Attempt,
         members: &[QueuedPodInfo],
-        needed: usize,
+        (needed, answers): (usize, &Answers),
     ) -> Room {
         if self.profiles[attempt.profile].post_filter.is_empty()
             || members.iter().any(|info| info.pod.spec.never_preempts)
@@ -86,8 +87,10 @@ impl Engine {
         self.observations.push(Observation::PreemptionAttempt);
         let priority = self.pod_group(&attempt.key).and_then(|group| group.priority);
         let pods: Vec<Arc<PodInfo>> = members.iter().map(|info| as_preemptor(&info.pod, priority)).collect();
+        let pods: Vec<&Arc<PodInfo>> = pods.iter().collect();
+        let group = Group { pods: &pods, answers, needed };
         let view = self.cache.table().view();
-        let plan = self.worker.plan_gang(&self.profiles[attempt.profile], view, &pods, needed, attempt.seq);
+        let plan = self.worker.plan_gang(&self.profiles[attempt.profile], view, &group, attempt.seq);
         match plan {
             Ok(plan) => self.make_room_for_gang(attempt, members, &plan),
             Err(by) => Room::Forbidden(by),
