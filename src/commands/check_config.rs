@@ -64,12 +64,14 @@ impl<I: Read, O: Write, E: Write> Check<'_, I, O, E> {
     fn all(&mut self, args: &Args) -> io::Result<i32> {
         let mut code = 0;
         for (index, file) in args.files.iter().enumerate() {
-            let mistakes = |(config, upstream): (Config, _)| match config.mistakes() {
-                none if none.is_empty() => Ok((config, upstream)),
-                errors => Err(ConfigErrors::Invalid { errors }),
-            };
-            match self.read(file).and_then(mistakes) {
+            match self.read(file) {
                 Ok((config, upstream)) => {
+                    // What kube-scheduler takes is shown as it resolves, even where it can never work.
+                    let errors = config.mistakes();
+                    if !errors.is_empty() {
+                        code = 2;
+                        self.bad(&ConfigErrors::Invalid { errors })?;
+                    }
                     if index > 0 && args.output == Output::Text {
                         writeln!(self.out)?;
                     }

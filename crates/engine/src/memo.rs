@@ -1,9 +1,10 @@
 //! The memo: what the plugins say of every node about a class of pods, kept from one decision to the next.
 //!
-//! Pods with the same spec get the same answers from most plugins. Those answers are kept as rows over the nodes, one
-//! row a class, and brought up to date from what has changed since: mostly the node of the pod before. What a plugin
-//! says of the pod itself (its labels, its claims), or of pods on other nodes, is asked anew each time and laid over the
-//! rows ([`crate::decide`]).
+//! Pods with the same spec get the same answers from most plugins, and often those of several specs do: of what tells them
+//! apart, a label to be near say, these plugins read nothing. Such pods are a class. Its answers are kept as rows over the
+//! nodes, and brought up to date from what has changed since: mostly the node of the pod before. What a plugin says of the
+//! pod itself (its labels, its claims), or of pods on other nodes, is asked anew each time and laid over the rows
+//! ([`crate::decide`]).
 //!
 //! The law is that a kept answer equals a fresh one. It holds because a plugin is handed what it declared to read and
 //! nothing else, and because every change of the table leaves its epoch on the row it touched. What no type prevents, a
@@ -23,7 +24,7 @@ use std::sync::Arc;
 
 use hashbrown::HashMap;
 use plimsoll_framework::intern::Istr;
-use plimsoll_framework::pod::PodInfo;
+use plimsoll_framework::pod::{PodInfo, PodSpecInfo};
 use plimsoll_framework::table::View;
 
 pub(crate) use class::Class;
@@ -54,7 +55,7 @@ impl Default for MemoSettings {
 /// What a memo has been good for.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct MemoStats {
-    /// Decisions for which there were rows.
+    /// Decisions for which there were rows, be it those of another spec that serve as well.
     pub hits: u64,
     /// Decisions for which rows had to be made.
     pub misses: u64,
@@ -74,24 +75,38 @@ pub struct MemoStats {
     pub bytes: usize,
 }
 
-/// The profile's name and where the spec is in memory; the class holds both, so that neither is used again for another.
+/// The profile's name and where the spec is in memory; whoever has it in a map holds both, so that neither is used again for
+/// another.
 type Key = (Istr, usize);
+
+/// Where the rows for a spec are.
+struct Place {
+    /// Held for the sake of the key.
+    _spec: Arc<PodSpecInfo>,
+    class: usize,
+    /// Of the class, when it was found to be right for the spec.
+    generation: u64,
+}
 
 /// The rows of one worker.
 #[derive(Default)]
 pub(crate) struct Memo {
     settings: MemoSettings,
-    /// Where each class is.
-    places: HashMap<Key, usize>,
+    places: HashMap<Key, Place>,
     classes: Vec<Option<Box<Class>>>,
     /// A class whose memory can be used again.
     spare: Option<Box<Class>>,
     /// The number of the last use.
     uses: u64,
+    /// The last generation of any class.
+    generations: u64,
     /// Profiles whose rows were found to be wrong.
     distrusted: Vec<Istr>,
     pub(crate) stats: MemoStats,
 }
+
+/// Beyond so many places for each class those that lead nowhere any more are cleared away.
+const PLACES_PER_CLASS: usize = 64;
 
 impl Memo {
     pub(crate) fn new(settings: MemoSettings) -> Self {
@@ -109,53 +124,93 @@ impl Memo {
             return None;
         }
         self.uses += 1;
-        let key = (profile.name.clone(), Arc::as_ptr(&pod.spec).addr());
-        let at = match self.places.get(&key) {
+        let at = match self.place(profile, pod) {
             Some(at) => {
                 self.stats.hits += 1;
-                *at
+                at
             }
-            None => {
-                self.stats.misses += 1;
-                self.add(key, profile, view, pod)?
-            }
+            None => self.find(profile, view, pod)?,
         };
         let class = self.classes.get_mut(at)?.as_mut()?;
         class.last_use = self.uses;
-        class.refresh(profile, view, pod);
+        if class.refresh(profile, view, pod) {
+            // It is right for this spec; others may see something else in what has changed.
+            self.generations += 1;
+            class.generation = self.generations;
+            if let Some(place) = self.places.get_mut(&key(profile, pod)) {
+                place.generation = self.generations;
+            }
+        }
         class.is_usable().then_some(&mut **class)
     }
 
-    /// Makes the rows of a class; `None` where the budget does not allow it.
-    fn add(&mut self, key: Key, profile: &Profile, view: &View, pod: &PodInfo) -> Option<usize> {
+    /// Where the rows for the pod's spec are, if that is known.
+    fn place(&self, profile: &Profile, pod: &PodInfo) -> Option<usize> {
+        let place = self.places.get(&key(profile, pod))?;
+        let class = self.classes.get(place.class)?.as_ref()?;
+        (class.generation == place.generation).then_some(place.class)
+    }
+
+    /// Finds rows of a spec of which the plugins whose answers are kept say the same, or makes rows; `None` where the
+    /// budget does not allow it.
+    fn find(&mut self, profile: &Profile, view: &View, pod: &PodInfo) -> Option<usize> {
+        let fresh = Class::prepared(profile, view, pod);
+        let same = |class: &Option<Box<Class>>| class.as_ref().is_some_and(|class| class.serves(&fresh));
+        let at = match self.classes.iter().position(same) {
+            Some(at) => {
+                self.stats.hits += 1;
+                at
+            }
+            None => {
+                self.stats.misses += 1;
+                self.add(fresh, view)?
+            }
+        };
+        if self.places.len() > PLACES_PER_CLASS * (self.stats.classes + PLACES_PER_CLASS) {
+            let classes = &self.classes;
+            let leads = |place: &Place| classes[place.class].as_ref().is_some_and(|c| c.generation == place.generation);
+            self.places.retain(|_, place| leads(place));
+        }
+        let generation = self.classes.get(at)?.as_ref()?.generation;
+        let place = Place { _spec: Arc::clone(&pod.spec), class: at, generation };
+        self.places.insert(key(profile, pod), place);
+        Some(at)
+    }
+
+    /// Makes the rows of a class that is prepared.
+    fn add(&mut self, mut fresh: Box<Class>, view: &View) -> Option<usize> {
         if !self.make_room(Class::bytes_for(view)) {
             return None;
         }
-        let class = Class::of(profile, view, pod, self.spare.take());
+        if let Some(spare) = self.spare.take() {
+            fresh.take_memory(*spare);
+        }
+        fresh.build(view);
+        self.generations += 1;
+        fresh.generation = self.generations;
         let at = self.classes.iter().position(Option::is_none).unwrap_or(self.classes.len());
         if at == self.classes.len() {
             self.classes.push(None);
         }
-        self.classes[at] = Some(class);
-        self.places.insert(key, at);
-        self.stats.classes = self.places.len();
+        self.classes[at] = Some(fresh);
+        self.stats.classes += 1;
         Some(at)
     }
 
     /// A row of the pod's class that is not as it would be if it were made now, told for people.
     pub(crate) fn wrong_row(&self, profile: &Profile, view: &View, pod: &PodInfo) -> Option<String> {
-        let at = self.places.get(&(profile.name.clone(), Arc::as_ptr(&pod.spec).addr()))?;
-        let class = self.classes.get(*at)?.as_ref()?;
-        class.difference(&Class::of(profile, view, pod, None), view)
+        let class = self.classes.get(self.place(profile, pod)?)?.as_ref()?;
+        let mut fresh = Class::prepared(profile, view, pod);
+        fresh.build(view);
+        class.difference(&fresh, view)
     }
 
     /// Has the classes used least recently go until so many bytes more are within the budget; whether they are.
     fn make_room(&mut self, bytes: usize) -> bool {
         self.stats.bytes = self.classes.iter().flatten().map(|class| class.bytes()).sum();
         while self.stats.bytes + bytes > self.settings.budget_bytes {
-            let used = |at: usize| self.classes[at].as_ref().map(|class| class.last_use);
-            let oldest = self.places.iter().min_by_key(|(_, at)| used(**at)).map(|(key, _)| key.clone());
-            let Some(class) = oldest.and_then(|key| self.forget(&key)) else {
+            let used = self.classes.iter().enumerate().filter_map(|(at, class)| Some((class.as_ref()?.last_use, at)));
+            let Some(class) = used.min().and_then(|(_, at)| self.forget(at)) else {
                 self.stats.too_small = true;
                 return false;
             };
@@ -175,13 +230,20 @@ impl Memo {
     /// Something kept for this profile was wrong: nothing of it is used any more.
     pub(crate) fn distrust(&mut self, profile: &Profile) {
         self.distrusted.push(profile.name.clone());
-        let of_profile: Vec<Key> = self.places.keys().filter(|(name, _)| *name == profile.name).cloned().collect();
-        of_profile.iter().for_each(|key| drop(self.forget(key)));
+        for at in 0..self.classes.len() {
+            if self.classes[at].as_ref().is_some_and(|class| class.is_of(profile)) {
+                self.forget(at);
+            }
+        }
     }
 
-    fn forget(&mut self, key: &Key) -> Option<Box<Class>> {
-        let class = self.places.remove(key).and_then(|at| self.classes.get_mut(at)?.take());
-        self.stats.classes = self.places.len();
-        class
+    fn forget(&mut self, at: usize) -> Option<Box<Class>> {
+        let class = self.classes.get_mut(at)?.take()?;
+        self.stats.classes -= 1;
+        Some(class)
     }
+}
+
+fn key(profile: &Profile, pod: &PodInfo) -> Key {
+    (profile.name.clone(), Arc::as_ptr(&pod.spec).addr())
 }

@@ -26,7 +26,6 @@ enum Stale {
 impl Class {
     /// Prepares every plugin whose answers are kept, for a pod of the class.
     pub(super) fn prepare(&mut self, profile: &Profile, view: &View, pod: &PodInfo) {
-        self.spec = Arc::clone(&pod.spec);
         self.table = Some(Arc::clone(view.identity()));
         self.versions = view.versions();
         self.skipped.clear();
@@ -94,19 +93,10 @@ impl Class {
     }
 
     /// Something of the cluster as a whole has changed: prepares those again that read it, and has the rows made again
-    /// where they now say something else.
-    pub(super) fn prepare_again(&mut self, profile: &Profile, view: &View, pod: &PodInfo, moved: Groups) {
-        let reads = |groups: Groups| groups.intersects(moved);
-        let plan = &profile.plan;
-        let stale = if plan.kept_pre_filters.iter().any(|at| reads(profile.pre_filter[*at].plugin.groups()))
-            || plan.kept_filters.iter().any(|at| reads(profile.filter[*at].plugin.groups()))
-            || plan.kept_scores.iter().any(|at| reads(profile.score[*at].plugin.groups()))
-            || profile.pre_score.iter().any(|pre| pre.plugin.spec_only() && reads(pre.plugin.groups()))
-        {
-            self.compare(profile, view, pod)
-        } else {
-            Stale::Nothing
-        };
+    /// where they now say something else. Gives whether any of them reads it.
+    pub(super) fn prepare_again(&mut self, profile: &Profile, view: &View, pod: &PodInfo, moved: Groups) -> bool {
+        let seen = profile.plan.kept_groups().intersects(moved);
+        let stale = if seen { self.compare(Self::prepared(profile, view, pod)) } else { Stale::Nothing };
         self.versions = view.versions();
         match stale {
             Stale::Nothing => {}
@@ -114,33 +104,42 @@ impl Class {
             Stale::ObjectScores => self.build_object_scores(view),
             Stale::Everything => self.build(view),
         }
+        seen
     }
 
-    /// Prepares everything again, and says what of it is not as it was.
-    fn compare(&mut self, profile: &Profile, view: &View, pod: &PodInfo) -> Stale {
-        let mut fresh = Self::default();
-        fresh.prepare(profile, view, pod);
-        let same_filters = self.usable == fresh.usable
-            && self.skipped == fresh.skipped
-            && self.filters.len() == fresh.filters.len()
+    /// Whether its rows are also right for what `fresh` was prepared for.
+    pub(super) fn serves(&self, fresh: &Self) -> bool {
+        let same_table = matches!((&self.table, &fresh.table), (Some(one), Some(other)) if Arc::ptr_eq(one, other));
+        same_table
+            && self.has_name_of(fresh)
+            && self.says_the_same(fresh)
+            && same_scores(&self.of_object, &fresh.of_object)
+    }
+
+    /// Whether all plugins say the same, but for those whose scores follow from the node objects.
+    fn says_the_same(&self, fresh: &Self) -> bool {
+        let same_filters = self.filters.len() == fresh.filters.len()
             && self.filters.iter().zip(&fresh.filters).all(|(a, b)| a.at == b.at && a.bound.same(&*b.bound));
-        let same = |one: &[KeptScore], other: &[KeptScore]| {
-            one.len() == other.len() && one.iter().zip(other).all(|(a, b)| a.at == b.at && a.kept.same(&b.kept))
-        };
         let same_normalized = self.normalized.len() == fresh.normalized.len()
             && self.normalized.iter().zip(&fresh.normalized).all(|(a, b)| a.at == b.at && a.kept.same(&b.kept));
-        let same_objects = same(&self.of_object, &fresh.of_object);
-        let same_rest = same_filters
+        self.usable == fresh.usable
+            && self.skipped == fresh.skipped
+            && self.over_feasible == fresh.over_feasible
+            && same_filters
             && same_normalized
-            && same(&self.of_usage, &fresh.of_usage)
-            && self.over_feasible == fresh.over_feasible;
-        if same_rest && same_objects {
-            return Stale::Nothing;
-        }
-        if same_rest {
+            && same_scores(&self.of_usage, &fresh.of_usage)
+    }
+
+    /// Takes over what was prepared anew, and says what of the rows is not as it was.
+    fn compare(&mut self, fresh: Box<Self>) -> Stale {
+        if self.says_the_same(&fresh) {
+            if same_scores(&self.of_object, &fresh.of_object) {
+                return Stale::Nothing;
+            }
             self.of_object = fresh.of_object;
             return Stale::ObjectScores;
         }
+        let fresh = *fresh;
         (self.usable, self.skipped, self.filters) = (fresh.usable, fresh.skipped, fresh.filters);
         (self.of_usage, self.of_object) = (fresh.of_usage, fresh.of_object);
         (self.normalized, self.over_feasible) = (fresh.normalized, fresh.over_feasible);
@@ -281,6 +280,10 @@ impl Class {
             self.totals.recount(block);
         }
     }
+}
+
+fn same_scores(one: &[KeptScore], other: &[KeptScore]) -> bool {
+    one.len() == other.len() && one.iter().zip(other).all(|(a, b)| a.at == b.at && a.kept.same(&b.kept))
 }
 
 /// The scores of 64 rows by several plugins, weighted and added; 0 in the other lanes.

@@ -3,9 +3,10 @@
 use std::sync::Arc;
 
 use plimsoll_framework::extensions::BoundFilter;
+use plimsoll_framework::intern::Istr;
 use plimsoll_framework::overlay::Overlay;
 use plimsoll_framework::plugin::{Extent, MAX_NODE_SCORE, MIN_NODE_SCORE};
-use plimsoll_framework::pod::{PodInfo, PodSpecInfo};
+use plimsoll_framework::pod::PodInfo;
 use plimsoll_framework::read::{Groups, Versions};
 use plimsoll_framework::table::{Row, View, bits};
 use plimsoll_framework::verdict::{Code, Verdict};
@@ -37,8 +38,10 @@ pub(super) struct KeptScore {
 /// The rows of a class, true for the view of `epoch`.
 #[derive(Default)]
 pub(crate) struct Class {
-    /// Held so that its place in memory is not used again.
-    pub(super) spec: Arc<PodSpecInfo>,
+    /// The name of its profile.
+    profile: Istr,
+    /// It changes when the rows may have ceased to be right for some of the specs that share them.
+    pub(super) generation: u64,
     pub(super) last_use: u64,
     pub(super) table: TableIdentity,
     pub(super) epoch: u64,
@@ -92,35 +95,53 @@ impl Class {
         size_of::<Self>() + rows + self.totals.bytes() + self.feasible.capacity() * 8 + normalized
     }
 
-    /// A class whose rows are not made yet, in memory that was used before, if any.
-    pub(super) fn of(profile: &Profile, view: &View, pod: &PodInfo, spare: Option<Box<Self>>) -> Box<Self> {
-        let mut class = spare.unwrap_or_default();
+    /// A class whose rows are not made yet.
+    pub(super) fn prepared(profile: &Profile, view: &View, pod: &PodInfo) -> Box<Self> {
+        let mut class = Box::<Self>::default();
+        class.profile = profile.name.clone();
         class.prepare(profile, view, pod);
-        class.build(view);
         class
+    }
+
+    /// Uses the memory of another class.
+    pub(super) fn take_memory(&mut self, other: Self) {
+        self.rejected_by = other.rejected_by;
+        self.verdicts = other.verdicts;
+        self.feasible = other.feasible;
+        self.object_part = other.object_part;
+        self.totals = other.totals;
+        self.changed = other.changed;
+    }
+
+    pub(super) fn has_name_of(&self, other: &Self) -> bool {
+        self.profile == other.profile
+    }
+
+    pub(super) fn is_of(&self, profile: &Profile) -> bool {
+        self.profile == profile.name
     }
 
     pub(super) fn forget_borrowed(&mut self) {
         self.borrowed.clear();
     }
 
-    /// Brings the rows up to date.
-    pub(super) fn refresh(&mut self, profile: &Profile, view: &View, pod: &PodInfo) {
+    /// Brings the rows up to date. Gives whether something has changed in which plugins may see another thing for another
+    /// spec than for this pod's.
+    pub(super) fn refresh(&mut self, profile: &Profile, view: &View, pod: &PodInfo) -> bool {
         let same_table = matches!((&self.table, view.identity()), (Some(one), other) if Arc::ptr_eq(one, other));
         if !same_table || view.epoch() < self.epoch {
             self.prepare(profile, view, pod);
-            return self.build(view);
+            self.build(view);
+            return true;
         }
         if view.epoch() == self.epoch && self.borrowed.is_empty() {
-            return;
+            return false;
         }
         let moved = view.versions().differences(&self.versions);
-        if moved != Groups::NONE {
-            self.prepare_again(profile, view, pod, moved);
-        }
+        let seen = moved != Groups::NONE && self.prepare_again(profile, view, pod, moved);
         if !self.usable {
             self.epoch = view.epoch();
-            return;
+            return seen;
         }
         self.resize(view.row_limit());
         let mut changed = std::mem::take(&mut self.changed);
@@ -142,6 +163,7 @@ impl Class {
         }
         self.changed = changed;
         self.epoch = view.epoch();
+        seen
     }
 
     /// Writes a row through an overlay, until the next refresh.

@@ -21,6 +21,8 @@ pub struct Plan {
     pre_scores: Vec<Vec<usize>>,
     /// What those that are asked about every pod, and say the same of all of a template, read of the cluster.
     template_groups: Groups,
+    /// What those whose answers are kept read of the cluster.
+    kept_groups: Groups,
     by_template: Vec<usize>,
     pub(super) kept_scores: Vec<usize>,
 }
@@ -55,6 +57,7 @@ impl Plan {
             if kept { &mut plan.kept_scores } else { &mut plan.asked_scores }.push(at);
         }
         plan.template_groups = plan.read_for_templates(profile);
+        plan.kept_groups = plan.read_for_rows(profile);
         // Totals are kept in 32 bits.
         let greatest =
             profile.score.iter().fold(0_i64, |sum, s| sum.saturating_add(s.weight.saturating_mul(MAX_NODE_SCORE)));
@@ -68,6 +71,19 @@ impl Plan {
         let scores = self.asked_scores.iter().map(|at| profile.score[*at].plugin.groups());
         let pre_scores = profile.pre_score.iter().map(|pre| pre.plugin.groups());
         pre_filters.chain(filters).chain(scores).chain(pre_scores).fold(Groups::NONE, Groups::union)
+    }
+
+    fn read_for_rows(&self, profile: &Profile) -> Groups {
+        let pre_filters = self.kept_pre_filters.iter().map(|at| profile.pre_filter[*at].plugin.groups());
+        let filters = self.kept_filters.iter().map(|at| profile.filter[*at].plugin.groups());
+        let scores = self.kept_scores.iter().map(|at| profile.score[*at].plugin.groups());
+        let spec_only = profile.pre_score.iter().filter(|pre| pre.plugin.spec_only());
+        let pre_scores = spec_only.map(|pre| pre.plugin.groups());
+        pre_filters.chain(filters).chain(scores).chain(pre_scores).fold(Groups::NONE, Groups::union)
+    }
+
+    pub(super) fn kept_groups(&self) -> Groups {
+        self.kept_groups
     }
 
     pub(crate) fn template_groups(&self) -> Groups {

@@ -5,13 +5,14 @@
 
 use std::sync::Arc;
 
+use hashbrown::HashMap;
 use plimsoll_framework::intern::Istr;
 use plimsoll_framework::labels::LabelSet;
-use plimsoll_framework::pod::{Owner, PodInfo};
+use plimsoll_framework::pod::{Owner, PodInfo, PodSpecInfo};
 use plimsoll_framework::read::{Groups, Versions};
 
 /// How many templates of a class are remembered.
-const TEMPLATES: usize = 16;
+const TEMPLATES: usize = 4_096;
 
 /// Plugins by their numbers in the profile.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -34,6 +35,7 @@ impl Numbers {
 #[derive(Clone, Debug)]
 pub(crate) struct Quiet {
     namespace: Istr,
+    spec: Arc<PodSpecInfo>,
     labels: Arc<LabelSet>,
     owner: Option<Arc<Owner>>,
     versions: Versions,
@@ -50,6 +52,7 @@ impl Quiet {
     pub(crate) fn of(pod: &PodInfo, versions: Versions) -> Self {
         Self {
             namespace: pod.key.namespace.clone(),
+            spec: Arc::clone(&pod.spec),
             labels: Arc::clone(&pod.labels),
             owner: pod.owner.clone(),
             versions,
@@ -65,38 +68,40 @@ impl Quiet {
             (Some(one), Some(other)) => Arc::ptr_eq(one, other),
             _ => false,
         };
-        Arc::ptr_eq(&self.labels, &pod.labels) && self.namespace == pod.key.namespace && same_owner
+        Arc::ptr_eq(&self.spec, &pod.spec)
+            && Arc::ptr_eq(&self.labels, &pod.labels)
+            && self.namespace == pod.key.namespace
+            && same_owner
     }
 }
 
-/// The templates of a class.
+/// The templates of a class, by where spec and labels are in memory.
 #[derive(Default)]
 pub(super) struct Templates {
-    known: Vec<Quiet>,
-    next: usize,
+    known: HashMap<(usize, usize), Quiet>,
 }
 
 impl Templates {
     pub(super) fn clear(&mut self) {
         self.known.clear();
-        self.next = 0;
     }
 
     /// What is known of the pod's template, where nothing of what it was found out from (`read`) has changed since.
     pub(super) fn get(&mut self, pod: &PodInfo, versions: &Versions, read: Groups) -> Option<&mut Quiet> {
-        let known = self.known.iter_mut().find(|known| known.is_of(pod))?;
+        let known = self.known.get_mut(&place(pod)).filter(|known| known.is_of(pod))?;
         (!versions.differences(&known.versions).intersects(read)).then_some(known)
     }
 
-    /// Remembers a template, in place of what was known of it or, where there are many, of another.
+    /// Remembers a template, in place of what was known of it. Where there are too many, all others are forgotten.
     pub(super) fn set(&mut self, pod: &PodInfo, quiet: Quiet) {
-        if let Some(known) = self.known.iter_mut().find(|known| known.is_of(pod)) {
-            *known = quiet;
-        } else if self.known.len() < TEMPLATES {
-            self.known.push(quiet);
-        } else {
-            self.known[self.next] = quiet;
-            self.next = (self.next + 1) % TEMPLATES;
+        if self.known.len() >= TEMPLATES {
+            self.known.clear();
         }
+        self.known.insert(place(pod), quiet);
     }
+}
+
+/// The template holds both, so that their places are not used again.
+fn place(pod: &PodInfo) -> (usize, usize) {
+    (Arc::as_ptr(&pod.spec).addr(), Arc::as_ptr(&pod.labels).addr())
 }

@@ -363,7 +363,8 @@ fn budgets_that_are_strict_forbid_and_what_relaxes_them_is_heard() {
     let pods = [running("guarded", "a", 900, 1).of("db")];
     let forbids = |budgets: &[(&str, Option<&str>, i64, &[&str])]| {
         let table = cluster(&["a"], &pods, budgets);
-        let answer = say(&table, &pod(900, 10), DefaultPreemptionArgs::default(), (&strict, ExtendersSay::Nothing)).unwrap();
+        let answer =
+            say(&table, &pod(900, 10), DefaultPreemptionArgs::default(), (&strict, ExtendersSay::Nothing)).unwrap();
         matches!(answer, PostFilterVerdict::Forbid(_))
     };
     assert!(forbids(&[("db", Some("db"), 0, &[])]) && !forbids(&[("db", Some("db"), 1, &[])]) && !forbids(&[]));
@@ -402,7 +403,8 @@ fn extenders_are_asked_about_all_candidates_and_the_best_of_what_they_leave_is_c
     let pods = [running("x", "a", 900, 3), running("y", "b", 900, 1), running("z", "b", 100, 2)];
     let table = cluster(&["a", "b", "c"], &pods, &[]);
     let (asked, args) = (pod(600, 10), DefaultPreemptionArgs::default());
-    let verdict = |extenders: ExtendersSay<'_>| say(&table, &asked, args.clone(), (&EvictionPolicy::default(), extenders));
+    let verdict =
+        |extenders: ExtendersSay<'_>| say(&table, &asked, args.clone(), (&EvictionPolicy::default(), extenders));
     let running = |name: &str| {
         let view = table.view();
         view.rows().flat_map(|row| view.pods(row)).find(|p| &*p.key.name == name).map(Arc::clone).unwrap()
