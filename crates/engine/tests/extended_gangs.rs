@@ -14,10 +14,13 @@ use common::profile;
 use plimsoll_engine::engine::EngineSettings;
 use plimsoll_engine::event::{Event, EvictResult};
 use plimsoll_engine::extender::{Answer, Ask, Extenders, NodeAnswer};
+use plimsoll_engine::gang::ExtendedPodGroups;
 use plimsoll_engine::queue::Place;
 use plimsoll_framework::cluster_event::EventResource;
 use plimsoll_framework::extensions::Extensions;
+use plimsoll_framework::object::{KindRef, ObjectKey};
 use plimsoll_framework::verdict::Code;
+use serde_json::json;
 
 /// A cluster whose extenders have a say in pods with the label `asks`, one at a time.
 fn with(nodes: &[Node]) -> Cluster {
@@ -288,6 +291,36 @@ fn a_pod_that_comes_while_the_group_is_asked_about_joins_it() {
     assert_eq!((asked(&c), bound(&c)), ("g-2: n1".to_owned(), String::new()));
     pass(&mut c, &["n1"]);
     assert_eq!(bound(&c), "g-0->n3 g-1->n2 g-2->n1");
+}
+
+#[test]
+fn a_pod_that_becomes_one_of_a_group_while_it_is_asked_about_takes_nobody_with_it() {
+    let kind = KindRef::of::<ExtendedPodGroups>();
+    let named = |name: &str| pod(name).cpu(100).label("asks", "yes").label("scheduling.x-k8s.io/pod-group", "g");
+    for deleted in [false, true] {
+        let mut c = with(&two());
+        c.add(&[named("g-0")]);
+        c.decide();
+        assert_eq!(asked(&c), "g-0: n1 n2", "so far the group's name is just a label");
+        c.tell(Event::KindServed { kind, version: Some(kind.version.into()) });
+        let json = json!({"metadata": {"name": "g", "namespace": "default", "uid": "g"}, "spec": {"minMember": 2}});
+        let key = ObjectKey { namespace: "default".into(), name: "g".into() };
+        c.tell(Event::Object { kind, key, resource_version: 0, object: Some((kind.decode)(&json).unwrap()) });
+        c.add(&[named("g-1")]);
+        c.decide();
+        if deleted {
+            c.asks.clear();
+            c.tell(named("g-0").deleted(9));
+            c.decide();
+            assert_eq!(c.place(&named("g-1")), Some(Place::Gated), "the other waits for one more");
+        } else {
+            while !asked(&c).is_empty() {
+                pass(&mut c, &["n1", "n2"]);
+            }
+            assert_eq!(c.bound().len(), 2, "{}", bound(&c));
+        }
+        assert_eq!((c.engine.asks_under_way(), c.engine.queue().in_flight()), (0, (0, 0)));
+    }
 }
 
 #[test]

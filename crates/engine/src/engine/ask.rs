@@ -251,10 +251,11 @@ impl Engine {
         self.queue.done(uid);
         let held = self.asking.leave_all(&members);
         members.retain(|info| info.pod.key.uid != *uid);
-        let (Some(first), About::Places(questions)) = (members.first(), about) else { return };
+        let Some(first) = members.first() else { return };
         if held {
             self.asking.places.insert(first.pod.key.uid.clone());
         }
+        let questions = if let About::Places(questions) = about { questions } else { VecDeque::new() };
         self.ask_in_turn(popped, members, answers, questions);
     }
 }
