@@ -36,7 +36,7 @@ enum Output {
 /// Checks the files with standard input, output and error. `supported` tells which plugins are built, `defaults` which exist
 /// and what holds where a file says nothing.
 ///
-/// Returns the exit code: 0 when all files are good, 2 when one is not, 1 when the result cannot be written.
+/// Returns the exit code: 0 when all files are good, 2 when one is not or cannot work, 1 when the result cannot be written.
 pub fn run(args: &Args, defaults: &Defaults, supported: &dyn Fn(&str) -> bool) -> i32 {
     let (mut out, mut err) = (io::stdout().lock(), io::stderr().lock());
     let mut check = Check { defaults, supported, input: io::stdin().lock(), out: &mut out, err: &mut err };
@@ -66,16 +66,16 @@ impl<I: Read, O: Write, E: Write> Check<'_, I, O, E> {
         for (index, file) in args.files.iter().enumerate() {
             match self.read(file) {
                 Ok((config, upstream)) => {
-                    // What kube-scheduler takes is shown as it resolves, even where it can never work.
+                    if index > 0 && args.output == Output::Text {
+                        writeln!(self.out)?;
+                    }
+                    self.good(file, &config, upstream.as_ref(), args.output)?;
+                    // It is shown all the same: it resolves as in kube-scheduler.
                     let errors = config.mistakes();
                     if !errors.is_empty() {
                         code = 2;
                         self.bad(&ConfigErrors::Invalid { errors })?;
                     }
-                    if index > 0 && args.output == Output::Text {
-                        writeln!(self.out)?;
-                    }
-                    self.good(file, &config, upstream.as_ref(), args.output)?;
                 }
                 Err(error) => {
                     code = 2;

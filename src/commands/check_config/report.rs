@@ -51,7 +51,8 @@ impl<'a> Report<'a> {
 
     pub(super) fn text(&self, out: &mut impl Write) -> io::Result<()> {
         let config = self.config;
-        writeln!(out, "{}: valid", self.file)?;
+        let verdict = if config.mistakes().is_empty() { "valid" } else { "valid for kube-scheduler, but cannot work" };
+        writeln!(out, "{}: {verdict}", self.file)?;
         self.settings(out)?;
         for profile in &config.profiles {
             write_profile(profile, self.supported, out)?;
