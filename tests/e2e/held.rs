@@ -93,6 +93,9 @@ async fn what_is_not_done_holds_a_pod_and_is_said() {
     rig.refused("resource", "Unschedulable").await;
     rig.create(json!({"apiVersion": "resource.k8s.io/v1", "kind": "DeviceClass", "metadata": {"name": "gpu"},
                       "spec": {"extendedResourceName": "example.com/gpu"}}));
+    // The two come by watches of their own, in any order; here the class first.
+    const CLASSES: &str = "plimsoll_watch_events_total{kind=\"deviceclasses\",type=\"applied\"}";
+    rig.until("the class to be seen", || rig.scheduler.metric(CLASSES) >= 1.0).await;
     rig.create(pod("late").requests(&[("example.com/gpu", "1")]));
     let message = rig.refused("late", "UnsupportedByPlimsoll").await;
     assert_eq!(message, needs("resource example.com/gpu, which a DeviceClass provides"));
