@@ -382,7 +382,9 @@ pub trait PostFilter: Plugin {
     fn post_filter(&self, pod: &PodInfo, context: &PostFilterContext<'_>) -> Result<PostFilterVerdict, PluginError>;
 
     /// Whether all it can do is to have pods of lower priority leave a node for the pod, as the nodes are: then it need
-    /// not be asked again for as long as that would not make room.
+    /// not be asked again for as long as that would not make room. Where no pod is of lower priority, what it says has to
+    /// follow from the pod's spec and from how many nodes turned the pod away with which code: it is asked once for all
+    /// pods that are alike.
     fn only_preempts(&self) -> bool {
         false
     }

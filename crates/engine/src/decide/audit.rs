@@ -41,16 +41,23 @@ impl Worker {
         if fresh == kept && wrong_row.is_none() {
             return fresh;
         }
+        let kept = if fresh == kept { wrong_row.unwrap_or_default() } else { format!("{kept:?}") };
+        self.found_wrong(profile, pod, kept, format!("{fresh:?}"));
+        fresh
+    }
+
+    /// Whether what was just taken from the memo is to be found out anew, to compare.
+    pub(super) fn audits_now(&self) -> bool {
+        self.memo.audits_now()
+    }
+
+    /// What was kept is not right: nothing of the profile is kept any more.
+    pub(super) fn found_wrong(&mut self, profile: &Profile, pod: &PodInfo, kept: String, fresh: String) {
         self.memo.stats.mismatches += 1;
         self.memo.distrust(profile);
-        let mismatch = Mismatch {
-            pod: pod.key.to_string(),
-            profile: profile.name.to_string(),
-            kept: if fresh == kept { wrong_row.unwrap_or_default() } else { format!("{kept:?}") },
-            fresh: format!("{fresh:?}"),
-        };
+        let (pod, profile) = (pod.key.to_string(), profile.name.to_string());
+        let mismatch = Mismatch { pod, profile, kept, fresh };
         debug_assert!(false, "a decision by the memo is wrong: {mismatch:?}");
         self.mismatch = Some(Box::new(mismatch));
-        fresh
     }
 }

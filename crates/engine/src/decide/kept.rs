@@ -93,6 +93,31 @@ impl Worker {
     }
 }
 
+impl Worker {
+    /// What is known of the template of a pod that the plugins whose answers are kept turn away everywhere, with the number
+    /// of the ways in which they do; `None` where others have a say.
+    pub(super) fn rejected_by_class(
+        &mut self,
+        profile: &Profile,
+        view: &View,
+        pod: &PodInfo,
+    ) -> Option<(&mut Quiet, u64)> {
+        if pod.nominated_node_name.is_some() {
+            return None;
+        }
+        let Self { memo, asked, .. } = self;
+        let class = memo.class(profile, view, pod)?;
+        let none = Overlay::default();
+        asked.ask_filters(profile, class, view, &none, pod)?;
+        asked.find_special(view, &none, pod);
+        if class.feasible_count > 0 || !asked.filters.is_empty() || !asked.special.is_empty() {
+            return None;
+        }
+        let version = class.kinds_version();
+        Some((class.quiet(profile, view, pod)?, version))
+    }
+}
+
 impl Asked {
     /// Asks PreFilter plugins and prepares filters about this pod; `None` where PreFilter has more to say than that all
     /// nodes are to be asked.

@@ -46,7 +46,7 @@ impl PostFiltered {
 
 impl Worker {
     /// Asks the profile's PostFilter plugins about a pod that fits nowhere on `view`; `None` where it has none, or where
-    /// there is no node at all. `known` is what extenders said; who has to be asked about candidates of which plugin is
+    /// there is no node at all. `lowest_priority` is that of the pods on nodes. `known` is what extenders said; who has to be asked about candidates of which plugin is
     /// the error.
     pub(crate) fn post_filter(
         &mut self,
@@ -55,14 +55,44 @@ impl Worker {
         pod: &PodInfo,
         draw: u64,
         known: Option<&Answer>,
+        lowest_priority: Option<i32>,
     ) -> Option<Result<PostFiltered, Question>> {
         if !has_a_say(profile, view) {
             return None;
+        }
+        let nobody_could_go = lowest_priority.is_none_or(|lowest| lowest >= pod.priority())
+            && profile.post_filter.iter().all(|point| point.plugin.only_preempts());
+        if nobody_could_go && known.is_none() && !profile.asks_who_goes(pod) {
+            return Some(Ok(self.post_filter_in_vain(profile, view, pod, draw)));
         }
         let base = Overlay::default();
         let asked = self.asked(profile, view, &base, pod);
         let extenders = Extension { known, ask: profile.asks_who_goes(pod) };
         self.post_filter_by(&asked, profile, (view, &base), (pod, draw), extenders)
+    }
+
+    /// The same where nobody could be made to go: what is said then is kept for the pods of a template.
+    fn post_filter_in_vain(&mut self, profile: &Profile, view: &View, pod: &PodInfo, draw: u64) -> PostFiltered {
+        let kept = self.rejected_by_class(profile, view, pod).and_then(|(quiet, version)| {
+            quiet.post_filtered.as_ref().filter(|(of, _)| *of == version).map(|(_, done)| done.clone())
+        });
+        if let Some(kept) = &kept
+            && !self.audits_now()
+        {
+            return kept.clone();
+        }
+        let base = Overlay::default();
+        let asked = self.asked(profile, view, &base, pod);
+        let done = self.post_filter_after(&asked, profile, view, &base, pod, draw);
+        let done = done.unwrap_or_else(|| PostFiltered::rejected(Code::Unschedulable, String::new(), true));
+        if kept.as_ref().is_some_and(|kept| *kept != done) {
+            self.found_wrong(profile, pod, format!("{kept:?}"), format!("{done:?}"));
+        } else if kept.is_none()
+            && let Some((quiet, version)) = self.rejected_by_class(profile, view, pod)
+        {
+            quiet.post_filtered = Some((version, done.clone()));
+        }
+        done
     }
 
     /// The same through an overlay and without extenders: what it takes away from the view is gone already, what it adds

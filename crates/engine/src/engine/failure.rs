@@ -124,7 +124,8 @@ impl Engine {
         }
         let pod = self.as_nominated(&info.pod);
         let (profile, view) = (&self.profiles[info.profile], self.cache.table().view());
-        let done = match self.worker.post_filter(profile, view, &pod, u64::from(info.attempts), known) {
+        let (draw, lowest) = (u64::from(info.attempts), self.cache.lowest_priority());
+        let done = match self.worker.post_filter(profile, view, &pod, draw, known, lowest) {
             Some(Ok(done)) => done,
             Some(Err((plugin, candidates))) => return Remedy::Ask(plugin, candidates),
             None => return with(Some(None), Clearing::Unknown),

@@ -65,6 +65,8 @@ pub(crate) struct Class {
     pub(crate) feasible_count: u32,
     /// How many rows were turned away by each filter with each verdict.
     pub(super) kinds: Vec<(u8, Verdict, usize)>,
+    /// How often that has changed.
+    kinds_version: u64,
     /// By row: the sum of the scores in `of_object`, weighted.
     pub(super) object_part: Vec<i32>,
     pub(super) totals: Totals,
@@ -284,6 +286,7 @@ impl Class {
         if verdict.fits() {
             return;
         }
+        self.kinds_version += 1;
         let kind = self.kinds.iter_mut().find(|(f, v, _)| (*f, *v) == (filter, verdict));
         match (kind, more) {
             (Some((.., count)), true) => *count += 1,
@@ -379,6 +382,11 @@ impl Class {
 
     pub(crate) fn over_feasible(&self) -> &[usize] {
         &self.over_feasible
+    }
+
+    /// The same number for as long as as many nodes turn the pod away in the same ways.
+    pub(crate) fn kinds_version(&self) -> u64 {
+        self.kinds_version
     }
 
     /// Whether a filter could not answer for some node.

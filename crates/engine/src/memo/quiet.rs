@@ -11,6 +11,8 @@ use plimsoll_framework::labels::LabelSet;
 use plimsoll_framework::pod::{Owner, PodInfo, PodSpecInfo};
 use plimsoll_framework::read::{Groups, Versions};
 
+use crate::decide::PostFiltered;
+
 /// How many templates of a class are remembered.
 const TEMPLATES: usize = 4_096;
 
@@ -43,6 +45,8 @@ pub(crate) struct Quiet {
     pub(crate) pre_filters: Numbers,
     /// Filters that have nothing to say.
     pub(crate) filters: Numbers,
+    /// What PostFilter said where nobody could be made to go, with the number of the kinds of rejections it follows from.
+    pub(crate) post_filtered: Option<(u64, PostFiltered)>,
     /// Scorers that have nothing to say, where they were asked.
     pub(crate) scores: Option<Numbers>,
 }
@@ -58,6 +62,7 @@ impl Quiet {
             versions,
             pre_filters: Numbers::default(),
             filters: Numbers::default(),
+            post_filtered: None,
             scores: None,
         }
     }
