@@ -252,9 +252,7 @@ impl Worker {
             return Outcome::Unfit(Box::new(Diagnosis::no_nodes()));
         }
         self.tell(|probe| probe.begin(profile));
-        if !profile.asks_about(pod)
-            && let Some(outcome) = self.decide_by_rows(profile, view, overlay, pod, draw)
-        {
+        if let Some(outcome) = self.decide_by_rows(profile, view, overlay, pod, draw) {
             if self.memo.audits_now() {
                 return self.audit(profile, view, overlay, pod, draw, outcome);
             }

@@ -43,7 +43,8 @@ impl Worker {
         pod: &PodInfo,
         draw: u64,
     ) -> Option<Outcome> {
-        if pod.nominated_node_name.is_some() {
+        if profile.asks_about(pod) || pod.nominated_node_name.is_some() {
+            self.memo.stats.passed += 1;
             return None;
         }
         let Self { memo, asked, scratch, probe, tie_break, seed, .. } = self;

@@ -94,7 +94,12 @@ impl Class {
     pub(super) fn bytes(&self) -> usize {
         let rows = self.rejected_by.capacity() + self.verdicts.capacity() * 4 + self.object_part.capacity() * 4;
         let normalized: usize = self.normalized.iter().map(Normalized::bytes).sum();
-        size_of::<Self>() + rows + self.totals.bytes() + self.feasible.capacity() * 8 + normalized
+        size_of::<Self>()
+            + rows
+            + self.templates.bytes()
+            + self.totals.bytes()
+            + self.feasible.capacity() * 8
+            + normalized
     }
 
     /// A class whose rows are not made yet.

@@ -14,7 +14,9 @@ use plimsoll_framework::read::{Groups, Versions};
 use crate::decide::PostFiltered;
 
 /// How many templates of a class are remembered.
-const TEMPLATES: usize = 4_096;
+const TEMPLATES: usize = 1_024;
+/// What one of them takes up, about: spec and labels are mostly shared with pods that are there.
+const TEMPLATE_BYTES: usize = 512;
 
 /// Plugins by their numbers in the profile.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -87,6 +89,11 @@ pub(super) struct Templates {
 }
 
 impl Templates {
+    /// What it takes up, about.
+    pub(super) fn bytes(&self) -> usize {
+        self.known.len() * TEMPLATE_BYTES
+    }
+
     pub(super) fn clear(&mut self) {
         self.known.clear();
     }
