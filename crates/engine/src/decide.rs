@@ -38,7 +38,7 @@ use kept::Asked;
 pub use post_filter::PostFiltered;
 pub use probe::Probe;
 pub use score::NodeScores;
-use score::splitmix;
+use score::{rows, splitmix};
 
 use crate::diagnosis::Diagnosis;
 use crate::extender::{Answer, Answers};
@@ -320,7 +320,7 @@ impl Worker {
         }
         match feasible {
             0 => unfit(self.scratch.diagnose(&prepared, view, &[])),
-            1 => match self.scratch.first_feasible() {
+            1 => match rows(&self.scratch.feasible).next() {
                 Some(row) => chosen(view, row, None),
                 None => unfit(Diagnosis::no_nodes()),
             },
@@ -347,8 +347,7 @@ impl Worker {
 
     /// A pod that a node is being cleared for goes there, if it fits by now, whatever the scores.
     fn nominated_row(&mut self, prepared: &Prepared<'_>, view: &View, overlay: &Overlay, pod: &PodInfo) -> Option<Row> {
-        let name = pod.nominated_node_name.as_ref()?;
-        let row = view.rows().find(|row| view.node(*row).is_some_and(|n| n.name == *name))?;
+        let row = view.row(pod.nominated_node_name.as_ref()?)?;
         self.scratch.rejection(prepared, view, overlay, pod, row).is_none().then_some(row)
     }
 

@@ -45,6 +45,16 @@ impl Diagnosis {
         }
     }
 
+    /// So many nodes turned the pod away by a plugin, for these reasons.
+    pub fn count(&mut self, plugin: &'static str, code: Code, reasons: Vec<String>, nodes: usize) {
+        for reason in reasons {
+            *self.reasons.entry(reason).or_default() += nodes;
+        }
+        if !plugin.is_empty() {
+            self.note(plugin, code);
+        }
+    }
+
     /// The sets the queue needs.
     pub fn rejectors(&self) -> Rejectors {
         Rejectors {

@@ -45,6 +45,14 @@ impl Verdict {
         block.iter().fold(0, |all, v| all | v.0) == 0
     }
 
+    /// The lanes of a block whose verdicts are [`Self::FITS`]. Mostly that is all of them, which is seen at a glance.
+    pub fn fitting(block: &[Self; 64]) -> u64 {
+        if Self::all_fit(block) {
+            return u64::MAX;
+        }
+        block.iter().enumerate().fold(0, |set, (lane, verdict)| set | u64::from(verdict.fits()) << lane)
+    }
+
     /// The reasons, as the plugin's bits.
     pub const fn reasons(self) -> u32 {
         self.0 & !Self::MARKS

@@ -148,7 +148,7 @@ fn ineligible(pod: &PodInfo, context: &PostFilterContext<'_>) -> Option<&'static
         return Some("not eligible due to preemptionPolicy=Never.");
     }
     let nominated = pod.nominated_node_name.as_ref()?;
-    let row = context.view.rows().find(|row| context.view.node(*row).is_some_and(|n| n.name == *nominated))?;
+    let row = context.view.row(nominated)?;
     if (context.code)(row) == Some(Code::UnschedulableAndUnresolvable) {
         return None;
     }

@@ -73,7 +73,7 @@ fn bind(claim: &PersistentVolumeClaim, volume: &Istr) -> Event {
 fn provision(view: &View, claim: &PersistentVolumeClaim) -> Vec<Event> {
     let Some(node) = &claim.selected_node else { return Vec::new() };
     let name = Istr::from(format!("pvc-{}-{}", claim.namespace, claim.name));
-    let node = view.rows().find_map(|row| view.node(row).filter(|known| known.name == *node));
+    let node = view.row(node).and_then(|row| view.node(row));
     let zone = node.and_then(|node| node.labels.get(&ZONE.into()).cloned());
     let affinity = zone.map_or(Value::Null, |zone| {
         let expression = json!({"key": ZONE, "operator": "In", "values": [zone.as_str()]});

@@ -46,11 +46,6 @@ impl Worker {
         fresh
     }
 
-    /// Whether what was just taken from the memo is to be found out anew, to compare.
-    pub(super) fn audits_now(&self) -> bool {
-        self.memo.audits_now()
-    }
-
     /// What was kept is not right: nothing of the profile is kept any more.
     pub(super) fn found_wrong(&mut self, profile: &Profile, pod: &PodInfo, kept: String, fresh: String) {
         self.memo.stats.mismatches += 1;

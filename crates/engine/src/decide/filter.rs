@@ -345,11 +345,7 @@ impl Scratch {
                     break;
                 }
                 filter.block(view, first, alive, &mut out);
-                // Mostly all of them fit, which is seen at a glance.
-                if Verdict::all_fit(&out) {
-                    continue;
-                }
-                let fit = out.iter().enumerate().fold(0, |set, (lane, v)| set | u64::from(v.fits()) << lane);
+                let fit = Verdict::fitting(&out);
                 for lane in bits(alive & !fit) {
                     let verdict = out[lane as usize];
                     self.failed |= verdict.code() == Code::Error;
@@ -482,11 +478,6 @@ impl Scratch {
         self.verdict(prepared, view, row)
     }
 
-    pub(super) fn first_feasible(&self) -> Option<Row> {
-        let block = self.feasible.iter().position(|b| *b != 0)?;
-        Some(Row::try_from(block * 64).ok()? + self.feasible[block].trailing_zeros())
-    }
-
     /// Why the pod fits nowhere. The rows in `refused`, in their order, fit as far as the plugins are concerned.
     pub(super) fn diagnose(&self, prepared: &Prepared<'_>, view: &View, refused: &[Row]) -> Diagnosis {
         let mut kinds: Vec<((u8, Verdict), usize)> = Vec::new();
@@ -501,12 +492,7 @@ impl Scratch {
         let mut diagnosis = Diagnosis { node_count: view.node_count(), ..Diagnosis::default() };
         for ((filter, verdict), count) in kinds {
             let verdict = prepared.verdict(filter, verdict);
-            for reason in verdict.reasons {
-                *diagnosis.reasons.entry(reason).or_default() += count;
-            }
-            if !verdict.plugin.is_empty() {
-                diagnosis.note(verdict.plugin, verdict.code);
-            }
+            diagnosis.count(verdict.plugin, verdict.code, verdict.reasons, count);
         }
         // Nodes left out by PreFilter were turned away by the plugins that left them out.
         for plugin in prepared.narrowed.iter().flat_map(|n| &n.plugins) {

@@ -93,9 +93,7 @@ impl Worker {
                     let Some(done) = self.post_filter_through(profile, view, &overlay, pod, draw) else { continue };
                     done.forbidden_by.into_iter().for_each(|plugin| forbidden_by.insert(plugin));
                     let Some(node) = done.nominated_node else { continue };
-                    let Some(row) = view.rows().find(|row| view.node(*row).is_some_and(|n| n.name == node)) else {
-                        continue;
-                    };
+                    let Some(row) = view.row(&node) else { continue };
                     for victim in &done.victims {
                         overlay.remove(view, row, Arc::clone(victim));
                     }

@@ -1,6 +1,5 @@
 //! What the plugins say of certain nodes, for somebody else's decision.
 
-use hashbrown::HashMap;
 use plimsoll_framework::intern::Istr;
 use plimsoll_framework::overlay::Overlay;
 use plimsoll_framework::pod::PodInfo;
@@ -22,8 +21,7 @@ impl Worker {
         pod: &PodInfo,
         among: &[Istr],
     ) -> Result<Vec<Option<Result<NodeScores, NodeVerdict>>>, String> {
-        let rows: HashMap<&Istr, Row> = view.rows().filter_map(|row| Some((&view.node(row)?.name, row))).collect();
-        let among: Vec<Option<Row>> = among.iter().map(|name| rows.get(name).copied()).collect();
+        let among: Vec<Option<Row>> = among.iter().map(|name| view.row(name)).collect();
         let none = Overlay::default();
         let prepared = match Prepared::for_pod(profile, view, &none, pod) {
             PreFiltered::Run(prepared) => prepared,

@@ -12,7 +12,7 @@ use plimsoll_framework::table::{Row, View, bits};
 use plimsoll_framework::verdict::{Code, Verdict};
 
 use super::filter::{self, Held, Prepared};
-use super::score::below;
+use super::score::{below, rows};
 use super::{Outcome, Probe, Scratch, TieBreak, Worker, chosen};
 use crate::diagnosis::Diagnosis;
 use crate::memo::{Class, Numbers, Quiet};
@@ -73,8 +73,8 @@ impl Worker {
             0 if by_class => return Some(Outcome::Unfit(Box::new(class.diagnosis(profile, view)))),
             0 => return scratch.unfit_beyond(asked, profile, class, view),
             1 => {
-                let row = if by_class { class.first_feasible() } else { scratch.first_feasible() };
-                return row.map(|row| chosen(view, row, None));
+                let feasible = if by_class { &class.feasible } else { &scratch.feasible };
+                return rows(feasible).next().map(|row| chosen(view, row, None));
             }
             _ => {}
         }
@@ -327,10 +327,7 @@ impl Scratch {
                 continue;
             }
             bound.block(view, first, *feasible, &mut out);
-            if Verdict::all_fit(&out) {
-                continue;
-            }
-            let fit = out.iter().enumerate().fold(0, |set, (lane, v)| set | u64::from(v.fits()) << lane);
+            let fit = Verdict::fitting(&out);
             for lane in bits(*feasible & !fit) {
                 let verdict = out[lane as usize];
                 self.failed |= verdict.code() == Code::Error;
@@ -428,10 +425,7 @@ impl Class {
     fn diagnosis(&self, profile: &Profile, view: &View) -> Diagnosis {
         let mut diagnosis = Diagnosis { node_count: view.node_count(), ..Diagnosis::default() };
         for (plugin, verdict, reasons, count) in self.rejections(profile) {
-            for reason in reasons {
-                *diagnosis.reasons.entry(reason).or_default() += count;
-            }
-            diagnosis.note(plugin, verdict.code());
+            diagnosis.count(plugin, verdict.code(), reasons, count);
         }
         diagnosis
     }

@@ -77,7 +77,7 @@ impl Worker {
             quiet.post_filtered.as_ref().filter(|(of, _)| *of == version).map(|(_, done)| done.clone())
         });
         if let Some(kept) = &kept
-            && !self.audits_now()
+            && !self.memo.audits_now()
         {
             return kept.clone();
         }

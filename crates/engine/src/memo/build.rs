@@ -197,10 +197,7 @@ impl Class {
                 break;
             }
             self.filters[nth].bound.block(view, first, alive, &mut out);
-            if Verdict::all_fit(&out) {
-                continue;
-            }
-            let fit = out.iter().enumerate().fold(0, |set, (lane, v)| set | u64::from(v.fits()) << lane);
+            let fit = Verdict::fitting(&out);
             for lane in bits(alive & !fit) {
                 let (row, verdict) = ((first + lane) as usize, out[lane as usize]);
                 let filter = u8::try_from(nth).unwrap_or(ABSENT);

@@ -421,11 +421,6 @@ impl Class {
         kinds.into_iter().filter_map(told).collect()
     }
 
-    pub(crate) fn first_feasible(&self) -> Option<Row> {
-        let block = self.feasible.iter().position(|lanes| *lanes != 0)?;
-        Some(Row::try_from(block * 64).ok()? + self.feasible[block].trailing_zeros())
-    }
-
     pub(crate) fn best(&self) -> i32 {
         self.totals.best()
     }

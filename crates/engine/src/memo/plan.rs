@@ -1,5 +1,6 @@
 //! Which plugins of a profile have answers that are kept.
 
+use plimsoll_framework::extensions::PreScoreDyn;
 use plimsoll_framework::plugin::MAX_NODE_SCORE;
 use plimsoll_framework::read::Groups;
 
@@ -56,30 +57,16 @@ impl Plan {
             let kept = scorer.plugin.spec_only() && !scorer.plugin.groups().reads_other_rows() && !asked;
             if kept { &mut plan.kept_scores } else { &mut plan.asked_scores }.push(at);
         }
-        plan.template_groups = plan.read_for_templates(profile);
-        plan.kept_groups = plan.read_for_rows(profile);
+        let asked_filters: Vec<usize> = plan.asked_filters.iter().map(|(at, _)| *at).collect();
+        plan.template_groups =
+            read_by(profile, (&plan.asked_pre_filters, &asked_filters, &plan.asked_scores), |_| true);
+        plan.kept_groups =
+            read_by(profile, (&plan.kept_pre_filters, &plan.kept_filters, &plan.kept_scores), |pre| pre.spec_only());
         // Totals are kept in 32 bits.
         let greatest =
             profile.score.iter().fold(0_i64, |sum, s| sum.saturating_add(s.weight.saturating_mul(MAX_NODE_SCORE)));
         plan.on = greatest < i64::from(i32::MAX) && profile.filter.len() < usize::from(u8::MAX);
         plan
-    }
-
-    fn read_for_templates(&self, profile: &Profile) -> Groups {
-        let pre_filters = self.asked_pre_filters.iter().map(|at| profile.pre_filter[*at].plugin.groups());
-        let filters = self.asked_filters.iter().map(|(at, _)| profile.filter[*at].plugin.groups());
-        let scores = self.asked_scores.iter().map(|at| profile.score[*at].plugin.groups());
-        let pre_scores = profile.pre_score.iter().map(|pre| pre.plugin.groups());
-        pre_filters.chain(filters).chain(scores).chain(pre_scores).fold(Groups::NONE, Groups::union)
-    }
-
-    fn read_for_rows(&self, profile: &Profile) -> Groups {
-        let pre_filters = self.kept_pre_filters.iter().map(|at| profile.pre_filter[*at].plugin.groups());
-        let filters = self.kept_filters.iter().map(|at| profile.filter[*at].plugin.groups());
-        let scores = self.kept_scores.iter().map(|at| profile.score[*at].plugin.groups());
-        let spec_only = profile.pre_score.iter().filter(|pre| pre.plugin.spec_only());
-        let pre_scores = spec_only.map(|pre| pre.plugin.groups());
-        pre_filters.chain(filters).chain(scores).chain(pre_scores).fold(Groups::NONE, Groups::union)
     }
 
     pub(super) fn kept_groups(&self) -> Groups {
@@ -120,4 +107,17 @@ impl Plan {
     pub(crate) fn keeps_rows(&self) -> bool {
         self.on
     }
+}
+
+/// What these plugins, by their numbers at PreFilter, Filter and Score, and some at PreScore read of the cluster.
+fn read_by(
+    profile: &Profile,
+    (pre_filters, filters, scores): (&[usize], &[usize], &[usize]),
+    pre_scores: impl Fn(&dyn PreScoreDyn) -> bool,
+) -> Groups {
+    let pre_filters = pre_filters.iter().map(|at| profile.pre_filter[*at].plugin.groups());
+    let filters = filters.iter().map(|at| profile.filter[*at].plugin.groups());
+    let scores = scores.iter().map(|at| profile.score[*at].plugin.groups());
+    let pre_scores = profile.pre_score.iter().filter(|pre| pre_scores(&*pre.plugin)).map(|pre| pre.plugin.groups());
+    pre_filters.chain(filters).chain(scores).chain(pre_scores).fold(Groups::NONE, Groups::union)
 }
