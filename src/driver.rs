@@ -19,7 +19,7 @@ use hashbrown::HashSet;
 use jiff::Timestamp;
 use plimsoll_engine::decide::Proposal;
 use plimsoll_engine::effect::Effect;
-use plimsoll_engine::engine::Engine;
+use plimsoll_engine::engine::{Engine, HandOut};
 use plimsoll_engine::event::Event;
 use plimsoll_framework::time::Time;
 use tokio::sync::{mpsc, oneshot};
@@ -304,17 +304,32 @@ impl Driver {
             if !self.engine.has_work() || self.engine.bindings_under_way() >= MAX_BINDINGS {
                 break;
             }
-            if let Some(workers) = &mut self.workers {
-                if !workers.hand_out(&mut self.engine, self.clock.now()) {
-                    break;
+            let begun = Instant::now();
+            match self.next_pod() {
+                Some(true) => {
+                    self.observer.decided(1, begun.elapsed());
+                    worked = true;
                 }
-            } else {
-                let begun = Instant::now();
-                worked |= self.engine.decide_next(self.clock.now());
-                self.observer.decided(1, begun.elapsed());
+                Some(false) => {}
+                None => break,
             }
         }
         worked
+    }
+
+    /// Has the next pod decided; whether by the owner itself. `None` where there is no pod, or nobody to decide it.
+    fn next_pod(&mut self) -> Option<bool> {
+        let now = self.clock.now();
+        let Some(workers) = &mut self.workers else { return self.engine.decide_next(now).then_some(true) };
+        let idle = workers.idle()?;
+        match self.engine.hand_out(now) {
+            HandOut::Nothing => None,
+            HandOut::AtHand { .. } => Some(true),
+            HandOut::Worker(ticket) => {
+                workers.give(idle, self.engine.view(), ticket);
+                Some(false)
+            }
+        }
     }
 
     /// Sends out what is to be done, and counts what was.

@@ -6,7 +6,6 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use plimsoll_engine::decide::{Ticket, Worker};
 use plimsoll_engine::engine::Engine;
 use plimsoll_framework::table::View;
-use plimsoll_framework::time::Time;
 use tokio::time::Instant;
 
 use super::memo::MemoObserver;
@@ -14,12 +13,10 @@ use super::stopwatch::Stopwatch;
 use super::{Inbox, Message};
 use crate::metrics::Metrics;
 
-/// How many pods are handed out at once: enough to make up for the hand-over, few enough that others do not wait long.
-const BATCH: usize = 16;
-
+/// A pod to be decided on a view. One at a time: what is decided faster than it is handed over is not handed over.
 struct Job {
     view: View,
-    tickets: Vec<Ticket>,
+    ticket: Ticket,
 }
 
 struct Thread {
@@ -56,15 +53,16 @@ impl Workers {
         }
     }
 
-    /// Gives pods to a thread that has nothing to do; `false` when all are busy or there is no pod.
-    pub(super) fn hand_out(&mut self, engine: &mut Engine, now: Time) -> bool {
-        let Some(thread) = self.threads.iter_mut().find(|t| t.idle) else { return false };
-        let tickets = engine.take_work(now, BATCH);
-        if tickets.is_empty() {
-            return false;
+    /// A thread that has nothing to do.
+    pub(super) fn idle(&self) -> Option<usize> {
+        self.threads.iter().position(|thread| thread.idle)
+    }
+
+    /// Gives a thread a pod to decide.
+    pub(super) fn give(&mut self, worker: usize, view: View, ticket: Ticket) {
+        if let Some(thread) = self.threads.get_mut(worker) {
+            thread.idle = thread.jobs.send(Job { view, ticket }).is_err();
         }
-        thread.idle = thread.jobs.send(Job { view: engine.view(), tickets }).is_err();
-        !thread.idle
     }
 }
 
@@ -77,9 +75,9 @@ fn decide(
     metrics: &Metrics,
 ) {
     let mut memo = MemoObserver::default();
-    while let Ok(Job { view, tickets }) = jobs.recv() {
+    while let Ok(Job { view, ticket }) = jobs.recv() {
         let begun = Instant::now();
-        let proposals = worker.decide_batch(profiles, &view, &tickets);
+        let proposals = worker.decide_batch(profiles, &view, std::slice::from_ref(&ticket));
         // The owner writes in place where no view holds on to what it writes.
         drop(view);
         memo.tell(metrics, worker.memo_stats(), worker.take_mismatch());

@@ -161,6 +161,8 @@ pub(crate) struct Scratch {
     common: i64,
     /// Whether some filter could not answer.
     failed: bool,
+    /// How often plugins were asked about one node by itself, beyond what is kept.
+    walked: usize,
     /// For passes with nominated pods.
     nominated: Overlay,
 }
@@ -183,6 +185,11 @@ impl Worker {
     pub fn with_memo(mut self, settings: MemoSettings) -> Self {
         self.memo = Memo::new(settings);
         self
+    }
+
+    /// Whether it takes little to decide this pod, as far as that can be told beforehand.
+    pub(crate) fn has_at_hand(&mut self, profile: &Profile, view: &View, pod: &PodInfo) -> bool {
+        !profile.asks_about(pod) && pod.nominated_node_name.is_none() && self.memo.has_at_hand(profile, view, pod)
     }
 
     /// What its memo has been good for.

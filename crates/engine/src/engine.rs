@@ -8,6 +8,7 @@ mod commit;
 mod counting;
 mod failure;
 mod gang;
+mod hand_out;
 mod ingest;
 mod nomination;
 mod pre_binding;
@@ -21,23 +22,23 @@ use std::time::Duration;
 use hashbrown::HashMap;
 use plimsoll_framework::cluster::ClusterInfo;
 use plimsoll_framework::intern::Istr;
-use plimsoll_framework::overlay::Overlay;
 use plimsoll_framework::plugin::EvictionPolicy;
 use plimsoll_framework::pod::{PodInfo, Uid};
 use plimsoll_framework::table::View;
 use plimsoll_framework::time::Time;
 
-use ask::{Asking, Next};
+use ask::Asking;
 use awaiting::AwaitingPods;
 use binding::{Binding, Waiting};
 use counting::Counting;
 use gang::Gangs;
+pub use hand_out::HandOut;
 use nomination::Nominations;
 use pre_binding::PreBinding;
 use preempt::Preemptions;
 
 use crate::cache::Cache;
-use crate::decide::{self, Mismatch, Probe, Proposal, Ticket, TieBreak, Worker};
+use crate::decide::{Mismatch, Probe, Proposal, Ticket, TieBreak, Worker};
 use crate::effect::{Effect, Observation};
 use crate::event::Event;
 use crate::memo::{MemoSettings, MemoStats};
@@ -91,7 +92,17 @@ struct InLine {
     info: QueuedPodInfo,
     /// The rest of its group, as on the ticket.
     others: Vec<QueuedPodInfo>,
-    proposal: Option<(Proposal, u64)>,
+    answer: InLineAnswer,
+}
+
+/// The answer to a popped pod.
+enum InLineAnswer {
+    /// A worker is to give it.
+    Awaited,
+    /// A worker gave it, in the batch of this first ticket.
+    Proposed(Proposal, u64),
+    /// The owner finds it itself when everything before it is committed.
+    AtHand,
 }
 
 /// The engine.
@@ -194,20 +205,8 @@ impl Engine {
     pub fn take_work(&mut self, now: Time, max: usize) -> Vec<Ticket> {
         self.settle(now);
         let mut tickets = Vec::new();
-        while tickets.len() < max && self.line.len() < self.settings.line_limit {
-            let Some(Next { members, needed, popped, answers }) = self.next_pod(now) else { break };
-            let mut members = members.into_iter();
-            let Some(info) = members.next() else { continue };
-            let others: Vec<QueuedPodInfo> = members.collect();
-            let gang = needed
-                .map(|needed| decide::Gang { others: others.iter().map(QueuedPodInfo::to_decide).collect(), needed });
-            let pod = if info.preferred.is_some() { info.to_decide() } else { self.as_nominated(&info.pod) };
-            let ticket = Ticket { seq: self.next_seq, pod, profile: info.profile, popped, answers, gang };
-            self.next_seq += 1;
-            self.count_for(ticket.profile, &ticket.pod);
-            others.iter().for_each(|other| self.count_for(ticket.profile, &other.pod));
-            tickets.push(ticket.clone());
-            self.line.push_back(InLine { ticket, info, others, proposal: None });
+        while tickets.len() < max && self.next_in_line(now) {
+            tickets.extend(self.line.back().map(|slot| slot.ticket.clone()));
         }
         tickets
     }
@@ -249,33 +248,23 @@ impl Engine {
             let front = self.line.front().map_or(0, |s| s.ticket.seq);
             let at = proposal.seq.checked_sub(front).and_then(|at| usize::try_from(at).ok());
             if let Some(slot) = at.and_then(|at| self.line.get_mut(at)) {
-                slot.proposal = Some((proposal, first));
+                slot.answer = InLineAnswer::Proposed(proposal, first);
             }
         }
-        while self.line.front().is_some_and(|slot| slot.proposal.is_some()) {
-            let Some(mut slot) = self.line.pop_front() else { break };
-            let Some((proposal, first)) = slot.proposal.take() else { break };
-            if slot.ticket.gang.is_some() {
-                self.commit_gang(now, slot, proposal, first);
-            } else {
-                self.commit(now, &slot.ticket, slot.info, proposal, first);
-            }
-        }
-        self.look_at_doubtful_gangs(now);
+        self.advance(now);
     }
 
-    /// Pops one pod, decides it on the live table and commits it; `false` when there was none.
+    /// Pops one pod, decides it on the live table and commits it; `false` when there was none. Where workers still have
+    /// pods that were popped before it, that is done when it is its turn.
     pub fn decide_next(&mut self, now: Time) -> bool {
-        let Some(ticket) = self.take_work(now, 1).pop() else { return false };
-        let view = self.cache.table().view();
-        let proposal = if ticket.gang.is_some() {
-            self.worker.decide_ticket(&self.profiles, view, &mut Overlay::default(), &ticket)
-        } else {
-            let (profile, answer) = (&self.profiles[ticket.profile], ticket.answer(&ticket.pod));
-            let outcome = self.worker.decide_by(profile, view, &Overlay::default(), &ticket.pod, ticket.seq, answer);
-            Proposal { seq: ticket.seq, epoch: view.epoch(), outcome, others: Vec::new() }
-        };
-        self.propose(now, vec![proposal]);
+        self.settle(now);
+        if !self.next_in_line(now) {
+            return false;
+        }
+        if let Some(slot) = self.line.back_mut() {
+            slot.answer = InLineAnswer::AtHand;
+        }
+        self.advance(now);
         true
     }
 

@@ -113,13 +113,29 @@ impl Memo {
         Self { settings, ..Self::default() }
     }
 
+    /// Whether rows are kept for the profile's pods.
+    fn is_for(&self, profile: &Profile) -> bool {
+        self.settings.budget_bytes > 0
+            && profile.plan.keeps_rows()
+            && profile.percentage_of_nodes_to_score >= 100
+            && !self.distrusted.contains(&profile.name)
+    }
+
+    /// Whether little has to be asked to decide the pod: there are rows, and the last decision by them took no walk over
+    /// many nodes; or there is room for rows, which are made once.
+    pub(crate) fn has_at_hand(&mut self, profile: &Profile, view: &View, pod: &PodInfo) -> bool {
+        if !self.is_for(profile) {
+            return false;
+        }
+        match self.place(profile, pod).and_then(|at| self.classes.get_mut(at)?.as_mut()) {
+            Some(class) => class.is_at_hand(),
+            None => self.stats.bytes + Class::bytes_for(view) <= self.settings.budget_bytes,
+        }
+    }
+
     /// The rows of a class as they are on this view; `None` where the pod has to be decided without.
     pub(crate) fn class(&mut self, profile: &Profile, view: &View, pod: &PodInfo) -> Option<&mut Class> {
-        if self.settings.budget_bytes == 0
-            || !profile.plan.keeps_rows()
-            || profile.percentage_of_nodes_to_score < 100
-            || self.distrusted.contains(&profile.name)
-        {
+        if !self.is_for(profile) {
             self.stats.passed += 1;
             return None;
         }

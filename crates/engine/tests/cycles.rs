@@ -13,8 +13,9 @@ use common::{plugins, profile};
 use plimsoll_engine::cache::Standing;
 use plimsoll_engine::decide::{TieBreak, Worker};
 use plimsoll_engine::effect::Observation;
-use plimsoll_engine::engine::EngineSettings;
+use plimsoll_engine::engine::{EngineSettings, HandOut};
 use plimsoll_engine::event::{BindResult, Event};
+use plimsoll_engine::memo::MemoSettings;
 use plimsoll_engine::queue::Place;
 use plimsoll_framework::extensions::Extensions;
 use plimsoll_framework::object::KindRef;
@@ -717,6 +718,34 @@ fn a_nomination_that_came_meanwhile_is_respected() {
     c.engine.propose(c.now, proposals);
     c.decide();
     assert!(c.bound().is_empty());
+}
+
+#[test]
+fn what_is_at_hand_is_decided_by_the_owner_when_it_is_its_turn() {
+    let mut c = Cluster::new(&[node("n1")]);
+    // Where a node is being cleared for a pod, nothing is kept of it.
+    c.add(&[pod("first").priority(9).cpu(600).nominated("n1"), pod("p").cpu(600), pod("q")]);
+    let HandOut::Worker(ticket) = c.engine.hand_out(c.now) else { panic!("the first is for a worker") };
+    assert_eq!(&*ticket.pod.key.name, "first");
+    assert!(matches!(c.engine.hand_out(c.now), HandOut::AtHand { .. }));
+    assert!(c.engine.poll_effect().is_none(), "nobody is committed before those popped earlier");
+    let proposals = worker().decide_batch(&c.engine.profiles(), &c.engine.view(), &[ticket]);
+    c.engine.propose(c.now, proposals);
+    assert_eq!(c.engine.line_length(), 0, "its turn has come");
+    assert!(matches!(c.engine.hand_out(c.now), HandOut::AtHand { .. }), "nobody is before this one");
+    c.decide();
+    assert_eq!(c.bound(), ["first->n1", "q->n1"]);
+    assert_eq!(c.said(), ["p FailedScheduling: 0/1 nodes are available: 1 Insufficient cpu. preemption: no victims."]);
+}
+
+#[test]
+fn without_a_memo_everything_is_for_workers() {
+    let memo = MemoSettings { budget_bytes: 0, ..MemoSettings::default() };
+    let settings = EngineSettings { memo, ..EngineSettings::default() };
+    let mut c = Cluster::with(vec![profile("plimsoll", &plugins::deciding())], log(), settings, &[node("n1")]);
+    c.add(&[pod("p")]);
+    assert!(matches!(c.engine.hand_out(c.now), HandOut::Worker(_)));
+    assert!(matches!(c.engine.hand_out(c.now), HandOut::Nothing));
 }
 
 #[test]

@@ -49,6 +49,9 @@ impl Worker {
         }
         let Self { memo, asked, scratch, probe, tie_break, seed, .. } = self;
         let class = memo.class(profile, view, pod)?;
+        // Where a decision from nothing follows.
+        class.walked = view.node_count();
+        scratch.walked = 0;
         asked.ask_filters(profile, class, view, overlay, pod)?;
         asked.find_special(view, overlay, pod);
         let far = asked.filters.iter().any(|(at, _)| profile.filter[*at].plugin.groups().reads_other_rows());
@@ -70,9 +73,13 @@ impl Worker {
             tell_of_filters(&mut **probe, profile, class, asked, feasible);
         }
         match feasible {
-            0 if by_class => return Some(Outcome::Unfit(Box::new(class.diagnosis(profile, view)))),
+            0 if by_class => {
+                class.walked = 0;
+                return Some(Outcome::Unfit(Box::new(class.diagnosis(profile, view))));
+            }
             0 => return scratch.unfit_beyond(asked, profile, class, view),
             1 => {
+                class.walked = scratch.walked;
                 let feasible = if by_class { &class.feasible } else { &scratch.feasible };
                 return rows(feasible).next().map(|row| chosen(view, row, None));
             }
@@ -81,6 +88,7 @@ impl Worker {
         asked.ask_scores(profile, class, view, overlay, pod, probe.as_deref_mut());
         let draw = *seed ^ draw;
         if by_class && asked.scores.is_empty() {
+            class.walked = 0;
             let (row, score) = class.select(view, *tie_break, draw)?;
             return Some(chosen(view, row, Some(score + asked.common)));
         }
@@ -90,6 +98,7 @@ impl Worker {
             return None;
         }
         let (row, score) = scratch.score_beyond(asked, profile, class, (view, overlay), by_class, (*tie_break, draw));
+        class.walked = scratch.walked;
         Some(chosen(view, row, Some(score)))
     }
 }
@@ -326,6 +335,7 @@ impl Scratch {
             if *feasible == 0 {
                 continue;
             }
+            self.walked += feasible.count_ones() as usize;
             bound.block(view, first, *feasible, &mut out);
             let fit = Verdict::fitting(&out);
             for lane in bits(*feasible & !fit) {
@@ -382,6 +392,8 @@ impl Scratch {
         }
         class.copy_totals(&self.feasible, by_class, &mut self.totals);
         self.raw.resize(view.row_limit(), 0);
+        let feasible: u32 = self.feasible.iter().map(|block| block.count_ones()).sum();
+        self.walked += asked.scores.len() * feasible as usize;
         for (at, bound) in &asked.scores {
             self.score_bound(&profile.score[*at], bound, view, overlay, None);
         }

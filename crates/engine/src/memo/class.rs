@@ -76,7 +76,16 @@ pub(crate) struct Class {
     borrowed: Vec<Row>,
     pub(super) templates: Templates,
     changed: Vec<(Row, Groups)>,
+    /// How often plugins were asked about one node by itself in the last decision by these rows.
+    pub(crate) walked: usize,
+    /// How many decisions were left to others because of that.
+    left_to_others: usize,
 }
+
+/// Asking plugins so often takes longer than handing a pod over to another thread.
+const LONG_WALK: usize = 2_048;
+/// So many decisions later it may be a shorter walk: what made it long (a pod nominated for a node, say) is gone.
+const PATIENCE: usize = 64;
 
 /// Which table a view is of: epochs of different tables say nothing of each other.
 pub(super) type TableIdentity = Option<Arc<()>>;
@@ -84,6 +93,13 @@ pub(super) type TableIdentity = Option<Arc<()>>;
 impl Class {
     pub(crate) fn is_usable(&self) -> bool {
         self.usable
+    }
+
+    /// Whether another decision by these rows will take little.
+    pub(super) fn is_at_hand(&mut self) -> bool {
+        let short = self.usable && self.walked < LONG_WALK;
+        self.left_to_others = if short || self.left_to_others >= PATIENCE { 0 } else { self.left_to_others + 1 };
+        short || self.left_to_others == 0
     }
 
     /// The memory of a class on a view, its normalised scores apart.

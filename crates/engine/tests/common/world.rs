@@ -10,7 +10,7 @@ use std::time::Duration;
 use plimsoll_engine::cache::Standing;
 use plimsoll_engine::decide::{Proposal, Ticket, TieBreak, Worker};
 use plimsoll_engine::effect::{Effect, EvictRequest, StatusUpdate};
-use plimsoll_engine::engine::{Engine, EngineSettings};
+use plimsoll_engine::engine::{Engine, EngineSettings, HandOut};
 use plimsoll_engine::event::{BindResult, Event, EvictResult};
 use plimsoll_engine::extender::{Ask, Extenders, NodeAnswer, PreemptAsk};
 use plimsoll_engine::queue::{Place, QueueSettings};
@@ -595,6 +595,21 @@ impl World {
     fn work(&mut self, a: usize, b: usize) {
         let index = a % self.workers.len();
         let (worker, job) = &mut self.workers[index];
+        if job.tickets.is_empty() && b.is_multiple_of(2) {
+            let (before, ready) = (Plain::of(&self.engine), self.ready());
+            match self.engine.hand_out(self.now) {
+                HandOut::Nothing => {}
+                HandOut::AtHand { seq } => {
+                    let left = self.ready();
+                    self.tickets.extend(ready.into_iter().filter(|uid| !left.contains(uid)).map(|uid| (seq, uid)));
+                }
+                HandOut::Worker(ticket) => {
+                    self.tickets.extend(pods_of(&ticket));
+                    self.workers[index].1.tickets.push(ticket);
+                }
+            }
+            return self.gather(Some(before));
+        }
         if job.tickets.is_empty() {
             job.tickets = self.engine.take_work(self.now, b % 5 + 1);
             self.tickets.extend(job.tickets.iter().flat_map(pods_of));
@@ -611,6 +626,12 @@ impl World {
             self.engine.propose(self.now, done.proposals.expect("decided above"));
             self.gather(Some(before));
         }
+    }
+
+    /// The pods that may be popped: where none is active, one that backs off is.
+    fn ready(&self) -> BTreeSet<Uid> {
+        let places = [Place::Active, Place::Backoff].into_iter();
+        places.flat_map(|place| self.engine.queue().in_place(place)).map(|info| info.pod.key.uid.clone()).collect()
     }
 
     fn decide_one(&mut self) {
@@ -641,7 +662,7 @@ impl World {
                 busy = false;
                 for index in 0..self.workers.len() {
                     if !self.workers[index].1.tickets.is_empty() || self.engine.has_work() {
-                        self.work(index, 4);
+                        self.work(index, 3);
                         // Who waited for a place may have one by now.
                         let waits = self.engine.waiting_to_ask() > 0 && self.engine.has_work();
                         busy |= waits || !self.workers[index].1.tickets.is_empty();

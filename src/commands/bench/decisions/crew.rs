@@ -4,17 +4,14 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 
 use anyhow::Context as _;
 use plimsoll_engine::decide::{Proposal, Ticket};
-use plimsoll_engine::engine::Engine;
+use plimsoll_engine::engine::{Engine, HandOut};
 use plimsoll_engine::memo::MemoStats;
 use plimsoll_framework::table::View;
 use plimsoll_framework::time::Time;
 
-/// How many pods are handed out at once, as in the program.
-const BATCH: usize = 16;
-
 struct Job {
     view: View,
-    tickets: Vec<Ticket>,
+    ticket: Ticket,
 }
 
 /// The threads. They end when this is dropped.
@@ -33,8 +30,8 @@ impl Crew {
             let (jobs, incoming) = channel::<Job>();
             let (profiles, mut worker, answer) = (engine.profiles(), engine.new_worker(), answer.clone());
             let decide = move || {
-                while let Ok(Job { view, tickets }) = incoming.recv() {
-                    let proposals = worker.decide_batch(&profiles, &view, &tickets);
+                while let Ok(Job { view, ticket }) = incoming.recv() {
+                    let proposals = worker.decide_batch(&profiles, &view, std::slice::from_ref(&ticket));
                     // The owner writes in place where no view holds on to what it writes.
                     drop(view);
                     if answer.send((number, proposals, worker.memo_stats())).is_err() {
@@ -54,27 +51,32 @@ impl Crew {
         self.memos.iter().copied()
     }
 
-    /// Decides all that is ready; gives how many pods that were.
-    pub(super) fn decide(&mut self, engine: &mut Engine, now: Time) -> anyhow::Result<usize> {
-        let mut decided = 0;
+    /// Decides until something is committed; whether there was anything to decide.
+    pub(super) fn decide(&mut self, engine: &mut Engine, now: Time) -> anyhow::Result<bool> {
         loop {
             while let Some(thread) = self.idle.last().copied() {
-                let tickets = engine.take_work(now, BATCH);
-                if tickets.is_empty() {
-                    break;
+                match engine.hand_out(now) {
+                    HandOut::Nothing => break,
+                    HandOut::AtHand { .. } if engine.line_length() == 0 => return Ok(true),
+                    HandOut::AtHand { .. } => {}
+                    HandOut::Worker(ticket) => {
+                        self.idle.pop();
+                        let job = Job { view: engine.view(), ticket };
+                        self.threads[thread].send(job).ok().context("a deciding thread has ended")?;
+                    }
                 }
-                self.idle.pop();
-                let job = Job { view: engine.view(), tickets };
-                self.threads[thread].send(job).ok().context("a deciding thread has ended")?;
             }
             if self.idle.len() == self.threads.len() {
-                return Ok(decided);
+                return Ok(false);
             }
             let (thread, proposals, memo) = self.answers.recv().context("the deciding threads have ended")?;
             self.memos[thread] = memo;
-            decided += proposals.len();
             self.idle.push(thread);
+            let before = engine.line_length();
             engine.propose(now, proposals);
+            if engine.line_length() < before {
+                return Ok(true);
+            }
         }
     }
 }

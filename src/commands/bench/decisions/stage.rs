@@ -135,7 +135,7 @@ impl Stage {
         while decided < most {
             let lap = Lap::start();
             let any = match &mut self.crew {
-                Some(crew) => crew.decide(&mut self.engine, self.now)? > 0,
+                Some(crew) => crew.decide(&mut self.engine, self.now)?,
                 None => self.engine.decide_next(self.now),
             };
             let ended = lap.stop();

@@ -7,14 +7,14 @@ use plimsoll_framework::pod::{GroupKey, PodInfo};
 use plimsoll_framework::time::Time;
 
 use super::Stage;
-use crate::decide::{Group, Outcome, PreFiltered, Prepared, Proposal, count_placed, count_seated};
+use crate::decide::{Group, Outcome, PreFiltered, Prepared, Proposal, Ticket, count_placed, count_seated};
 use crate::diagnosis::Diagnosis;
 use crate::effect::{AttemptResult, Observation};
+use crate::engine::Engine;
 use crate::engine::ask::Question;
 use crate::engine::binding::Binding;
 use crate::engine::commit::refused_by;
 use crate::engine::failure::Failure;
-use crate::engine::{Engine, InLine};
 use crate::extender::Answers;
 use crate::queue::QueuedPodInfo;
 
@@ -49,8 +49,13 @@ impl Engine {
     }
 
     /// Commits the proposal for a group.
-    pub(in crate::engine) fn commit_gang(&mut self, now: Time, line: InLine, proposal: Proposal, first: u64) {
-        let InLine { ticket, info, others, .. } = line;
+    pub(in crate::engine) fn commit_gang(
+        &mut self,
+        now: Time,
+        (ticket, info, others): (Ticket, QueuedPodInfo, Vec<QueuedPodInfo>),
+        proposal: Proposal,
+        first: u64,
+    ) {
         let Some(key) = info.group.clone() else { return self.queue.done(&info.pod.key.uid) };
         self.cache.touch(key.clone());
         let popped: Vec<QueuedPodInfo> = std::iter::once(info).chain(others).collect();
