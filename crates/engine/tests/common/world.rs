@@ -595,13 +595,17 @@ impl World {
     fn work(&mut self, a: usize, b: usize) {
         let index = a % self.workers.len();
         let (worker, job) = &mut self.workers[index];
-        if job.tickets.is_empty() && b.is_multiple_of(2) {
+        // Which pod is at hand is told by the queue alone, where nobody is asked about pods that have left it.
+        if job.tickets.is_empty() && b.is_multiple_of(2) && !self.asking {
             let (before, ready) = (Plain::of(&self.engine), self.ready());
             match self.engine.hand_out(self.now) {
                 HandOut::Nothing => {}
                 HandOut::AtHand { seq } => {
-                    let left = self.ready();
-                    self.tickets.extend(ready.into_iter().filter(|uid| !left.contains(uid)).map(|uid| (seq, uid)));
+                    // Either it waits in line, or it is decided; others may have ceased to be ready, too.
+                    let (queue, left) = (self.engine.queue(), self.ready());
+                    let waits = ready.iter().find(|uid| queue.is_in_flight(uid)).cloned();
+                    let gone = ready.into_iter().filter(|uid| waits.is_none() && !left.contains(uid));
+                    self.tickets.extend(gone.chain(waits.clone()).map(|uid| (seq, uid)));
                 }
                 HandOut::Worker(ticket) => {
                     self.tickets.extend(pods_of(&ticket));
