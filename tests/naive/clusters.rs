@@ -1,5 +1,6 @@
 //! Clusters that live: random events that the engine and the oracle are told alike.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -259,26 +260,38 @@ impl Story {
         json
     }
 
-    /// Such a pod comes, is decided by `worker` on a view that may be old by then, and is bound if it may be there.
+    /// Such a pod comes, or a few at once; they are decided by `worker` on a view that may be old by then, and bound where
+    /// they may be.
     pub(crate) fn schedule(&mut self, worker: &mut Worker, view: &View) {
-        let json = self.asked();
-        let pod = self.parse(&json);
-        self.tell(&pod);
-        let tickets = self.engine.take_work(self.now(), 1);
+        let many = if self.dice.once_in(3) { 4 } else { 1 };
+        let mut pods: BTreeMap<Uid, Arc<PodInfo>> = BTreeMap::new();
+        for _ in 0..many {
+            let json = self.asked();
+            let pod = self.parse(&json);
+            self.tell(&pod);
+            pods.insert(pod.key.uid.clone(), pod);
+        }
+        let tickets = self.engine.take_work(self.now(), many);
         let proposals = worker.decide_batch(&self.engine.profiles(), view, &tickets);
         self.engine.propose(self.now(), proposals);
-        let mut bound = None;
+        let mut bound = Vec::new();
         while let Some(effect) = self.engine.poll_effect() {
             if let Effect::Bind(request) = effect {
-                bound = Some(request.node.clone());
+                bound.push((request.pod.key.uid.clone(), request.node.clone()));
             }
         }
-        let (uid, resource_version) = (pod.key.uid.clone(), self.version());
-        let Some(node) = bound else { return self.handle(Event::PodDeleted { uid, resource_version }) };
-        let pod = Arc::new(PodInfo { resource_version, node_name: Some(node.clone()), ..(*pod).clone() });
-        self.cluster.pods.insert(uid.clone(), (node, Arc::clone(&pod)));
-        self.handle(Event::BindFinished { uid, result: BindResult::Bound });
-        self.tell(&pod);
+        for (uid, node) in bound {
+            let Some(pod) = pods.remove(&uid) else { continue };
+            let resource_version = self.version();
+            let pod = Arc::new(PodInfo { resource_version, node_name: Some(node.clone()), ..(*pod).clone() });
+            self.cluster.pods.insert(uid.clone(), (node, Arc::clone(&pod)));
+            self.handle(Event::BindFinished { uid, result: BindResult::Bound });
+            self.tell(&pod);
+        }
+        for uid in pods.into_keys() {
+            let resource_version = self.version();
+            self.handle(Event::PodDeleted { uid, resource_version });
+        }
     }
 
     pub(crate) fn parse(&mut self, json: &Value) -> Arc<PodInfo> {

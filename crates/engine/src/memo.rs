@@ -24,6 +24,7 @@ use std::sync::Arc;
 
 use hashbrown::HashMap;
 use plimsoll_framework::intern::Istr;
+use plimsoll_framework::overlay::Overlay;
 use plimsoll_framework::pod::{PodInfo, PodSpecInfo};
 use plimsoll_framework::table::View;
 
@@ -133,8 +134,14 @@ impl Memo {
         }
     }
 
-    /// The rows of a class as they are on this view; `None` where the pod has to be decided without.
-    pub(crate) fn class(&mut self, profile: &Profile, view: &View, pod: &PodInfo) -> Option<&mut Class> {
+    /// The rows of a class as they are on this view and through the overlay; `None` where the pod has to be decided without.
+    pub(crate) fn class(
+        &mut self,
+        profile: &Profile,
+        view: &View,
+        overlay: &Overlay,
+        pod: &PodInfo,
+    ) -> Option<&mut Class> {
         if !self.is_for(profile) {
             self.stats.passed += 1;
             return None;
@@ -149,7 +156,7 @@ impl Memo {
         };
         let class = self.classes.get_mut(at)?.as_mut()?;
         class.last_use = self.uses;
-        if class.refresh(profile, view, pod) {
+        if class.refresh(profile, view, overlay, pod) {
             // It is right for this spec; others may see something else in what has changed.
             self.generations += 1;
             class.generation = self.generations;

@@ -202,6 +202,15 @@ struct Bound<P, S, Mark> {
     mark: PhantomData<Mark>,
 }
 
+impl<P, S, Mark> Bound<P, S, Mark> {
+    /// Whether the overlay may change what is said of a node that it does not touch, of which these groups are read.
+    fn is_reached(&self, groups: Groups, view: &View, overlay: &Overlay) -> bool {
+        groups.reads_other_rows()
+            && !overlay.is_empty()
+            && (groups.reads_any_pod() || self.counters.are_moved(view, overlay))
+    }
+}
+
 /// Whether `other` is a binding of the same plugin with an equal state.
 fn same_state<P, S, Mark>(one: &Bound<P, S, Mark>, other: &dyn Any) -> bool
 where

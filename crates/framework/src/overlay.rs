@@ -26,6 +26,7 @@ pub struct Delta {
 /// Differences from a view. Made once and used again: clearing keeps its memory.
 #[derive(Debug, Default)]
 pub struct Overlay {
+    identity: Option<Arc<()>>,
     slots: HashMap<Row, usize>,
     usage: Vec<Box<UsageChunk>>,
     deltas: Vec<Delta>,
@@ -44,8 +45,14 @@ impl Overlay {
 
     /// Forgets every difference.
     pub fn clear(&mut self) {
+        self.identity = None;
         self.slots.clear();
         self.deltas.clear();
+    }
+
+    /// The same from the first difference until all are forgotten, and for no other overlay; `None` while there is none.
+    pub fn identity(&self) -> Option<&Arc<()>> {
+        self.identity.as_ref()
     }
 
     /// Whether there is no difference.
@@ -74,6 +81,7 @@ impl Overlay {
     }
 
     fn apply(&mut self, view: &View, delta: Delta) {
+        self.identity.get_or_insert_default();
         let next = self.slots.len();
         let slot = *self.slots.entry(delta.row).or_insert(next);
         if self.usage.len() * ROWS <= slot {

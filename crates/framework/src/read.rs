@@ -84,6 +84,8 @@ impl Groups {
     const CLAIM_USES: u16 = 1 << 8;
     const NAMESPACES: u16 = 1 << 9;
     const OBJECTS: u16 = 1 << 10;
+    /// Pods on whatever node, beyond what is counted by topology domain.
+    const ANY_POD: u16 = 1 << 11;
 
     /// Nothing.
     pub const NONE: Self = Self(0);
@@ -111,6 +113,10 @@ impl Groups {
     /// Whether something beyond the node's own row is read.
     pub const fn reads_other_rows(self) -> bool {
         self.0 & Self::OTHER_ROWS != 0
+    }
+    /// Whether pods on whatever node are read, beyond what is counted by topology domain.
+    pub(crate) const fn reads_any_pod(self) -> bool {
+        self.0 & Self::ANY_POD != 0
     }
     /// Whether something of the cluster as a whole is read that can turn a node that fitted into one that does not.
     pub const fn reads_cluster(self) -> bool {
@@ -250,11 +256,11 @@ markers! {
     /// Counts of pods in the node's topology domains, as the plugin's `counters` asked for.
     TopologyDomains: Groups::OBJECT | Groups::USAGE | Groups::OTHER_ROWS => Domains<'a>, |at| Domains::new(*at);
     /// The pods that are imagined onto nodes or off them, whichever nodes those are.
-    Imagined: Groups::USAGE | Groups::OTHER_ROWS => ImaginedPods<'a>, |at| ImaginedPods { at: *at };
+    Imagined: Groups::USAGE | Groups::OTHER_ROWS | Groups::ANY_POD => ImaginedPods<'a>, |at| ImaginedPods { at: *at };
     /// Everything of the node itself.
     WholeNode: Groups::OBJECT | Groups::USAGE => NodeView<'a>, |at| NodeView { at: *at };
     /// Everything there is. The answer is computed anew every time.
-    Uncached: Groups::OBJECT | Groups::USAGE | Groups::OTHER_ROWS => AnyView<'a>, |at| AnyView { at: *at };
+    Uncached: Groups::OBJECT | Groups::USAGE | Groups::OTHER_ROWS | Groups::ANY_POD => AnyView<'a>, |at| AnyView { at: *at };
 }
 
 /// An annotation that a plugin declares to read, by a type that names its key.

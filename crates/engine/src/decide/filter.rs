@@ -367,11 +367,11 @@ impl Scratch {
         overlay: &Overlay,
         pod: &PodInfo,
     ) {
-        let everywhere = prepared.profile.filter_groups.reads_other_rows() && !overlay.is_empty();
         let nominations = view.nominations();
         if overlay.is_empty() && nominations.is_empty() {
             return;
         }
+        let everywhere = prepared.filters.iter().any(|(_, filter)| filter.is_reached_by(view, overlay));
         for row in blocks.flat_map(|(first, lanes)| bits(lanes).map(move |lane| first + lane)) {
             let nominated = || view.node(row).is_some_and(|n| !nominations.pods(&n.name).is_empty());
             if !(everywhere || overlay.touches(row) || !nominations.is_empty() && nominated()) {

@@ -3,6 +3,8 @@
 //! The answers are those of a decision from nothing, ties included: the same rows are feasible, with the same totals, and
 //! the same draw picks among the best.
 
+use std::sync::Arc;
+
 use plimsoll_framework::extensions::{BoundFilter, BoundScoring};
 use plimsoll_framework::overlay::Overlay;
 use plimsoll_framework::plugin::{Extent, MAX_NODE_SCORE, MIN_NODE_SCORE, PreFilterVerdict};
@@ -29,8 +31,8 @@ pub(super) struct Asked {
     scores: Vec<(usize, BoundScoring)>,
     /// What those with the same score for every node add to the total.
     common: i64,
-    /// Rows that are not as the view shows them: of the overlay, or with pods nominated for them.
-    special: Vec<Row>,
+    /// Rows with other pods nominated for them that count for this one.
+    nominated: Vec<Row>,
 }
 
 impl Worker {
@@ -48,21 +50,20 @@ impl Worker {
             return None;
         }
         let Self { memo, asked, scratch, probe, tie_break, seed, .. } = self;
-        let class = memo.class(profile, view, pod)?;
+        let class = memo.class(profile, view, overlay, pod)?;
         // Where a decision from nothing follows.
         class.walked = view.node_count();
         scratch.walked = 0;
         asked.ask_filters(profile, class, view, overlay, pod)?;
-        asked.find_special(view, overlay, pod);
-        let far = asked.filters.iter().any(|(at, _)| profile.filter[*at].plugin.groups().reads_other_rows());
-        if far && !overlay.is_empty() {
+        asked.find_nominated(view, pod);
+        if asked.filters.iter().any(|(_, filter)| filter.is_reached_by(view, overlay)) {
             return None;
         }
         let by_class = asked.filters.is_empty();
         if by_class {
-            scratch.revise_class(asked, profile, class, view, overlay, pod);
+            scratch.close_nominated(asked, profile, class, (view, overlay), pod);
         } else {
-            scratch.filter_beyond(asked, class, view)?;
+            scratch.filter_beyond(asked, profile, class, (view, overlay), pod);
         }
         if class.has_failed() || scratch.failed {
             return None;
@@ -92,9 +93,7 @@ impl Worker {
             let (row, score) = class.select(view, *tie_break, draw)?;
             return Some(chosen(view, row, Some(score + asked.common)));
         }
-        if !overlay.is_empty()
-            && asked.scores.iter().any(|(at, _)| profile.score[*at].plugin.groups().reads_other_rows())
-        {
+        if asked.scores.iter().any(|(_, score)| score.is_reached_by(view, overlay)) {
             return None;
         }
         let (row, score) = scratch.score_beyond(asked, profile, class, (view, overlay), by_class, (*tie_break, draw));
@@ -116,11 +115,11 @@ impl Worker {
             return None;
         }
         let Self { memo, asked, .. } = self;
-        let class = memo.class(profile, view, pod)?;
         let none = Overlay::default();
+        let class = memo.class(profile, view, &none, pod)?;
         asked.ask_filters(profile, class, view, &none, pod)?;
-        asked.find_special(view, &none, pod);
-        if class.feasible_count > 0 || !asked.filters.is_empty() || !asked.special.is_empty() {
+        asked.find_nominated(view, pod);
+        if class.feasible_count > 0 || !asked.filters.is_empty() || !asked.nominated.is_empty() {
             return None;
         }
         let version = class.kinds_version();
@@ -184,19 +183,15 @@ impl Asked {
         Some(())
     }
 
-    fn find_special(&mut self, view: &View, overlay: &Overlay, pod: &PodInfo) {
-        self.special.clear();
-        self.special.extend(overlay.rows());
+    fn find_nominated(&mut self, view: &View, pod: &PodInfo) {
+        self.nominated.clear();
         let nominations = view.nominations();
         if nominations.is_empty() {
             return;
         }
-        for node in nominations.nodes() {
-            let counts =
-                nominations.pods(node).iter().any(|p| p.key.uid != pod.key.uid && p.priority() >= pod.priority());
-            let row = view.row(node).filter(|row| counts && !overlay.touches(*row));
-            self.special.extend(row);
-        }
+        let counts = |p: &Arc<PodInfo>| p.key.uid != pod.key.uid && p.priority() >= pod.priority();
+        let nodes = nominations.nodes().filter(|node| nominations.pods(node).iter().any(counts));
+        self.nominated.extend(nodes.filter_map(|node| view.row(node)));
     }
 
     /// Asks PreScore plugins and prepares scorers about this pod.
@@ -283,38 +278,41 @@ impl Asked {
 }
 
 impl Scratch {
-    /// Has the rows of the class show the nodes that the overlay or nominated pods make different.
-    fn revise_class(
+    /// Closes the rows of the class whose nodes turn the pod away for the sake of pods nominated for them.
+    fn close_nominated(
         &mut self,
         asked: &mut Asked,
         profile: &Profile,
         class: &mut Class,
-        view: &View,
-        overlay: &Overlay,
+        (view, overlay): (&View, &Overlay),
         pod: &PodInfo,
     ) {
         self.failed = false;
-        if asked.special.is_empty() {
+        if asked.nominated.is_empty() {
             return;
         }
         let (prepared, _) = asked.all(profile, class);
         let rejections: Vec<Option<(u8, Verdict)>> =
-            asked.special.iter().map(|row| self.rejection(&prepared, view, overlay, pod, *row)).collect();
+            asked.nominated.iter().map(|row| self.rejection(&prepared, view, overlay, pod, *row)).collect();
         drop(prepared);
-        for (row, rejection) in asked.special.iter().zip(rejections) {
-            class.borrow(view, overlay, *row);
+        for (row, rejection) in asked.nominated.iter().zip(rejections) {
             if let Some((filter, verdict)) = rejection {
                 class.borrow_rejected(*row, filter, verdict);
             }
         }
     }
 
-    /// Lets the filters that are asked about every pod look at the nodes that the class leaves. `None` where some nodes
-    /// are not as the view shows them. Who turned which node away is not noted where a filter looks at all at once.
-    fn filter_beyond(&mut self, asked: &mut Asked, class: &Class, view: &View) -> Option<()> {
-        if !asked.special.is_empty() {
-            return None;
-        }
+    /// Lets the filters that are asked about every pod look at the nodes that the class leaves; the overlay reaches none of
+    /// them. Who turned which node away is noted only where all are asked node by node, and all nodes are as the view shows
+    /// them.
+    fn filter_beyond(
+        &mut self,
+        asked: &mut Asked,
+        profile: &Profile,
+        class: &Class,
+        (view, overlay): (&View, &Overlay),
+        pod: &PodInfo,
+    ) {
         self.failed = false;
         self.feasible.clone_from(&class.feasible);
         for (at, bound) in &asked.filters {
@@ -322,7 +320,16 @@ impl Scratch {
                 self.filter_by_blocks(*at, &**bound, view);
             }
         }
-        Some(())
+        if overlay.is_empty() && asked.nominated.is_empty() {
+            return;
+        }
+        let (prepared, _) = asked.all(profile, class);
+        for row in overlay.rows().chain(asked.nominated.iter().copied()) {
+            let rejection = self.rejection(&prepared, view, overlay, pod, row);
+            let (lane, block) = (1_u64 << (row % 64), &mut self.feasible[row as usize / 64]);
+            *block = if rejection.is_none() { *block | lane } else { *block & !lane };
+            self.failed |= rejection.is_some_and(|(_, verdict)| verdict.code() == Code::Error);
+        }
     }
 
     /// Lets one filter look at the nodes that are left, and notes which it turns away.
@@ -384,9 +391,7 @@ impl Scratch {
             self.feasible.clone_from(&class.feasible);
         }
         self.common = class.common() + asked.common;
-        if overlay.is_empty()
-            && let Some(common) = self.sums.score(profile, &asked.scores, &self.feasible)
-        {
+        if let Some(common) = self.sums.score(profile, &asked.scores, &self.feasible) {
             let (row, best) = self.sums.select(class, &self.feasible, by_class, view, (tie_break, draw));
             return (row, best + common + self.common);
         }

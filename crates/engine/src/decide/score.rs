@@ -69,7 +69,7 @@ impl Scratch {
                 if !bound.takes_part(view, (!overlay.is_empty()).then_some(overlay)) {
                     return;
                 }
-                let everywhere = scorer.plugin.groups().reads_other_rows();
+                let everywhere = bound.is_reached_by(view, overlay);
                 self.raw_scores(&**bound, view, overlay, everywhere);
                 &**bound
             }

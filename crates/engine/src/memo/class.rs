@@ -72,7 +72,9 @@ pub(crate) struct Class {
     pub(super) totals: Totals,
     /// What the scores that are the same everywhere add to every total.
     pub(super) common: i64,
-    /// Rows that were written through an overlay, to be written anew.
+    /// The overlay that its rows are written through, as far as it has come.
+    through: Option<Through>,
+    /// Rows that were closed for one decision, to be written anew.
     borrowed: Vec<Row>,
     pub(super) templates: Templates,
     changed: Vec<(Row, Groups)>,
@@ -86,6 +88,15 @@ pub(crate) struct Class {
 const LONG_WALK: usize = 2_048;
 /// So many decisions later it may be a shorter walk: what made it long (a pod nominated for a node, say) is gone.
 const PATIENCE: usize = 64;
+
+/// The overlay that the rows of a class are written through.
+struct Through {
+    identity: Arc<()>,
+    /// How many of its differences are in the rows.
+    deltas: usize,
+    /// The rows that these touch, some of them more than once.
+    rows: Vec<Row>,
+}
 
 /// Which table a view is of: epochs of different tables say nothing of each other.
 pub(super) type TableIdentity = Option<Arc<()>>;
@@ -144,20 +155,34 @@ impl Class {
         self.profile == profile.name
     }
 
+    /// All rows are as the view shows them.
     pub(super) fn forget_borrowed(&mut self) {
         self.borrowed.clear();
+        self.through = None;
     }
 
-    /// Brings the rows up to date. Gives whether something has changed in which plugins may see another thing for another
-    /// spec than for this pod's.
-    pub(super) fn refresh(&mut self, profile: &Profile, view: &View, pod: &PodInfo) -> bool {
+    /// Brings the rows up to date, through the overlay. Gives whether something has changed in which plugins may see another
+    /// thing for another spec than for this pod's.
+    pub(super) fn refresh(&mut self, profile: &Profile, view: &View, overlay: &Overlay, pod: &PodInfo) -> bool {
+        let seen = self.follow(profile, view, overlay, pod);
+        if self.usable {
+            self.look_through(view, overlay);
+        }
+        seen
+    }
+
+    /// Brings the rows up to date with the view; what the overlay makes different may be in them already.
+    fn follow(&mut self, profile: &Profile, view: &View, overlay: &Overlay, pod: &PodInfo) -> bool {
         let same_table = matches!((&self.table, view.identity()), (Some(one), other) if Arc::ptr_eq(one, other));
         if !same_table || view.epoch() < self.epoch {
             self.prepare(profile, view, pod);
             self.build(view);
             return true;
         }
-        if view.epoch() == self.epoch && self.borrowed.is_empty() {
+        let same_epoch = view.epoch() == self.epoch;
+        let same_overlay = |t: &Through| overlay.identity().is_some_and(|identity| Arc::ptr_eq(identity, &t.identity));
+        let stays = same_epoch && self.through.as_ref().is_none_or(same_overlay);
+        if stays && self.borrowed.is_empty() {
             return false;
         }
         let moved = view.versions().differences(&self.versions);
@@ -169,7 +194,9 @@ impl Class {
         self.resize(view.row_limit());
         let mut changed = std::mem::take(&mut self.changed);
         changed.clear();
-        view.changed_rows(self.epoch, |row, groups| changed.push((row, groups)));
+        if !same_epoch {
+            view.changed_rows(self.epoch, |row, groups| changed.push((row, groups)));
+        }
         if changed.len() * 4 > view.node_count().max(64) {
             self.build(view);
         } else {
@@ -177,8 +204,10 @@ impl Class {
             for (row, groups) in &changed {
                 extents |= self.renew(view, None, *row, *groups);
             }
-            for row in std::mem::take(&mut self.borrowed) {
-                extents |= self.renew(view, None, row, Groups::ROW);
+            let through = if stays { None } else { self.through.take() };
+            let still = stays.then_some(overlay);
+            for row in through.into_iter().flat_map(|t| t.rows).chain(std::mem::take(&mut self.borrowed)) {
+                extents |= self.renew(view, still, row, Groups::ROW);
             }
             if extents {
                 self.join_extents();
@@ -189,10 +218,19 @@ impl Class {
         seen
     }
 
-    /// Writes a row through an overlay, until the next refresh.
-    pub(crate) fn borrow(&mut self, view: &View, overlay: &Overlay, row: Row) {
-        self.borrowed.push(row);
-        if self.renew(view, Some(overlay), row, Groups::ROW) {
+    /// Writes the rows that the overlay makes different, those apart that it had touched the last time.
+    fn look_through(&mut self, view: &View, overlay: &Overlay) {
+        let Some(identity) = overlay.identity() else { return };
+        let start = || Through { identity: Arc::clone(identity), deltas: 0, rows: Vec::new() };
+        let mut through = self.through.take().unwrap_or_else(start);
+        let mut extents = false;
+        for delta in &overlay.deltas()[through.deltas..] {
+            extents |= self.renew(view, Some(overlay), delta.row, Groups::ROW);
+            through.rows.push(delta.row);
+        }
+        through.deltas = overlay.deltas().len();
+        self.through = Some(through);
+        if extents {
             self.join_extents();
         }
     }
@@ -489,10 +527,12 @@ impl Class {
             total => Some(i64::from(total) + c.common),
         };
         let of = |c: &Self, at: usize| (c.rejected_by[at], c.verdicts[at], c.object_part[at], total(c, at));
+        let through = self.through.iter().flat_map(|through| &through.rows);
+        let written: Vec<Row> = through.chain(&self.borrowed).copied().collect();
         let differs = |row: &Row| {
             let (kept, right) = (of(self, *row as usize), of(fresh, *row as usize));
             // Over other extents, where rows are borrowed, other totals are right.
-            kept != right && !self.borrowed.contains(row) && (self.borrowed.is_empty() || kept.0 != right.0)
+            kept != right && !written.contains(row) && (written.is_empty() || kept.0 != right.0)
         };
         let row = (0..Row::try_from(view.row_limit()).unwrap_or(Row::MAX)).find(differs);
         let told = |row: Row| {
@@ -502,7 +542,7 @@ impl Class {
         };
         let sums = |c: &Self| (c.feasible_count, c.ties(c.best()));
         row.map(told).or_else(|| {
-            let differ = self.borrowed.is_empty() && sums(self) != sums(fresh);
+            let differ = written.is_empty() && sums(self) != sums(fresh);
             differ.then(|| format!("sums: kept {:?}, made now {:?}", sums(self), sums(fresh)))
         })
     }

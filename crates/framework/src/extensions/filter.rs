@@ -78,6 +78,8 @@ pub trait BoundFilter: Send + Sync {
     /// Whether it has anything to say, given the pods that the overlay puts where they will be. Asked once, before any
     /// node; where it has not, it is not asked about nodes.
     fn takes_part(&self, view: &View, overlay: Option<&Overlay>) -> bool;
+    /// Whether what the overlay brings or takes away may change an answer about a node that it does not touch.
+    fn is_reached_by(&self, view: &View, overlay: &Overlay) -> bool;
     /// The answer for one node, through the overlay. `view` is the one it was bound on. A later one of the same table
     /// will do only where [`Groups::reads_other_rows`] is false: domains are counted when the filter is bound.
     fn one(&self, view: &View, overlay: Option<&Overlay>, row: Row) -> Verdict;
@@ -127,6 +129,9 @@ impl<P: Filter> FilterDyn for FilterAdapter<P> {
 impl<P: Filter> BoundFilter for Bound<P, P::State, ForFilter> {
     fn takes_part(&self, view: &View, overlay: Option<&Overlay>) -> bool {
         self.plugin.takes_part(&self.state, Totals::new(view, overlay, &self.counters))
+    }
+    fn is_reached_by(&self, view: &View, overlay: &Overlay) -> bool {
+        self.is_reached(P::Node::GROUPS, view, overlay)
     }
     fn one(&self, view: &View, overlay: Option<&Overlay>, row: Row) -> Verdict {
         let at = At::new(view, overlay, &self.counters, row);

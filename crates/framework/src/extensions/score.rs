@@ -28,6 +28,18 @@ pub enum BoundScoring {
     OverFeasible(Box<dyn BoundFeasibleScore>),
 }
 
+impl BoundScoring {
+    /// Whether what the overlay brings or takes away may change the score of a node that it does not touch, before
+    /// normalisation.
+    pub fn is_reached_by(&self, view: &View, overlay: &Overlay) -> bool {
+        match self {
+            Self::Skip | Self::Zero(_) => false,
+            Self::PerNode(bound) => bound.is_reached_by(view, overlay),
+            Self::OverFeasible(bound) => bound.is_reached_by(view, overlay),
+        }
+    }
+}
+
 /// The last step of a score.
 pub trait Normalize: Send + Sync {
     /// Whether raw scores have to be normalised; otherwise they are scores already.
@@ -45,6 +57,8 @@ pub trait BoundScore: Normalize {
     fn counts_nothing(&self) -> bool;
     /// Whether it has a score for the pod at all.
     fn takes_part(&self, view: &View, overlay: Option<&Overlay>) -> bool;
+    /// Whether what the overlay brings or takes away may change an answer about a node that it does not touch.
+    fn is_reached_by(&self, view: &View, overlay: &Overlay) -> bool;
     /// The raw score of one node, through the overlay.
     fn one(&self, view: &View, overlay: Option<&Overlay>, row: Row) -> i64;
     /// The raw scores of 64 nodes, without an overlay.
@@ -61,6 +75,8 @@ pub trait BoundScore: Normalize {
 
 /// A ScoreOverFeasible plugin and what it worked out for a pod.
 pub trait BoundFeasibleScore: Normalize {
+    /// Whether what the overlay brings or takes away may change an answer about a node that it does not touch.
+    fn is_reached_by(&self, view: &View, overlay: &Overlay) -> bool;
     /// The raw scores of these nodes, which are the feasible ones, through the overlay; `None` for those it ignores.
     fn all(&self, view: &View, overlay: Option<&Overlay>, feasible: &[Row]) -> Vec<Option<i64>>;
     /// The same by levels, of a set of rows in words of 64, without an overlay; whether the plugin can give them so.
@@ -128,6 +144,9 @@ impl<P: Score> BoundScore for Bound<P, P::State, ForScore> {
     fn takes_part(&self, view: &View, overlay: Option<&Overlay>) -> bool {
         self.plugin.takes_part(&self.state, Totals::new(view, overlay, &self.counters))
     }
+    fn is_reached_by(&self, view: &View, overlay: &Overlay) -> bool {
+        self.is_reached(P::Node::GROUPS, view, overlay)
+    }
     fn one(&self, view: &View, overlay: Option<&Overlay>, row: Row) -> i64 {
         let at = At::new(view, overlay, &self.counters, row);
         at.map_or(0, |at| self.plugin.score(&self.state, P::Node::item(&at)))
@@ -190,6 +209,9 @@ impl<P: ScoreOverFeasible> Normalize for Bound<P, P::State, ForFeasible> {
 }
 
 impl<P: ScoreOverFeasible> BoundFeasibleScore for Bound<P, P::State, ForFeasible> {
+    fn is_reached_by(&self, view: &View, overlay: &Overlay) -> bool {
+        self.is_reached(P::Node::GROUPS, view, overlay)
+    }
     fn all(&self, view: &View, overlay: Option<&Overlay>, feasible: &[Row]) -> Vec<Option<i64>> {
         let at = |row: &Row| At::new(view, overlay, &self.counters, *row);
         let terms: Vec<P::Terms> =

@@ -7,7 +7,7 @@ use smallvec::SmallVec;
 
 use super::column::Column;
 use super::counts::{Counter, DomainId, NOWHERE, Sums};
-use super::{Counted, CounterSpec, Topology};
+use super::{Counted, CounterSpec, Topology, terms_of};
 use crate::intern::Istr;
 use crate::overlay::{Delta, Overlay};
 use crate::table::View;
@@ -72,6 +72,14 @@ impl Counters {
 
     pub(super) fn get(&self, nth: usize) -> Option<&BoundCounter> {
         self.list.get(nth)
+    }
+
+    /// Whether the overlay may change an answer about a node that it does not touch: one of the counters counts another
+    /// number, or one of its pods says something of pods near it.
+    pub(crate) fn are_moved(&self, view: &View, overlay: &Overlay) -> bool {
+        let moved = |changes: &[(DomainId, i64)]| changes.iter().any(|(_, by)| *by != 0);
+        overlay.deltas().iter().any(|delta| terms_of(&delta.pod).next().is_some())
+            || (0..self.list.len()).any(|nth| self.with_changes(nth, view, Some(overlay), moved))
     }
 
     /// Calls `f` with what the overlay adds to the counter of this number.
