@@ -165,7 +165,7 @@ impl World {
         self.engine.handle(self.now, Event::BindFinished { uid: uid.clone(), result: BindResult::Bound });
         self.engine.handle(self.now, Event::PodDeleted { uid, resource_version: 0 });
         while self.engine.poll_effect().is_some() {}
-        drop(self.engine.take_observations());
+        drop(self.engine.drain_observations());
         took
     }
 }

@@ -338,7 +338,7 @@ impl Driver {
             // The writer ends after the driver; if it is gone, so is the process.
             drop(self.outbox.send(effect));
         }
-        self.observer.count(self.engine.take_observations());
+        self.observer.count(self.engine.drain_observations());
         self.observer.gauges(&self.engine, Instant::now());
         let mismatch = self.engine.take_mismatch();
         self.memo.tell(self.observer.metrics(), self.engine.memo_stats(), mismatch);

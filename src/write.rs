@@ -113,7 +113,7 @@ pub struct Writer {
 #[derive(Default)]
 struct Behind {
     status: Option<StatusUpdate>,
-    bind: Option<Box<BindRequest>>,
+    bind: Option<BindRequest>,
 }
 
 impl Writer {
@@ -200,7 +200,7 @@ impl Writer {
                     drop(groups.send(*status));
                 }
             }
-            Effect::Record(event) => self.record(*event),
+            Effect::Record(event) => self.record(event),
             Effect::Evict(request) => {
                 let lanes = Arc::clone(&self.lanes);
                 self.calls.spawn(async move { lanes.evict(*request).await });
@@ -220,9 +220,9 @@ impl Writer {
         }
     }
 
-    fn bind(&mut self, request: Box<BindRequest>) {
+    fn bind(&mut self, request: BindRequest) {
         let lanes = Arc::clone(&self.lanes);
-        self.calls.spawn(async move { lanes.bind(*request).await });
+        self.calls.spawn(async move { lanes.bind(request).await });
     }
 
     fn write_status(&mut self, update: StatusUpdate) {

@@ -64,7 +64,7 @@ impl Observer {
         }
     }
 
-    pub(super) fn count(&mut self, observations: Vec<Observation>) {
+    pub(super) fn count(&mut self, observations: impl Iterator<Item = Observation>) {
         for observation in observations {
             self.count_one(observation);
         }

@@ -121,7 +121,7 @@ mod tests {
         StatusUpdate {
             key: PodKey { namespace: "default".into(), name: "p".into(), uid: Uid::new("u") },
             generation: 3,
-            condition: Some((Reason::Unschedulable, "0/1 nodes are available: 1 Too many pods.".to_owned())),
+            condition: Some((Reason::Unschedulable, "0/1 nodes are available: 1 Too many pods.".into())),
             transition: true,
             nominated_node_name: Some(None),
             number: 7,

@@ -104,8 +104,8 @@ pub enum Outcome {
         /// Its total score; `None` when it was the only one that fitted.
         score: Option<i64>,
     },
-    /// It fits nowhere.
-    Unfit(Box<Diagnosis>),
+    /// It fits nowhere. Pods that are alike share the diagnosis.
+    Unfit(Arc<Diagnosis>),
     /// A plugin could not answer, and said this.
     Failed(String),
     /// It fits, and extenders have to be asked where.
@@ -230,7 +230,7 @@ impl Worker {
             pods.extend(&gang.others);
             let group = Group { pods: &pods, answers: &ticket.answers, needed: gang.needed };
             let mut outcomes = self.decide_gang(profile, view, overlay, &group, seq).into_iter();
-            let outcome = outcomes.next().unwrap_or_else(|| Outcome::Unfit(Box::new(Diagnosis::no_nodes())));
+            let outcome = outcomes.next().unwrap_or_else(|| Outcome::Unfit(Arc::new(Diagnosis::no_nodes())));
             return Proposal { seq, epoch, outcome, others: outcomes.collect() };
         }
         let outcome = self.decide_by(profile, view, overlay, &ticket.pod, seq, ticket.answer(&ticket.pod));
@@ -256,7 +256,7 @@ impl Worker {
         answer: Option<&Answer>,
     ) -> Outcome {
         if view.node_count() == 0 {
-            return Outcome::Unfit(Box::new(Diagnosis::no_nodes()));
+            return Outcome::Unfit(Arc::new(Diagnosis::no_nodes()));
         }
         self.tell(|probe| probe.begin(profile));
         if let Some(outcome) = self.decide_by_rows(profile, view, overlay, pod, draw) {
@@ -278,7 +278,7 @@ impl Worker {
         draw: u64,
         answer: Option<&Answer>,
     ) -> Outcome {
-        let unfit = |diagnosis| Outcome::Unfit(Box::new(diagnosis));
+        let unfit = |diagnosis| Outcome::Unfit(Arc::new(diagnosis));
         let prepared = match Prepared::for_pod(profile, view, overlay, pod) {
             PreFiltered::Run(prepared) => prepared,
             PreFiltered::Reject(rejected) => {
@@ -377,7 +377,7 @@ impl Worker {
         if let Outcome::Unfit(diagnosis) = &mut told.outcome {
             told.preemption = self.post_filter_after(&asked, profile, view, &overlay, pod, 0);
             if let Some(done) = &told.preemption {
-                diagnosis.post_filter_message.clone_from(&done.message);
+                Arc::make_mut(diagnosis).post_filter_message.clone_from(&done.message);
             }
         }
         told

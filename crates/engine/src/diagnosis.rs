@@ -55,6 +55,12 @@ impl Diagnosis {
         }
     }
 
+    /// What it takes up, about.
+    pub(crate) fn bytes(&self) -> usize {
+        let reasons = self.reasons.keys().map(|reason| reason.capacity() + size_of::<(String, usize)>());
+        size_of::<Self>() + reasons.sum::<usize>()
+    }
+
     /// The sets the queue needs.
     pub fn rejectors(&self) -> Rejectors {
         Rejectors {

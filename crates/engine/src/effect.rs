@@ -17,11 +17,11 @@ pub enum Effect {
     /// Write what a pod needs before it is bound; answered by [`crate::event::Event::WritesFinished`].
     Write(Box<WriteRequest>),
     /// Bind a pod; answered by [`crate::event::Event::BindFinished`].
-    Bind(Box<BindRequest>),
+    Bind(BindRequest),
     /// Write a pod's status; answered by [`crate::event::Event::NominationWritten`] where it names a nomination.
     Status(Box<StatusUpdate>),
     /// Record a Kubernetes event about a pod.
-    Record(Box<PodEvent>),
+    Record(PodEvent),
     /// Make a pod go for the sake of another; answered by [`crate::event::Event::Evicted`].
     Evict(Box<EvictRequest>),
     /// Write the condition `PodGroupScheduled` of a PodGroup of `scheduling.k8s.io`.
@@ -79,7 +79,7 @@ pub struct StatusUpdate {
     /// `metadata.generation` of the pod that was looked at.
     pub generation: i64,
     /// Why `PodScheduled` is `False`: reason and message. `None` leaves the condition as it is.
-    pub condition: Option<(Reason, String)>,
+    pub condition: Option<(Reason, Arc<str>)>,
     /// Whether `PodScheduled` was not `False` before, so that the time of its transition changes.
     pub transition: bool,
     /// The new `nominatedNodeName`; `None` leaves it, `Some(None)` clears it.
@@ -153,8 +153,8 @@ pub struct PodEvent {
     pub reason: &'static str,
     /// Such as `Binding`.
     pub action: &'static str,
-    /// The text, as long as it is.
-    pub note: String,
+    /// The text, as long as it is. Pods that are alike share it.
+    pub note: Arc<str>,
     /// The pod on whose behalf it happened.
     pub related: Option<Arc<PodInfo>>,
 }

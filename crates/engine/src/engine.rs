@@ -13,6 +13,7 @@ mod ingest;
 mod nomination;
 mod pre_binding;
 mod preempt;
+mod telling;
 mod wake;
 
 use std::collections::VecDeque;
@@ -36,6 +37,7 @@ pub use hand_out::HandOut;
 use nomination::Nominations;
 use pre_binding::PreBinding;
 use preempt::Preemptions;
+use telling::Telling;
 
 use crate::cache::Cache;
 use crate::decide::{Mismatch, Probe, Proposal, Ticket, TieBreak, Worker};
@@ -136,6 +138,7 @@ pub struct Engine {
     leads: bool,
     preemptions: Preemptions,
     nominations: Nominations,
+    telling: Telling,
     effects: VecDeque<Effect>,
     observations: Vec<Observation>,
     worker: Worker,
@@ -166,6 +169,7 @@ impl Engine {
             leads: true,
             preemptions: Preemptions::default(),
             nominations: Nominations::default(),
+            telling: Telling::default(),
             effects: VecDeque::new(),
             observations: Vec::new(),
         }
@@ -284,8 +288,13 @@ impl Engine {
 
     /// What happened since the last call, to be counted.
     pub fn take_observations(&mut self) -> Vec<Observation> {
-        self.observations.append(&mut self.queue.take_observations());
-        std::mem::take(&mut self.observations)
+        self.drain_observations().collect()
+    }
+
+    /// The same, in memory that is used again.
+    pub fn drain_observations(&mut self) -> impl Iterator<Item = Observation> {
+        self.queue.drain_observations(&mut self.observations);
+        self.observations.drain(..)
     }
 
     /// The cache, for inspection.
@@ -347,7 +356,7 @@ impl Engine {
     fn skip_terminating(&mut self, pod: &Arc<PodInfo>) -> bool {
         if pod.terminating {
             let note = format!("skip schedule deleting pod: {}", pod.key);
-            self.record(pod, true, "FailedScheduling", "Scheduling", note);
+            self.record(pod, true, "FailedScheduling", "Scheduling", note.into());
             self.queue.done(&pod.key.uid);
         }
         pod.terminating

@@ -122,6 +122,9 @@ impl QueueSortDyn for Unsorted {
     fn less(&self, _: plimsoll_framework::plugin::Queued<'_>, _: plimsoll_framework::plugin::Queued<'_>) -> bool {
         false
     }
+    fn rank(&self, _: plimsoll_framework::plugin::Queued<'_>) -> Option<u128> {
+        None
+    }
 }
 
 impl ProfileBuilder {

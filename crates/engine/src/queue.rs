@@ -353,9 +353,9 @@ impl Queue {
         self.slots.iter().flatten().map(|s| (&s.info, s.place))
     }
 
-    /// What happened since the last call, to be counted.
-    pub fn take_observations(&mut self) -> Vec<Observation> {
-        std::mem::take(&mut self.observations)
+    /// Adds what happened since the last call, to be counted.
+    pub fn drain_observations(&mut self, into: &mut Vec<Observation>) {
+        into.append(&mut self.observations);
     }
 
     /// The pods of one part of the queue, in no promised order, for inspection.

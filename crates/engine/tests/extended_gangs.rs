@@ -84,7 +84,7 @@ fn bound(c: &Cluster) -> String {
 fn conditions(c: &Cluster) -> BTreeMap<String, (&'static str, String)> {
     let written = c.statuses.iter().filter_map(|s| {
         let (reason, text) = s.condition.as_ref()?;
-        Some((s.key.name.to_string(), (reason.as_str(), text.clone())))
+        Some((s.key.name.to_string(), (reason.as_str(), text.as_ref().to_owned())))
     });
     written.collect()
 }

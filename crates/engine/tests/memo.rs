@@ -77,6 +77,29 @@ fn what_is_kept_follows_the_cluster() {
 }
 
 #[test]
+fn pods_that_are_alike_share_what_is_said_of_them() {
+    let (mut cluster, profile, mut worker) = (cluster(3), deciding(), worker(MemoSettings::default()));
+    let first = pod("a").cpu(2_000).info();
+    let like_it = PodInfo { spec: Arc::clone(&first.spec), ..pod("b").info() };
+    let unfit = |worker: &mut Worker, cluster: &Cluster, pod: &PodInfo| match decide(worker, cluster, &profile, pod) {
+        Outcome::Unfit(diagnosis) => diagnosis,
+        other => panic!("{other:?}"),
+    };
+    let said = unfit(&mut worker, &cluster, &first);
+    assert!(Arc::ptr_eq(&said, &unfit(&mut worker, &cluster, &like_it)));
+    // A node more that turns them away in the same way is told; so is one that does so in another.
+    cluster.tell(node("n003").cpu(1_000).seen());
+    assert_eq!(unfit(&mut worker, &cluster, &like_it).message(), "0/4 nodes are available: 4 Insufficient cpu.");
+    cluster.tell(node("n003").cpu(1_000).taint("kept-away").version(2).seen());
+    let otherwise = unfit(&mut worker, &cluster, &first);
+    let message = "0/4 nodes are available: 1 node(s) had untolerated taint(s), 3 Insufficient cpu.";
+    assert_eq!(otherwise.message(), message);
+    assert!(Arc::ptr_eq(&otherwise, &unfit(&mut worker, &cluster, &like_it)));
+    cluster.tell(node("n003").cpu(1_000).deleted());
+    assert_eq!(unfit(&mut worker, &cluster, &first), said);
+}
+
+#[test]
 fn the_classes_used_least_recently_make_room() {
     let (cluster, profile) = (cluster(300), deciding());
     let mut all = worker(MemoSettings::default());
@@ -118,6 +141,46 @@ fn one_worker_may_look_at_different_clusters() {
     for cluster in [&small, &large, &small] {
         assert!(matches!(decide(&mut worker, cluster, &profile, &asked), Outcome::Node { .. }));
     }
+}
+
+/// Turns every pod away, in words that it was told behind the engine's back.
+struct Whimsical(Arc<AtomicBool>);
+impl Plugin for Whimsical {
+    const NAME: &'static str = "Whimsical";
+}
+impl Filter for Whimsical {
+    type Pod = Spec;
+    type Cluster = ();
+    type Node = ();
+    type State = ();
+    fn prepare(&self, _: &PodSpecInfo, (): ()) -> Option<()> {
+        Some(())
+    }
+    fn filter(&self, (): &(), (): Of<'_, ()>) -> Verdict {
+        Verdict::unschedulable(1)
+    }
+    fn reasons(&self, (): &(), _: u32) -> Vec<String> {
+        vec![if self.0.load(Ordering::Relaxed) { "not today" } else { "never" }.to_owned()]
+    }
+}
+
+#[test]
+#[cfg_attr(debug_assertions, should_panic(expected = "a decision by the memo is wrong"))]
+fn the_audit_finds_a_diagnosis_that_is_out_of_date() {
+    let whim = Arc::new(AtomicBool::new(true));
+    let mut all = plugins::deciding();
+    all.push(Extensions::of(Whimsical(Arc::clone(&whim))).filter().done());
+    let profile = profile("plimsoll", &all);
+    let (cluster, mut worker) = (cluster(3), worker(MemoSettings { audit_every: 2, ..MemoSettings::default() }));
+    let asked = pod("p").info();
+    let said = |worker: &mut Worker| match decide(worker, &cluster, &profile, &asked) {
+        Outcome::Unfit(diagnosis) => diagnosis.message(),
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(said(&mut worker), "0/3 nodes are available: 3 not today.");
+    whim.store(false, Ordering::Relaxed);
+    assert_eq!(said(&mut worker), "0/3 nodes are available: 3 never.");
+    assert_eq!(worker.memo_stats().mismatches, 1);
 }
 
 /// Says what it was told behind the engine's back.

@@ -178,7 +178,10 @@ plain_points! {
     /// [`PreEnqueue`], callable without knowing the plugin.
     PreEnqueueDyn of PreEnqueue as pre_enqueue { fn pre_enqueue(&self, pod: &PodInfo) -> Result<(), Rejection>; }
     /// [`QueueSort`], callable without knowing the plugin.
-    QueueSortDyn of QueueSort as queue_sort { fn less(&self, a: Queued<'_>, b: Queued<'_>) -> bool; }
+    QueueSortDyn of QueueSort as queue_sort {
+        fn less(&self, a: Queued<'_>, b: Queued<'_>) -> bool;
+        fn rank(&self, pod: Queued<'_>) -> Option<u128>;
+    }
     /// [`PostFilter`], callable without knowing the plugin.
     PostFilterDyn of PostFilter as post_filter {
         fn post_filter(&self, pod: &PodInfo, context: &PostFilterContext<'_>) -> Result<PostFilterVerdict, PluginError>;

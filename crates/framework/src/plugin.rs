@@ -75,6 +75,12 @@ pub trait PreEnqueue: Plugin {
 pub trait QueueSort: Plugin {
     /// Whether `a` is tried before `b`. Must be a strict weak order, and must not change while a pod is queued.
     fn less(&self, a: Queued<'_>, b: Queued<'_>) -> bool;
+
+    /// A number in which that order is, if there is one: `less(a, b)` is to hold exactly where the number of `a` is the
+    /// smaller one. Then the queue compares numbers, and need not look at the pods again.
+    fn rank(&self, _: Queued<'_>) -> Option<u128> {
+        None
+    }
 }
 
 /// What PreFilter says of a pod as a whole.

@@ -164,7 +164,7 @@ impl Stage {
             self.do_effects();
         }
         // Nobody counts them.
-        drop(self.engine.take_observations());
+        drop(self.engine.drain_observations());
     }
 
     fn do_effects(&mut self) {
@@ -221,7 +221,7 @@ impl Stage {
 
     fn note(&mut self, update: StatusUpdate) {
         if let (Some(fate), Some((reason, message))) = (self.fates.get_mut(&update.key.uid), update.condition) {
-            fate.said = Some((reason.as_str().to_owned(), message));
+            fate.said = Some((reason.as_str().to_owned(), message.as_ref().to_owned()));
         }
     }
 

@@ -39,7 +39,8 @@ impl Worker {
         self.memo.stats.audits += 1;
         let wrong_row = self.memo.wrong_row(profile, view, pod);
         if fresh == kept && wrong_row.is_none() {
-            return fresh;
+            // Not the fresh one, so that the words that were found for this one are used as they are without an audit.
+            return kept;
         }
         let kept = if fresh == kept { wrong_row.unwrap_or_default() } else { format!("{kept:?}") };
         self.found_wrong(profile, pod, kept, format!("{fresh:?}"));

@@ -1,5 +1,7 @@
 //! What extenders said, laid over what the plugins say now (reference section 9.2).
 
+use std::sync::Arc;
+
 use plimsoll_framework::table::{Row, View};
 use plimsoll_framework::verdict::Code;
 
@@ -65,7 +67,7 @@ impl Scratch {
                 *diagnosis.reasons.entry(reason.clone()).or_default() += 1;
             }
         }
-        Err(Outcome::Unfit(Box::new(diagnosis)))
+        Err(Outcome::Unfit(Arc::new(diagnosis)))
     }
 
     /// Adds what extenders gave to the totals.

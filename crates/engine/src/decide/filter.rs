@@ -1,5 +1,7 @@
 //! PreFilter and Filter.
 
+use std::sync::Arc;
+
 use plimsoll_framework::extensions::BoundFilter;
 use plimsoll_framework::intern::Istr;
 use plimsoll_framework::overlay::Overlay;
@@ -75,7 +77,7 @@ pub(crate) enum PreFiltered<'p> {
 /// A pod that PreFilter turned away.
 pub(crate) struct Rejected<'p> {
     /// What is said about it.
-    pub(crate) diagnosis: Box<Diagnosis>,
+    pub(crate) diagnosis: Arc<Diagnosis>,
     /// Who turned it away.
     pub(crate) by: RejectedBy,
     /// The filters, where pods leaving the nodes might help (`Unschedulable`).
@@ -126,7 +128,7 @@ impl<'p> Prepared<'p> {
         let resolvable = rejection.code == Code::Unschedulable;
         let prepared = resolvable.then(|| Self::new(profile, view, overlay, pod, None, skipped));
         let by = RejectedBy { plugin, code: rejection.code, reasons: vec![rejection.reason.clone()] };
-        PreFiltered::Reject(Rejected { diagnosis: Box::new(reject(view, plugin, rejection)), by, prepared })
+        PreFiltered::Reject(Rejected { diagnosis: Arc::new(reject(view, plugin, rejection)), by, prepared })
     }
 
     fn new(

@@ -76,7 +76,7 @@ impl Worker {
         match feasible {
             0 if by_class => {
                 class.walked = 0;
-                return Some(Outcome::Unfit(Box::new(class.diagnosis(profile, view))));
+                return Some(Outcome::Unfit(class.shared_diagnosis(profile, view)));
             }
             0 => return scratch.unfit_beyond(asked, profile, class, view),
             1 => {
@@ -141,8 +141,13 @@ impl Asked {
         self.skipped.clear();
         self.filters.clear();
         let alone = overlay.is_empty();
-        let known = class.quiet(profile, view, pod).filter(|_| alone).map(|quiet| (quiet.pre_filters, quiet.filters));
-        let mut found = Quiet::of(pod, view.versions());
+        let known = class.quiet(profile, view, pod).filter(|_| alone);
+        if known.as_ref().is_some_and(|quiet| quiet.all) {
+            self.skipped.extend_from_slice(profile.plan.asked_pre_filters());
+            return Some(());
+        }
+        let known = known.map(|quiet| (quiet.pre_filters, quiet.filters));
+        let (mut pre_filters, mut filters, mut all) = (Numbers::default(), Numbers::default(), true);
         for at in profile.plan.asked_pre_filters() {
             if class.skips(*at) {
                 continue;
@@ -150,12 +155,13 @@ impl Asked {
             let plugin = &profile.pre_filter[*at].plugin;
             let skips = known.is_some_and(|(pre_filters, _)| pre_filters.has(*at));
             match if skips { PreFilterVerdict::Skip } else { plugin.pre_filter(pod, view) } {
-                PreFilterVerdict::Run => {}
+                PreFilterVerdict::Run => all = false,
                 PreFilterVerdict::Skip => {
                     self.skipped.push(*at);
                     if plugin.template_only() {
-                        found.pre_filters.add(*at);
+                        pre_filters.add(*at);
                     }
+                    all &= pre_filters.has(*at);
                 }
                 _ => return None,
             }
@@ -165,19 +171,27 @@ impl Asked {
             if pre_filter.is_some_and(|pre| self.skipped.contains(&pre) || class.skips(pre))
                 || known.is_some_and(|(_, filters)| filters.has(*at))
             {
+                // One that is kept may have something to say another time, of the same template.
+                all &= pre_filter.is_some_and(|pre| profile.plan.asked_pre_filters().contains(&pre));
                 continue;
             }
             let plugin = &profile.filter[*at].plugin;
             match plugin.bind(pod, view) {
-                Some(bound) if bound.takes_part(view, through) => self.filters.push((*at, bound)),
+                Some(bound) if bound.takes_part(view, through) => {
+                    all = false;
+                    self.filters.push((*at, bound));
+                }
                 bound => {
                     if plugin.template_only() && bound.is_none_or(|bound| bound.counts_nothing()) {
-                        found.filters.add(*at);
+                        filters.add(*at);
                     }
+                    all &= filters.has(*at);
                 }
             }
         }
         if alone && known.is_none() {
+            let mut found = Quiet::of(pod, view.versions());
+            (found.pre_filters, found.filters, found.all) = (pre_filters, filters, all);
             class.set_quiet(pod, found);
         }
         Some(())
@@ -374,7 +388,7 @@ impl Scratch {
                 None => own.0 = by_profile[usize::from(own.0)],
             }
         }
-        Some(Outcome::Unfit(Box::new(self.diagnose(&prepared, view, &[]))))
+        Some(Outcome::Unfit(Arc::new(self.diagnose(&prepared, view, &[]))))
     }
 
     /// Adds the scores that are asked for every pod to the totals of the class; gives the best node and its total.
@@ -436,6 +450,16 @@ impl Class {
             TieBreak::Name => self.first_best_by_name(best, view),
         }?;
         Some((row, i64::from(best) + self.common()))
+    }
+
+    /// The same for all pods of the class, as long as as many nodes turn them away in the same ways.
+    fn shared_diagnosis(&mut self, profile: &Profile, view: &View) -> Arc<Diagnosis> {
+        if let Some(kept) = self.kept_diagnosis(view.node_count()) {
+            return kept;
+        }
+        let diagnosis = Arc::new(self.diagnosis(profile, view));
+        self.keep_diagnosis(&diagnosis);
+        diagnosis
     }
 
     /// Why the pods of the class fit nowhere.

@@ -56,7 +56,7 @@ impl Worker {
         draw: u64,
         known: Option<&Answer>,
         lowest_priority: Option<i32>,
-    ) -> Option<Result<PostFiltered, Question>> {
+    ) -> Option<Result<Arc<PostFiltered>, Question>> {
         if !has_a_say(profile, view) {
             return None;
         }
@@ -68,31 +68,35 @@ impl Worker {
         let base = Overlay::default();
         let asked = self.asked(profile, view, &base, pod);
         let extenders = Extension { known, ask: profile.asks_who_goes(pod) };
-        self.post_filter_by(&asked, profile, (view, &base), (pod, draw), extenders)
+        self.post_filter_by(&asked, profile, (view, &base), (pod, draw), extenders).map(|done| done.map(Arc::new))
     }
 
     /// The same where nobody could be made to go: what is said then is kept for the pods of a template.
-    fn post_filter_in_vain(&mut self, profile: &Profile, view: &View, pod: &PodInfo, draw: u64) -> PostFiltered {
+    fn post_filter_in_vain(&mut self, profile: &Profile, view: &View, pod: &PodInfo, draw: u64) -> Arc<PostFiltered> {
         let kept = self.rejected_by_class(profile, view, pod).and_then(|(quiet, version)| {
-            quiet.post_filtered.as_ref().filter(|(of, _)| *of == version).map(|(_, done)| done.clone())
+            quiet.post_filtered.as_ref().filter(|(of, _)| *of == version).map(|(_, done)| Arc::clone(done))
         });
         if let Some(kept) = &kept
             && !self.memo.audits_now()
         {
-            return kept.clone();
+            return Arc::clone(kept);
         }
         let base = Overlay::default();
         let asked = self.asked(profile, view, &base, pod);
         let done = self.post_filter_after(&asked, profile, view, &base, pod, draw);
         let done = done.unwrap_or_else(|| PostFiltered::rejected(Code::Unschedulable, String::new(), true));
-        if kept.as_ref().is_some_and(|kept| *kept != done) {
-            self.found_wrong(profile, pod, format!("{kept:?}"), format!("{done:?}"));
-        } else if kept.is_none()
-            && let Some((quiet, version)) = self.rejected_by_class(profile, view, pod)
-        {
-            quiet.post_filtered = Some((version, done.clone()));
+        let Some(kept) = kept else {
+            let done = Arc::new(done);
+            if let Some((quiet, version)) = self.rejected_by_class(profile, view, pod) {
+                quiet.post_filtered = Some((version, Arc::clone(&done)));
+            }
+            return done;
+        };
+        if *kept == done {
+            return kept;
         }
-        done
+        self.found_wrong(profile, pod, format!("{kept:?}"), format!("{done:?}"));
+        Arc::new(done)
     }
 
     /// The same through an overlay and without extenders: what it takes away from the view is gone already, what it adds

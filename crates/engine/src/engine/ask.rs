@@ -35,7 +35,18 @@ use crate::effect::{Effect, Observation};
 use crate::extender::{Answer, Answers, Ask, PreemptAsk, Shrunk};
 use crate::queue::QueuedPodInfo;
 
-/// A pod to be decided next, or a group.
+/// A pod to be decided next, or the first of a group.
+pub(super) struct Popped {
+    pub(super) info: QueuedPodInfo,
+    /// The rest of its group.
+    pub(super) others: Vec<QueuedPodInfo>,
+    /// How many of a group are needed; `None` for a pod by itself.
+    pub(super) needed: Option<usize>,
+    pub(super) popped: Time,
+    pub(super) answers: Answers,
+}
+
+/// The same while it waits for answers.
 pub(super) struct Next {
     pub(super) members: Vec<QueuedPodInfo>,
     /// How many of a group are needed; `None` for a pod by itself.
@@ -48,6 +59,14 @@ pub(super) struct Next {
 impl Next {
     fn new(members: Vec<QueuedPodInfo>, popped: Time, answers: Answers) -> Self {
         Self { members, needed: None, popped, answers }
+    }
+
+    /// The first apart from the others, if there is one.
+    fn split(self) -> Option<Popped> {
+        let Self { members, needed, popped, answers } = self;
+        let mut members = members.into_iter();
+        let info = members.next()?;
+        Some(Popped { info, others: members.collect(), needed, popped, answers })
     }
 }
 

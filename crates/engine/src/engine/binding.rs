@@ -137,7 +137,7 @@ impl Engine {
             return self.reject_waiting_gang(now, seq, at, diagnosis);
         }
         let waiting = self.stop_waiting(now, at, "Unschedulable");
-        self.give_back(now, waiting.binding, Failure::Refused(Box::new(diagnosis)));
+        self.give_back(now, waiting.binding, Failure::Refused(Arc::new(diagnosis)));
     }
 
     pub(super) fn start_waiting(&mut self, waiting: Waiting) {
@@ -201,14 +201,14 @@ impl Engine {
             let message = "every Bind plugin skipped the pod".to_owned();
             return self.give_back(now, binding, Failure::Error(message));
         };
-        self.effects.push_back(Effect::Bind(Box::new(BindRequest {
+        self.effects.push_back(Effect::Bind(BindRequest {
             pod: Arc::clone(&pod),
             node: binding.node.clone(),
             by,
             score: binding.score,
             attempts: binding.info.attempts,
             popped: binding.popped,
-        })));
+        }));
         self.binding.insert(pod.key.uid.clone(), binding);
     }
 
@@ -255,7 +255,7 @@ impl Engine {
             point.plugin.post_bind(pod, &binding.node);
         }
         let note = format!("Successfully assigned {} to {}", pod.key, binding.node);
-        self.record(pod, false, "Scheduled", "Binding", note);
+        self.record(pod, false, "Scheduled", "Binding", note.into());
         let result = AttemptResult::Scheduled;
         let duration = now.since(binding.popped);
         self.observations.push(Observation::Attempt { result, profile: info.profile, duration });

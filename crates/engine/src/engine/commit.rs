@@ -244,7 +244,7 @@ impl Engine {
 /// What a refusal at Reserve or Permit means for the pod.
 pub(super) fn refused_by(point: &str, plugin: &'static str, refusal: Refusal) -> Failure {
     match refusal {
-        Refusal::Rejected(r) => Failure::Refused(Box::new(Diagnosis::rejected_at_node(plugin, r.code, r.reason))),
+        Refusal::Rejected(r) => Failure::Refused(Arc::new(Diagnosis::rejected_at_node(plugin, r.code, r.reason))),
         Refusal::Failed(e) => Failure::Error(format!("running {point} plugin \"{plugin}\": {e}")),
     }
 }

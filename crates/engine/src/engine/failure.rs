@@ -2,6 +2,7 @@
 //! and 9.5).
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use plimsoll_framework::intern::Istr;
 use plimsoll_framework::plugin::Candidate;
@@ -10,7 +11,7 @@ use plimsoll_framework::time::Time;
 use plimsoll_framework::verdict::Code;
 
 use super::Engine;
-use super::preempt::held_off;
+use crate::decide::PostFiltered;
 use crate::diagnosis::Diagnosis;
 use crate::effect::{AttemptResult, Effect, Observation, PodEvent, Reason, StatusUpdate};
 use crate::extender::Answer;
@@ -22,18 +23,18 @@ pub(super) enum Failure {
     /// No node will do.
     Unfit {
         /// Why.
-        diagnosis: Box<Diagnosis>,
+        diagnosis: Arc<Diagnosis>,
         /// What extenders said in this attempt.
         known: Option<Arc<Answer>>,
     },
     /// Turned away from the node chosen for it; pods leaving the nodes would not help.
-    Refused(Box<Diagnosis>),
+    Refused(Arc<Diagnosis>),
     /// Its group found no place as a whole. Nobody is asked to make room for one of a group alone.
     Group {
         /// Why the first of them found none.
-        diagnosis: Box<Diagnosis>,
+        diagnosis: Arc<Diagnosis>,
         /// What is said of all of them.
-        text: String,
+        text: Arc<str>,
         /// The new nomination: `None` leaves it as it is, `Some(None)` clears it.
         nominated: Option<Option<Istr>>,
     },
@@ -57,20 +58,29 @@ struct Nomination {
     told: Option<Vec<Arc<PodInfo>>>,
     /// What would lead to something else.
     clearing: Clearing,
+    /// What is to be added to what the nodes said.
+    said: Said,
+}
+
+/// What there is to say of PostFilter.
+pub(super) enum Said {
+    Nothing,
+    /// This much longer nobody is to go for the pod.
+    HeldOff(Duration),
+    Asked(Arc<PostFiltered>),
 }
 
 impl Engine {
     /// Puts the pod back, if it still is there to be scheduled, and says why it was not.
     pub(super) fn fail(&mut self, now: Time, popped: Time, info: QueuedPodInfo, failure: Failure) {
         let profile = info.profile;
-        let rejected = |diagnosis: Box<Diagnosis>, nominated| {
-            let rejectors = diagnosis.rejectors();
-            (AttemptResult::Unschedulable, Reason::Unschedulable, diagnosis.message(), rejectors, nominated)
+        let rejected = |(message, rejectors), nominated| {
+            (AttemptResult::Unschedulable, Reason::Unschedulable, message, rejectors, nominated)
         };
         let (mut told, mut clearing) = (None, Clearing::Unknown);
         let (result, reason, message, rejectors, nominated) = match failure {
-            Failure::Unfit { mut diagnosis, known } => {
-                let done = match self.post_filter(now, &info, &mut diagnosis, known.as_deref()) {
+            Failure::Unfit { diagnosis, known } => {
+                let done = match self.post_filter(now, &info, &diagnosis, known.as_deref()) {
                     Remedy::Done(done) => done,
                     Remedy::Ask(plugin, candidates) => {
                         return self.ask_who_goes(popped, info, known, (plugin, candidates));
@@ -78,15 +88,12 @@ impl Engine {
                 };
                 told = done.told;
                 clearing = done.clearing;
-                rejected(diagnosis, done.nominated)
+                rejected(self.telling.of(&diagnosis, done.said), done.nominated)
             }
-            Failure::Refused(diagnosis) => rejected(diagnosis, Some(None)),
-            Failure::Group { diagnosis, text, nominated } => {
-                let rejectors = diagnosis.rejectors();
-                (AttemptResult::Unschedulable, Reason::Unschedulable, text, rejectors, nominated)
-            }
+            Failure::Refused(diagnosis) => rejected(self.telling.of(&diagnosis, Said::Nothing), Some(None)),
+            Failure::Group { diagnosis, text, nominated } => rejected((text, diagnosis.rejectors()), nominated),
             Failure::Error(message) => {
-                (AttemptResult::Error, Reason::SchedulerError, message, Rejectors::default(), Some(None))
+                (AttemptResult::Error, Reason::SchedulerError, message.into(), Rejectors::default(), Some(None))
             }
         };
         self.observations.push(Observation::Attempt { result, profile, duration: now.since(popped) });
@@ -106,21 +113,20 @@ impl Engine {
         }
     }
 
-    /// Asks PostFilter, whose message goes into the diagnosis.
+    /// Asks PostFilter about a pod that fits nowhere.
     fn post_filter(
         &mut self,
         now: Time,
         info: &QueuedPodInfo,
-        diagnosis: &mut Diagnosis,
+        diagnosis: &Diagnosis,
         known: Option<&Answer>,
     ) -> Remedy {
-        let with = |nominated, clearing| Remedy::Done(Nomination { nominated, told: None, clearing });
+        let with = |nominated, clearing, said| Remedy::Done(Nomination { nominated, told: None, clearing, said });
         if diagnosis.node_count == 0 {
-            return with(Some(None), Clearing::Unknown);
+            return with(Some(None), Clearing::Unknown, Said::Nothing);
         }
         if let Some(wait) = self.held_off(now, &info.pod) {
-            diagnosis.post_filter_message = held_off(wait);
-            return with(None, Clearing::HeldOff);
+            return with(None, Clearing::HeldOff, Said::HeldOff(wait));
         }
         let pod = self.as_nominated(&info.pod);
         let (profile, view) = (&self.profiles[info.profile], self.cache.table().view());
@@ -128,14 +134,12 @@ impl Engine {
         let done = match self.worker.post_filter(profile, view, &pod, draw, known, lowest) {
             Some(Ok(done)) => done,
             Some(Err((plugin, candidates))) => return Remedy::Ask(plugin, candidates),
-            None => return with(Some(None), Clearing::Unknown),
+            None => return with(Some(None), Clearing::Unknown, Said::Nothing),
         };
         if known.is_none_or(|known| !known.is_about_preemption()) {
             self.observations.push(Observation::PreemptionAttempt);
         }
-        diagnosis.post_filter_message = done.message;
-        done.forbidden_by.into_iter().for_each(|plugin| diagnosis.unschedulable_plugins.insert(plugin));
-        let Some(node) = done.nominated_node else {
+        let Some(node) = done.nominated_node.clone() else {
             let kept = || view.nominations().node_of(&info.pod.key.uid).cloned();
             let clearing = match kept().filter(|_| !done.clears_nomination) {
                 None if pod.nominated_node_name.is_some() && !done.clears_nomination => Clearing::Unknown,
@@ -144,13 +148,14 @@ impl Engine {
                 Some(node) => Clearing::Node(node),
                 None => Clearing::Nowhere,
             };
-            return with(done.clears_nomination.then_some(None), clearing);
+            return with(done.clears_nomination.then_some(None), clearing, Said::Asked(done));
         };
         let told = done.victims.iter().any(|victim| !victim.terminating).then(|| self.to_be_told(&done.victims));
         if told.is_some() {
             self.observations.push(Observation::Preemption { victims: done.victims.len() });
         }
-        Remedy::Done(Nomination { clearing: Clearing::Node(node.clone()), nominated: Some(Some(node)), told })
+        let (clearing, nominated) = (Clearing::Node(node.clone()), Some(Some(node)));
+        Remedy::Done(Nomination { nominated, told, clearing, said: Said::Asked(done) })
     }
 
     /// Writes the condition and the new nomination, if any, and records the event, each only if it says something new.
@@ -158,7 +163,7 @@ impl Engine {
         &mut self,
         pod: &Arc<PodInfo>,
         reason: Reason,
-        message: String,
+        message: Arc<str>,
         nominated: Option<Option<Istr>>,
     ) {
         let attempt = matches!(reason, Reason::Unschedulable | Reason::SchedulerError);
@@ -168,7 +173,7 @@ impl Engine {
             .is_some_and(|c| &*c.status == "False" && &*c.reason == reason.as_str() && *c.message == *message);
         // A failed attempt is an event each time; a pod that is only held says so once.
         if attempt || !told {
-            self.record(pod, true, "FailedScheduling", "Scheduling", message.clone());
+            self.record(pod, true, "FailedScheduling", "Scheduling", Arc::clone(&message));
         }
         let number = nominated.as_ref().and_then(|node| self.nominations.ask(pod, node));
         if !told || number.is_some() {
@@ -189,9 +194,9 @@ impl Engine {
         warning: bool,
         reason: &'static str,
         action: &'static str,
-        note: String,
+        note: Arc<str>,
     ) {
         let event = PodEvent { pod: Arc::clone(pod), warning, reason, action, note, related: None };
-        self.effects.push_back(Effect::Record(Box::new(event)));
+        self.effects.push_back(Effect::Record(event));
     }
 }

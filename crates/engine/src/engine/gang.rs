@@ -247,7 +247,7 @@ impl Engine {
         if let Some(text) = warning.as_ref().filter(|text| gang.warned.as_ref() != Some(text))
             && let Some(pod) = members.ready.first()
         {
-            self.record(pod, true, "InvalidPodGroup", "Scheduling", text.clone());
+            self.record(pod, true, "InvalidPodGroup", "Scheduling", text.as_str().into());
             gang.warned = warning;
         }
     }

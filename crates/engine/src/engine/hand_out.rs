@@ -4,7 +4,7 @@
 use plimsoll_framework::overlay::Overlay;
 use plimsoll_framework::time::Time;
 
-use super::ask::Next;
+use super::ask::Popped;
 use super::{Engine, InLine, InLineAnswer};
 use crate::decide::{self, Proposal, Ticket};
 use crate::queue::QueuedPodInfo;
@@ -47,9 +47,7 @@ impl Engine {
         if self.line.len() >= self.settings.line_limit {
             return false;
         }
-        let Some(Next { mut members, needed, popped, answers }) = self.next_pod(now) else { return false };
-        let others = members.split_off(1.min(members.len()));
-        let Some(info) = members.pop() else { return false };
+        let Some(Popped { info, others, needed, popped, answers }) = self.next_pod(now) else { return false };
         let gang =
             needed.map(|needed| decide::Gang { others: others.iter().map(QueuedPodInfo::to_decide).collect(), needed });
         let pod = if info.preferred.is_some() { info.to_decide() } else { self.as_nominated(&info.pod) };

@@ -261,7 +261,7 @@ impl Engine {
             self.observations.push(Observation::Held { reason });
         }
         if self.leads {
-            self.report(pod, reason, message, None);
+            self.report(pod, reason, message.into(), None);
         }
         true
     }
@@ -273,7 +273,7 @@ impl Engine {
         for pod in held {
             let profile = self.by_name.get(&pod.scheduler_name).copied();
             if let Some((reason, message)) = profile.and_then(|profile| self.refusal(&pod, profile)) {
-                self.report(&pod, reason, message, None);
+                self.report(&pod, reason, message.into(), None);
             }
         }
     }

@@ -262,8 +262,9 @@ impl Engine {
 
     fn tell_of(&mut self, pod: &Arc<PodInfo>, reason: &'static str, note: String, related: Option<Arc<PodInfo>>) {
         let warning = reason == "PreemptionRefused";
+        let note = note.into();
         let event = PodEvent { pod: Arc::clone(pod), warning, reason, action: "Preempting", note, related };
-        self.effects.push_back(Effect::Record(Box::new(event)));
+        self.effects.push_back(Effect::Record(event));
     }
 }
 

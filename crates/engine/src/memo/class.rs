@@ -14,6 +14,7 @@ use plimsoll_framework::verdict::{Code, Verdict};
 use super::best::{NO_TOTAL, Totals};
 use super::quiet::{Quiet, Templates};
 use super::row::{Kept, Normalized};
+use crate::diagnosis::Diagnosis;
 use crate::profile::Profile;
 
 /// The number of a filter that is none: there is no node.
@@ -67,6 +68,8 @@ pub(crate) struct Class {
     pub(super) kinds: Vec<(u8, Verdict, usize)>,
     /// How often that has changed.
     kinds_version: u64,
+    /// Why its pods fit nowhere, with that number and the number of nodes it was found out for.
+    diagnosis: Option<(u64, usize, Arc<Diagnosis>)>,
     /// By row: the sum of the scores in `of_object`, weighted.
     pub(super) object_part: Vec<i32>,
     pub(super) totals: Totals,
@@ -124,6 +127,7 @@ impl Class {
         size_of::<Self>()
             + rows
             + self.templates.bytes()
+            + self.diagnosis.as_ref().map_or(0, |(.., diagnosis)| diagnosis.bytes())
             + self.totals.bytes()
             + self.feasible.capacity() * 8
             + normalized
@@ -446,6 +450,17 @@ impl Class {
     /// The same number for as long as as many nodes turn the pod away in the same ways.
     pub(crate) fn kinds_version(&self) -> u64 {
         self.kinds_version
+    }
+
+    /// Why the pods of the class fit nowhere, where that is known of this many nodes as they turn them away now.
+    pub(crate) fn kept_diagnosis(&self, nodes: usize) -> Option<Arc<Diagnosis>> {
+        let (version, of, diagnosis) = self.diagnosis.as_ref()?;
+        ((*version, *of) == (self.kinds_version, nodes)).then(|| Arc::clone(diagnosis))
+    }
+
+    /// Remembers it.
+    pub(crate) fn keep_diagnosis(&mut self, diagnosis: &Arc<Diagnosis>) {
+        self.diagnosis = Some((self.kinds_version, diagnosis.node_count, Arc::clone(diagnosis)));
     }
 
     /// Whether a filter could not answer for some node.

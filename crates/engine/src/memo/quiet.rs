@@ -47,8 +47,10 @@ pub(crate) struct Quiet {
     pub(crate) pre_filters: Numbers,
     /// Filters that have nothing to say.
     pub(crate) filters: Numbers,
+    /// Whether these are all that are asked: then nobody has to be.
+    pub(crate) all: bool,
     /// What PostFilter said where nobody could be made to go, with the number of the kinds of rejections it follows from.
-    pub(crate) post_filtered: Option<(u64, PostFiltered)>,
+    pub(crate) post_filtered: Option<(u64, Arc<PostFiltered>)>,
     /// Scorers that have nothing to say, where they were asked.
     pub(crate) scores: Option<Numbers>,
 }
@@ -64,6 +66,7 @@ impl Quiet {
             versions,
             pre_filters: Numbers::default(),
             filters: Numbers::default(),
+            all: false,
             post_filtered: None,
             scores: None,
         }

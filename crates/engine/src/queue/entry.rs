@@ -8,32 +8,43 @@ use plimsoll_framework::intern::Istr;
 use plimsoll_framework::plugin::Queued;
 use plimsoll_framework::pod::{GroupKey, PodInfo};
 use plimsoll_framework::time::Time;
-use smallvec::SmallVec;
 
-/// Names of plugins, each once.
-#[derive(Clone, Debug, PartialEq, Eq, Default)]
-pub struct PluginSet(SmallVec<[&'static str; 2]>);
+/// Names of plugins, each once. Pods that are turned away alike share one.
+#[derive(Clone, Debug, Default)]
+pub struct PluginSet(Option<Arc<Vec<&'static str>>>);
 
 impl PluginSet {
     /// Adds a plugin.
     pub fn insert(&mut self, name: &'static str) {
         if !self.contains(name) {
-            self.0.push(name);
+            Arc::make_mut(self.0.get_or_insert_default()).push(name);
         }
     }
     /// Whether the plugin is in the set.
     pub fn contains(&self, name: &str) -> bool {
-        self.0.contains(&name)
+        self.names().contains(&name)
     }
     /// Whether the set is empty.
     pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.names().is_empty()
     }
     /// The plugins, in the order in which they came.
     pub fn iter(&self) -> impl Iterator<Item = &'static str> + '_ {
-        self.0.iter().copied()
+        self.names().iter().copied()
+    }
+
+    fn names(&self) -> &[&'static str] {
+        self.0.as_deref().map_or(&[], Vec::as_slice)
     }
 }
+
+impl PartialEq for PluginSet {
+    fn eq(&self, other: &Self) -> bool {
+        let same = matches!((&self.0, &other.0), (Some(one), Some(other)) if Arc::ptr_eq(one, other));
+        same || self.names() == other.names()
+    }
+}
+impl Eq for PluginSet {}
 
 impl FromIterator<&'static str> for PluginSet {
     fn from_iter<I: IntoIterator<Item = &'static str>>(names: I) -> Self {

@@ -1,10 +1,21 @@
 //! A binary heap over slots that also knows where each of them is, so that any one can be taken out or moved.
 
-/// A heap of slot numbers. The order is given with each call and must not change for slots that are in the heap.
+/// A slot, and by what it is ordered as far as that is a number.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Entry {
+    /// Counts first. Entries are 32 bytes, so that few of them are many places of memory.
+    pub(super) major: u64,
+    pub(super) slot: u32,
+    /// Whether `rank` says all that is left. Otherwise the slots have to be looked at.
+    pub(super) ranked: bool,
+    pub(super) rank: u128,
+}
+
+/// A heap of slots. The order is given with each call and must not change for slots that are in the heap.
 #[derive(Debug, Default)]
 pub(super) struct Heap {
-    slots: Vec<u32>,
-    /// Position in `slots`, by slot number; `ABSENT` for slots that are not in the heap.
+    entries: Vec<Entry>,
+    /// Position in `entries`, by slot number; `ABSENT` for slots that are not in the heap.
     positions: Vec<u32>,
 }
 
@@ -12,31 +23,31 @@ const ABSENT: u32 = u32::MAX;
 
 impl Heap {
     pub(super) fn len(&self) -> usize {
-        self.slots.len()
+        self.entries.len()
     }
 
     pub(super) fn is_empty(&self) -> bool {
-        self.slots.is_empty()
+        self.entries.is_empty()
     }
 
     pub(super) fn peek(&self) -> Option<u32> {
-        self.slots.first().copied()
+        self.entries.first().map(|entry| entry.slot)
     }
 
-    pub(super) fn push(&mut self, slot: u32, less: impl Fn(u32, u32) -> bool) {
-        if self.positions.len() <= slot as usize {
-            self.positions.resize(slot as usize + 1, ABSENT);
+    pub(super) fn push(&mut self, entry: Entry, less: impl Fn(&Entry, &Entry) -> bool) {
+        if self.positions.len() <= entry.slot as usize {
+            self.positions.resize(entry.slot as usize + 1, ABSENT);
         }
-        self.slots.push(slot);
-        self.up(self.slots.len() - 1, less);
+        self.entries.push(entry);
+        self.up(self.entries.len() - 1, less);
     }
 
     /// Takes a slot out; `false` if it was not in the heap.
-    pub(super) fn remove(&mut self, slot: u32, less: impl Fn(u32, u32) -> bool) -> bool {
+    pub(super) fn remove(&mut self, slot: u32, less: impl Fn(&Entry, &Entry) -> bool) -> bool {
         let Some(at) = self.position(slot) else { return false };
         self.positions[slot as usize] = ABSENT;
-        self.slots.swap_remove(at);
-        if at < self.slots.len() {
+        self.entries.swap_remove(at);
+        if at < self.entries.len() {
             let at = self.up(at, &less);
             self.down(at, less);
         }
@@ -47,40 +58,40 @@ impl Heap {
         self.positions.get(slot as usize).filter(|at| **at != ABSENT).map(|at| *at as usize)
     }
 
-    fn place(&mut self, at: usize, slot: u32) {
-        self.slots[at] = slot;
-        self.positions[slot as usize] = u32::try_from(at).unwrap_or(ABSENT);
+    fn place(&mut self, at: usize, entry: Entry) {
+        self.entries[at] = entry;
+        self.positions[entry.slot as usize] = u32::try_from(at).unwrap_or(ABSENT);
     }
 
-    fn up(&mut self, mut at: usize, less: impl Fn(u32, u32) -> bool) -> usize {
-        let slot = self.slots[at];
+    fn up(&mut self, mut at: usize, less: impl Fn(&Entry, &Entry) -> bool) -> usize {
+        let entry = self.entries[at];
         while at > 0 {
             let parent = (at - 1) / 2;
-            if !less(slot, self.slots[parent]) {
+            if !less(&entry, &self.entries[parent]) {
                 break;
             }
-            self.place(at, self.slots[parent]);
+            self.place(at, self.entries[parent]);
             at = parent;
         }
-        self.place(at, slot);
+        self.place(at, entry);
         at
     }
 
-    fn down(&mut self, mut at: usize, less: impl Fn(u32, u32) -> bool) {
-        let slot = self.slots[at];
+    fn down(&mut self, mut at: usize, less: impl Fn(&Entry, &Entry) -> bool) {
+        let entry = self.entries[at];
         loop {
             let left = 2 * at + 1;
-            let Some(mut child) = (left < self.slots.len()).then_some(left) else { break };
-            if left + 1 < self.slots.len() && less(self.slots[left + 1], self.slots[left]) {
+            let Some(mut child) = (left < self.entries.len()).then_some(left) else { break };
+            if left + 1 < self.entries.len() && less(&self.entries[left + 1], &self.entries[left]) {
                 child = left + 1;
             }
-            if !less(self.slots[child], slot) {
+            if !less(&self.entries[child], &entry) {
                 break;
             }
-            self.place(at, self.slots[child]);
+            self.place(at, self.entries[child]);
             at = child;
         }
-        self.place(at, slot);
+        self.place(at, entry);
     }
 }
 
@@ -92,11 +103,11 @@ mod tests {
     proptest! {
         #[test]
         fn pops_in_order_whatever_is_taken_out(keys in prop::collection::vec(0u32..50, 1..80), gone in prop::collection::vec(any::<prop::sample::Index>(), 0..30)) {
-            let less = |a: u32, b: u32| (keys[a as usize], a) < (keys[b as usize], b);
+            let less = |a: &Entry, b: &Entry| (keys[a.slot as usize], a.slot) < (keys[b.slot as usize], b.slot);
             let mut heap = Heap::default();
             let mut model: Vec<u32> = (0..u32::try_from(keys.len()).unwrap()).collect();
             for slot in &model {
-                heap.push(*slot, less);
+                heap.push(Entry { major: 0, slot: *slot, ranked: false, rank: 0 }, less);
             }
             for index in gone {
                 let slot = u32::try_from(index.index(keys.len())).unwrap();

@@ -3,7 +3,7 @@
 //! A pod turned away by a decision that had begun before a helpful event must not sleep through it. So while any pod is
 //! in flight every event is kept, and a pod that comes back is shown those that came after it left.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::VecDeque;
 use std::sync::Arc;
 
 use hashbrown::{HashMap, HashSet};
@@ -12,6 +12,9 @@ use plimsoll_framework::pod::Uid;
 
 use crate::event::OwnedChange;
 
+/// So many pods that are back may be in the list of those that left, at least.
+const MOST_BACK: usize = 64;
+
 /// One thing that happened.
 #[derive(Debug)]
 pub(super) struct Recorded {
@@ -19,12 +22,23 @@ pub(super) struct Recorded {
     pub(super) change: OwnedChange,
 }
 
+/// A pod that left.
+#[derive(Debug)]
+struct Left {
+    at: u64,
+    is_back: bool,
+}
+
 #[derive(Debug, Default)]
 pub(super) struct InFlight {
     next: u64,
+    /// When each was popped; `u64::MAX` for those for which nothing is kept.
     popped: HashMap<Uid, u64>,
-    /// The same, by time: the first entry says which events can be dropped.
-    order: BTreeMap<u64, Uid>,
+    /// When those left for which events are kept, in that order. The first is not back yet, and says which events can be
+    /// dropped.
+    left: VecDeque<Left>,
+    /// How many of those are not back yet.
+    out: usize,
     events: VecDeque<(u64, Arc<Recorded>)>,
     forced: HashSet<Uid>,
 }
@@ -37,7 +51,7 @@ impl InFlight {
             return false;
         }
         self.popped.insert(uid.clone(), at);
-        self.order.insert(at, uid.clone());
+        self.leaves(at);
         true
     }
 
@@ -56,7 +70,7 @@ impl InFlight {
 
     /// Keeps an event for the pods in flight; it is lost on nobody when there are none to keep it for.
     pub(super) fn record(&mut self, event: ClusterEvent, change: OwnedChange) {
-        if !self.order.is_empty() {
+        if self.out > 0 {
             let at = self.tick();
             self.events.push_back((at, Arc::new(Recorded { event, change })));
         }
@@ -82,8 +96,7 @@ impl InFlight {
     pub(super) fn park(&mut self, uid: &Uid) {
         let Some(at) = self.popped.get_mut(uid) else { return };
         let was = std::mem::replace(at, u64::MAX);
-        self.order.remove(&was);
-        self.drop_unneeded();
+        self.comes_back(was);
     }
 
     /// Keeps what happens from now on for a pod, and nothing of what came before.
@@ -91,22 +104,41 @@ impl InFlight {
         let now = self.tick();
         let Some(at) = self.popped.get_mut(uid) else { return };
         let was = std::mem::replace(at, now);
-        self.order.remove(&was);
-        self.order.insert(now, uid.clone());
+        self.leaves(now);
+        self.comes_back(was);
     }
 
     /// The pod is decided, or gone.
     pub(super) fn done(&mut self, uid: &Uid) {
         self.forced.remove(uid);
         if let Some(at) = self.popped.remove(uid) {
-            self.order.remove(&at);
-            self.drop_unneeded();
+            self.comes_back(at);
         }
+    }
+
+    fn leaves(&mut self, at: u64) {
+        self.left.push_back(Left { at, is_back: false });
+        self.out += 1;
+    }
+
+    /// Nothing has to be kept any more for the pod that left at this time, if anything was.
+    fn comes_back(&mut self, at: u64) {
+        let Ok(found) = self.left.binary_search_by_key(&at, |left| left.at) else { return };
+        self.left[found].is_back = true;
+        self.out -= 1;
+        while self.left.front().is_some_and(|left| left.is_back) {
+            self.left.pop_front();
+        }
+        // One that stays away for long is not to hold up all that left after it.
+        if self.left.len() > 2 * self.out + MOST_BACK {
+            self.left.retain(|left| !left.is_back);
+        }
+        self.drop_unneeded();
     }
 
     /// Drops the events that came before any pod left for which they are kept.
     fn drop_unneeded(&mut self) {
-        let needed = self.order.keys().next().copied().unwrap_or(u64::MAX);
+        let needed = self.left.front().map_or(u64::MAX, |left| left.at);
         while self.events.front().is_some_and(|(at, _)| *at < needed) {
             self.events.pop_front();
         }
@@ -115,5 +147,35 @@ impl InFlight {
     fn tick(&mut self) -> u64 {
         self.next += 1;
         self.next
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_that_stays_away_has_everything_kept_and_holds_up_nothing() {
+        let mut in_flight = InFlight::default();
+        let (away, parked) = (Uid::new("away"), Uid::new("parked"));
+        for uid in [&away, &parked] {
+            assert!(in_flight.pop(uid) && !in_flight.pop(uid));
+        }
+        in_flight.park(&parked);
+        for n in 0..1_000 {
+            let uid = Uid::new(&n.to_string());
+            in_flight.pop(&uid);
+            in_flight.record(ClusterEvent::wildcard("Something"), OwnedChange::None);
+            assert_eq!(in_flight.since(&uid).len(), 1);
+            in_flight.done(&uid);
+        }
+        assert_eq!((in_flight.since(&away).len(), in_flight.since(&parked).len()), (1_000, 0));
+        assert!(in_flight.left.len() <= 2 + MOST_BACK, "{}", in_flight.left.len());
+        in_flight.unpark(&parked);
+        in_flight.record(ClusterEvent::wildcard("Something"), OwnedChange::None);
+        in_flight.done(&away);
+        assert_eq!((in_flight.event_count(), in_flight.since(&parked).len()), (1, 1), "only for the one still out");
+        in_flight.done(&parked);
+        assert_eq!((in_flight.event_count(), in_flight.len(), in_flight.left.len(), in_flight.out), (0, 0, 0, 0));
     }
 }

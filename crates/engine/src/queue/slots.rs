@@ -1,5 +1,6 @@
 //! Slots, and the heaps that order them.
 
+use super::heap::Entry;
 use super::*;
 
 impl Queue {
@@ -53,7 +54,27 @@ impl Queue {
         {
             self.waiting.insert(slot, info, &self.profiles[info.profile]);
         }
-        self.with_heap(place, |heap, less| heap.push(slot, less));
+        if let Some(entry) = self.entry(slot, place) {
+            self.with_heap(place, |heap, less| heap.push(entry, less));
+        }
+    }
+
+    /// A slot as it is ordered in the heap of a place. Nothing that this follows from changes while it is there.
+    fn entry(&self, slot: u32, place: Place) -> Option<Entry> {
+        let info = self.info(slot)?;
+        // The whole second, so that 0 is left for those that have no backoff.
+        let expiry = || info.backoff_expiry(&self.settings.backoff).map_or(0, |at| 1 + at.as_duration().as_secs());
+        let (major, rank) = match place {
+            Place::Active => (u64::from(!info.first), self.rank(info)),
+            Place::Backoff => (expiry(), self.rank(info)),
+            Place::ErrorBackoff => (expiry(), Some(0)),
+            Place::Unschedulable | Place::Gated => return None,
+        };
+        Some(Entry { major, slot, ranked: rank.is_some(), rank: rank.unwrap_or(0) })
+    }
+
+    fn rank(&self, info: &QueuedPodInfo) -> Option<u128> {
+        self.profiles[0].queue_sort.rank(self.sorted_as(info))
     }
 
     pub(super) fn unlink(&mut self, slot: u32, place: Place) {
@@ -64,14 +85,14 @@ impl Queue {
     }
 
     /// Lends the heap of a place, if it is kept in one, together with its order.
-    pub(super) fn with_heap(&mut self, place: Place, f: impl FnOnce(&mut Heap, &dyn Fn(u32, u32) -> bool)) {
+    pub(super) fn with_heap(&mut self, place: Place, f: impl FnOnce(&mut Heap, &dyn Fn(&Entry, &Entry) -> bool)) {
         let mut heap = match place {
             Place::Active => std::mem::take(&mut self.active),
             Place::Backoff => std::mem::take(&mut self.backoff),
             Place::ErrorBackoff => std::mem::take(&mut self.error_backoff),
             Place::Unschedulable | Place::Gated => return,
         };
-        f(&mut heap, &|a, b| self.less(place, a, b));
+        f(&mut heap, &|a, b| self.less(a, b));
         match place {
             Place::Active => self.active = heap,
             Place::Backoff => self.backoff = heap,
@@ -79,15 +100,14 @@ impl Queue {
         }
     }
 
-    pub(super) fn less(&self, place: Place, a: u32, b: u32) -> bool {
-        let (Some(a), Some(b)) = (self.info(a), self.info(b)) else { return false };
-        let sort = || self.profiles[0].queue_sort.less(self.sorted_as(a), self.sorted_as(b));
-        let expiry = |info: &QueuedPodInfo| info.backoff_expiry(&self.settings.backoff);
-        match place {
-            Place::Backoff => expiry(a) < expiry(b) || (expiry(a) == expiry(b) && sort()),
-            Place::ErrorBackoff => expiry(a) < expiry(b),
-            _ if a.first != b.first => a.first,
-            _ => sort(),
+    fn less(&self, a: &Entry, b: &Entry) -> bool {
+        if a.major != b.major {
+            return a.major < b.major;
         }
+        if a.ranked && b.ranked {
+            return a.rank < b.rank;
+        }
+        let (Some(a), Some(b)) = (self.info(a.slot), self.info(b.slot)) else { return false };
+        self.profiles[0].queue_sort.less(self.sorted_as(a), self.sorted_as(b))
     }
 }

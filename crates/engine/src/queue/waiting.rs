@@ -3,7 +3,7 @@
 //! Thousands of pods of one Job that fit nowhere are alike to every event, so an event is looked at once for all of
 //! them.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
@@ -61,6 +61,19 @@ impl Alike {
         }
     }
 
+    /// Whether this is what [`Self::of`] would give. Whether only the spec counts follows from what is compared first.
+    fn is_of(&self, info: &QueuedPodInfo) -> bool {
+        let pod = &*info.pod;
+        self.profile == info.profile
+            && Arc::ptr_eq(&self.spec, &pod.spec)
+            && self.unschedulable == info.unschedulable_plugins
+            && self.pending == info.pending_plugins
+            && self.gate == info.gating_plugin
+            && self.nominated_node == pod.nominated_node_name
+            && self.clearing == info.clearing
+            && self.beyond.as_ref().is_none_or(|beyond| beyond.is_of(pod))
+    }
+
     fn plugins(&self) -> (usize, &PluginSet, &PluginSet, Option<&'static str>) {
         (self.profile, &self.unschedulable, &self.pending, self.gate)
     }
@@ -76,6 +89,15 @@ impl Beyond {
             annotations: pod.annotations.clone(),
             only: names_claims.then(|| pod.key.uid.clone()),
         }
+    }
+
+    /// Whether this is what [`Self::of`] would give of a pod with the same spec.
+    fn is_of(&self, pod: &PodInfo) -> bool {
+        Arc::ptr_eq(&self.labels, &pod.labels)
+            && self.namespace == pod.key.namespace
+            && self.owner == pod.owner
+            && self.annotations == pod.annotations
+            && self.only.as_ref().is_none_or(|only| *only == pod.key.uid)
     }
 }
 
@@ -115,44 +137,81 @@ impl PartialEq for Beyond {
 struct Group {
     alike: Alike,
     /// Their slots.
-    members: BTreeSet<u32>,
+    members: Vec<u32>,
 }
 
-/// The waiting pods. Everything is in a fixed order, so that every run goes the same way.
+/// Where a slot is.
+#[derive(Clone, Copy, Debug)]
+struct Spot {
+    group: u64,
+    /// Among the members.
+    at: usize,
+}
+
+/// The waiting pods. Everything is in an order that follows from what happened, so that every run goes the same way.
 #[derive(Debug, Default)]
 pub(super) struct Waiting {
     groups: BTreeMap<u64, Group>,
     by_alike: HashMap<Alike, u64>,
-    group_of: BTreeMap<u32, u64>,
+    /// By slot.
+    spots: Vec<Option<Spot>>,
+    count: usize,
     next: u64,
+    /// The group that was joined last: pods of one kind mostly come one after the other.
+    last: u64,
 }
 
 impl Waiting {
     /// The pod in this slot waits.
     pub(super) fn insert(&mut self, slot: u32, info: &QueuedPodInfo, profile: &Profile) {
         self.remove(slot);
+        let id = self.group_of(info, profile);
+        let Some(group) = self.groups.get_mut(&id) else { return };
+        let spot = Spot { group: id, at: group.members.len() };
+        group.members.push(slot);
+        if self.spots.len() <= slot as usize {
+            self.spots.resize(slot as usize + 1, None);
+        }
+        self.spots[slot as usize] = Some(spot);
+        self.count += 1;
+        self.last = id;
+    }
+
+    /// The group of a pod, which is made where there is none.
+    fn group_of(&mut self, info: &QueuedPodInfo, profile: &Profile) -> u64 {
+        if self.groups.get(&self.last).is_some_and(|group| group.alike.is_of(info)) {
+            return self.last;
+        }
         let alike = Alike::of(info, profile);
-        let next = self.next;
-        let id = *self.by_alike.entry(alike.clone()).or_insert(next);
-        self.next += u64::from(id == next);
-        self.groups.entry(id).or_insert_with(|| Group { alike, members: BTreeSet::new() }).members.insert(slot);
-        self.group_of.insert(slot, id);
+        if let Some(id) = self.by_alike.get(&alike) {
+            return *id;
+        }
+        let id = self.next;
+        self.next += 1;
+        self.by_alike.insert(alike.clone(), id);
+        self.groups.insert(id, Group { alike, members: Vec::new() });
+        id
     }
 
     /// The pod in this slot does not wait any more, if it did.
     pub(super) fn remove(&mut self, slot: u32) {
-        let Some(id) = self.group_of.remove(&slot) else { return };
+        let Some(Spot { group: id, at }) = self.spots.get_mut(slot as usize).and_then(Option::take) else { return };
+        self.count -= 1;
         let Some(group) = self.groups.get_mut(&id) else { return };
-        group.members.remove(&slot);
-        if group.members.is_empty() {
-            self.by_alike.remove(&group.alike);
-            self.groups.remove(&id);
+        group.members.swap_remove(at);
+        match group.members.get(at) {
+            Some(moved) => self.spots[*moved as usize] = Some(Spot { group: id, at }),
+            None if group.members.is_empty() => {
+                self.by_alike.remove(&group.alike);
+                self.groups.remove(&id);
+            }
+            None => {}
         }
     }
 
     /// The slots of all that wait.
     pub(super) fn slots(&self) -> Vec<u32> {
-        self.group_of.keys().copied().collect()
+        (0..).zip(&self.spots).filter(|(_, spot)| spot.is_some()).map(|(slot, _)| slot).collect()
     }
 
     /// The groups there are.
@@ -160,9 +219,11 @@ impl Waiting {
         self.groups.keys().copied().collect()
     }
 
-    /// The members of a group.
+    /// The members of a group, in the order of their slots.
     pub(super) fn members(&self, group: u64) -> Vec<u32> {
-        self.groups.get(&group).map(|g| g.members.iter().copied().collect()).unwrap_or_default()
+        let mut members = self.groups.get(&group).map(|g| g.members.clone()).unwrap_or_default();
+        members.sort_unstable();
+        members
     }
 
     /// One of them, to stand for all.
@@ -171,6 +232,6 @@ impl Waiting {
     }
 
     pub(super) fn is_empty(&self) -> bool {
-        self.group_of.is_empty()
+        self.count == 0
     }
 }

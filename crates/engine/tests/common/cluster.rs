@@ -126,7 +126,7 @@ impl Cluster {
     fn take(&mut self, effect: Effect) {
         match effect {
             Effect::Write(request) => self.writes.push(*request),
-            Effect::Bind(request) => self.binds.push(*request),
+            Effect::Bind(request) => self.binds.push(request),
             Effect::PodGroupStatus(status) => self.groups.push(*status),
             Effect::Status(status) => self.statuses.push(*status),
             Effect::Record(e) => self.notes.push(format!("{} {}: {}", e.pod.key.name, e.reason, e.note)),
@@ -162,7 +162,7 @@ impl Cluster {
     /// The text of the last condition that was written, with its reason.
     pub(crate) fn condition(&self) -> (&'static str, &str) {
         let last = self.statuses.iter().rev().find_map(|s| s.condition.as_ref());
-        last.map(|(reason, message)| (reason.as_str(), message.as_str())).expect("a condition was written")
+        last.map(|(reason, message)| (reason.as_str(), &**message)).expect("a condition was written")
     }
 }
 

@@ -50,6 +50,10 @@ impl QueueSort for Priority {
         let (p, q) = (a.pod.priority(), b.pod.priority());
         p > q || (p == q && a.timestamp < b.timestamp)
     }
+    fn rank(&self, pod: Queued<'_>) -> Option<u128> {
+        let below = u128::from(i32::MAX.abs_diff(pod.pod.priority()));
+        Some(below << 96 | pod.timestamp.as_duration().as_nanos())
+    }
 }
 
 /// Binds everything.

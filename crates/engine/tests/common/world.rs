@@ -582,7 +582,7 @@ impl World {
         let node = status.nominated_node_name;
         self.write_pod(status.key.uid.as_str(), |p| {
             if let Some((reason, message)) = status.condition {
-                p.condition = Some((reason.as_str().to_owned(), message));
+                p.condition = Some((reason.as_str().to_owned(), message.as_ref().to_owned()));
             }
             if let Some(node) = node.filter(|_| p.node.is_none()) {
                 p.nominated = node.map(|n| n.to_string());

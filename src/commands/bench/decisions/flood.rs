@@ -98,7 +98,7 @@ fn settle(outcome: Outcome, stage: &mut Stage, times: &mut Times) -> usize {
         let (reason, message) = update.condition?;
         let mut pod = PodInfo::clone(&stage.engine.cache().get(&update.key.uid)?.pod);
         pod.resource_version += 1;
-        let (reason, message) = (reason.as_str().into(), message.into());
+        let (reason, message) = (reason.as_str().into(), message.as_ref().into());
         pod.scheduled = Some(Box::new(ScheduledCondition { status: "False".into(), reason, message }));
         Some(Event::Pod(Box::new(pod)))
     });

@@ -155,22 +155,22 @@ impl Stage {
         let before = outcome.bound.len();
         while let Some(effect) = self.engine.poll_effect() {
             match effect {
-                Effect::Bind(request) => outcome.bound.push(*request),
+                Effect::Bind(request) => outcome.bound.push(request),
                 Effect::Evict(request) => outcome.evicted.push(*request),
                 Effect::Status(update) => outcome.statuses.push(*update),
                 Effect::Record(_) => {}
                 other => bail!("nothing of the kind should be asked for here: {other:?}"),
             }
         }
-        let turned_away = |seen: &&Observation| matches!(seen, Observation::Attempt { result, .. } if *result != AttemptResult::Scheduled);
-        let turned_away = self.engine.take_observations().iter().filter(turned_away).count();
+        let turned_away = |seen: &Observation| matches!(seen, Observation::Attempt { result, .. } if *result != AttemptResult::Scheduled);
+        let turned_away = self.engine.drain_observations().filter(turned_away).count();
         Ok(outcome.bound.len() - before + turned_away)
     }
 
     /// Drops what nobody wants to know.
     pub(super) fn sweep(&mut self) {
         while self.engine.poll_effect().is_some() {}
-        drop(self.engine.take_observations());
+        drop(self.engine.drain_observations());
     }
 }
 

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use plimsoll_framework::time::Time;
 
-use super::Next;
+use super::{Next, Popped};
 use crate::cache::Standing;
 use crate::engine::Engine;
 use crate::extender::Answers;
@@ -22,10 +22,10 @@ impl Engine {
 
     /// The next pod to be decided, with its group: one that was answered for, one that waited for a place, or the first
     /// of the queue.
-    pub(in crate::engine) fn next_pod(&mut self, now: Time) -> Option<Next> {
+    pub(in crate::engine) fn next_pod(&mut self, now: Time) -> Option<Popped> {
         while let Some(next) = self.asking.answered.pop_front() {
-            if let Some(next) = self.rejoin(now, next) {
-                return Some(next);
+            if let Some(popped) = self.rejoin(now, next).and_then(Next::split) {
+                return Some(popped);
             }
         }
         while self.has_place()
@@ -35,11 +35,16 @@ impl Engine {
             members.iter().for_each(|info| self.queue.unpark(&info.pod.key.uid));
             if let Some(next) = self.rejoin(now, Next::new(members, now, Answers::default())) {
                 self.asking.places.extend(next.members.first().map(|first| first.pod.key.uid.clone()));
-                return Some(next);
+                return next.split();
             }
         }
         loop {
             let info = self.pop()?;
+            // So it is with most pods, in which nothing is to be gathered.
+            if self.needed_with(&info).is_none() && !self.profiles[info.profile].asks_about(&info.pod) {
+                let (others, answers) = (Vec::new(), Answers::default());
+                return Some(Popped { info, others, needed: None, popped: now, answers });
+            }
             let (members, needed) = self.with_its_gang(now, vec![info]);
             let members = match needed {
                 Some(_) => self.asking.join(members),
@@ -55,7 +60,7 @@ impl Engine {
                 }
                 self.asking.places.insert(first.pod.key.uid.clone());
             }
-            return Some(Next { needed, ..Next::new(members, now, Answers::default()) });
+            return Next { needed, ..Next::new(members, now, Answers::default()) }.split();
         }
     }
 

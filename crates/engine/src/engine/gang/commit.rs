@@ -205,7 +205,7 @@ impl Engine {
                 Outcome::Unfit(diagnosis) => Some((at, diagnosis)),
                 _ => None,
             });
-            let (at, diagnosis) = first.unwrap_or_else(|| (0, Box::new(Diagnosis::no_nodes())));
+            let (at, diagnosis) = first.unwrap_or_else(|| (0, Arc::new(Diagnosis::no_nodes())));
             let room = self.room_for_gang(now, attempt, &members, (needed, answers));
             return self.gang_unfit(now, attempt, members, at, &diagnosis, &room);
         }

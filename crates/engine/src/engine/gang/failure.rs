@@ -67,7 +67,7 @@ impl Engine {
             diagnosis.message()
         );
         room.words().into_iter().for_each(|words| text.push_str(&format!(" {words}")));
-        let mut diagnosis = Box::new(diagnosis.clone());
+        let mut diagnosis = diagnosis.clone();
         let alike = members.iter().all(|m| Arc::ptr_eq(&m.pod.spec, &first.spec) && m.pod.labels == first.labels);
         if !alike && !diagnosis.unschedulable_plugins.is_empty() {
             // What keeps one of them away may be that another took its place, for reasons of its own.
@@ -84,9 +84,10 @@ impl Engine {
         if places.iter().any(|place| !place.told.is_empty()) {
             places.iter().for_each(|place| self.queue.hold(&place.uid));
         }
+        let (diagnosis, told): (_, Arc<str>) = (Arc::new(diagnosis), text.as_str().into());
         for info in members {
             let nominated = room.nomination(&info.pod.key.uid);
-            let failure = Failure::Group { diagnosis: diagnosis.clone(), text: text.clone(), nominated };
+            let failure = Failure::Group { diagnosis: Arc::clone(&diagnosis), text: Arc::clone(&told), nominated };
             self.fail(now, attempt.popped, info, failure);
         }
         for place in places.iter().filter(|place| !place.told.is_empty()) {
@@ -157,7 +158,7 @@ impl Engine {
         (info.pod, info.preferred) = (Arc::clone(&pod), preferred);
         self.queue.retry_first(now, info);
         // Nothing is kept for it where its node is gone.
-        self.report(&pod, Reason::SchedulerError, text, (!there).then_some(None));
+        self.report(&pod, Reason::SchedulerError, text.into(), (!there).then_some(None));
         if let Some(left) = left {
             self.place_left_by_gang(now, &left);
         }

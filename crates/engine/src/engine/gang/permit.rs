@@ -1,5 +1,7 @@
 //! Permit for a group: its pods are bound when all of them may be, and given back when one may not.
 
+use std::sync::Arc;
+
 use plimsoll_framework::plugin::PermitAnswer;
 use plimsoll_framework::pod::GroupKey;
 use plimsoll_framework::time::Time;
@@ -61,7 +63,7 @@ impl Engine {
     /// A plugin that held the pod `at` among all that wait turns it away, and with it its group.
     pub(in crate::engine) fn reject_waiting_gang(&mut self, now: Time, seq: u64, at: usize, diagnosis: Diagnosis) {
         let before = self.waiting.iter().take(at).filter(|w| w.gang == Some(seq)).count();
-        self.refuse_waiting_gang(now, seq, before, Failure::Refused(Box::new(diagnosis)));
+        self.refuse_waiting_gang(now, seq, before, Failure::Refused(Arc::new(diagnosis)));
     }
 
     fn refuse_waiting_gang(&mut self, now: Time, seq: u64, at: usize, failure: Failure) {

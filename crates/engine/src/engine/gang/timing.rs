@@ -78,7 +78,7 @@ impl Engine {
             gang.say_at = None;
         } else if gang.say_at.is_some_and(|at| at <= now) {
             gang.say_at = None;
-            untold.into_iter().for_each(|pod| self.report(pod, *reason, text.clone(), None));
+            untold.into_iter().for_each(|pod| self.report(pod, *reason, text.as_str().into(), None));
         } else {
             gang.say_at = gang.say_at.or_else(|| Some(now.after(SAID_AFTER)));
         }
