@@ -26,6 +26,7 @@ pub mod quantity;
 pub mod read;
 pub mod resources;
 pub mod table;
+pub mod taken;
 pub mod time;
 pub mod toleration;
 pub mod topology;
