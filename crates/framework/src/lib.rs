@@ -22,6 +22,7 @@ pub mod plugin;
 pub mod pod;
 pub mod point;
 pub mod ports;
+pub mod preemption;
 pub mod quantity;
 pub mod read;
 pub mod resources;

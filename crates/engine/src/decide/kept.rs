@@ -24,13 +24,13 @@ pub(super) struct Asked {
     /// PreFilter plugins that had nothing to say, by their numbers in the profile.
     skipped: Vec<usize>,
     /// Filters that have something to say, likewise.
-    filters: Vec<(usize, Box<dyn BoundFilter>)>,
+    pub(super) filters: Vec<(usize, Box<dyn BoundFilter>)>,
     /// Scorers that do, likewise.
     scores: Vec<(usize, BoundScoring)>,
     /// What those with the same score for every node add to the total.
     common: i64,
     /// Rows that are not as the view shows them: of the overlay, or with pods nominated for them.
-    special: Vec<Row>,
+    pub(super) special: Vec<Row>,
 }
 
 impl Worker {
@@ -122,7 +122,7 @@ impl Worker {
 impl Asked {
     /// Asks PreFilter plugins and prepares filters about this pod; `None` where PreFilter has more to say than that all
     /// nodes are to be asked.
-    fn ask_filters(
+    pub(super) fn ask_filters(
         &mut self,
         profile: &Profile,
         class: &mut Class,
@@ -175,7 +175,7 @@ impl Asked {
         Some(())
     }
 
-    fn find_special(&mut self, view: &View, overlay: &Overlay, pod: &PodInfo) {
+    pub(super) fn find_special(&mut self, view: &View, overlay: &Overlay, pod: &PodInfo) {
         self.special.clear();
         self.special.extend(overlay.rows());
         let nominations = view.nominations();
@@ -257,7 +257,7 @@ impl Asked {
 
     /// All filters, those of the class among them, in the order of the profile. Filter `n` of the class is at the place
     /// `places[n]`.
-    fn all<'m>(&mut self, profile: &'m Profile, class: &'m Class) -> (Prepared<'m>, Vec<u8>) {
+    pub(super) fn all<'m>(&mut self, profile: &'m Profile, class: &'m Class) -> (Prepared<'m>, Vec<u8>) {
         let mut places = Vec::new();
         let mut filters = Vec::new();
         let mut own = self.filters.drain(..).peekable();
@@ -275,7 +275,7 @@ impl Asked {
 
 impl Scratch {
     /// Has the rows of the class show the nodes that the overlay or nominated pods make different.
-    fn revise_class(
+    pub(super) fn revise_class(
         &mut self,
         asked: &mut Asked,
         profile: &Profile,
