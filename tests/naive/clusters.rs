@@ -27,6 +27,8 @@ use super::{Budget, Cluster, Placed};
 
 const HOSTNAME: &str = "kubernetes.io/hostname";
 const ZONE: &str = "topology.kubernetes.io/zone";
+/// An extended resource.
+pub(crate) const DEVICE: &str = "example.com/device";
 /// What nodes are labelled with: few values, some of them shared by nodes that should have one each, and many.
 const KEYS: [&str; 4] = [ZONE, HOSTNAME, "rack", "disk"];
 const NAMESPACES: [&str; 4] = ["blue", "red", "bare", "unknown"];
@@ -56,6 +58,8 @@ pub(crate) struct Story {
     pub(crate) cluster: Cluster,
     /// Pods of which more and more come: what is counted for them is kept from one decision to the next.
     recurring: Vec<Value>,
+    /// Whether pods say nothing of other pods: then the answers of nodes are kept.
+    pub(crate) plain: bool,
     parser: PodParser,
     racks: u64,
     made: u64,
@@ -65,10 +69,19 @@ pub(crate) struct Story {
 impl Story {
     /// A cluster of this many nodes, and about three times as many pods.
     pub(crate) fn new(seed: u64, nodes: u64) -> Self {
+        Self::begin(seed, nodes, false)
+    }
+
+    /// The same with pods that say nothing of each other.
+    pub(crate) fn plain(seed: u64, nodes: u64) -> Self {
+        Self::begin(seed, nodes, true)
+    }
+
+    fn begin(seed: u64, nodes: u64, plain: bool) -> Self {
         let engine = Engine::new(vec![profile()], EngineSettings { seed, ..EngineSettings::default() });
         let (dice, parser, cluster) = (Dice::new(seed), PodParser::default(), Cluster::default());
         let mut story =
-            Self { dice, engine, cluster, recurring: Vec::new(), parser, racks: nodes, made: 0, version: 0 };
+            Self { dice, engine, cluster, recurring: Vec::new(), plain, parser, racks: nodes, made: 0, version: 0 };
         story.recurring = (0..8).map(|_| story.pod()).collect();
         for name in ["blue", "red", "bare"] {
             story.namespace(name);
@@ -148,10 +161,11 @@ impl Story {
         }
         let version = self.version();
         let cpu = self.dice.between(1, 4).to_string();
+        let devices = version % 5;
         let node = json!({
             "metadata": {"name": name, "uid": name, "labels": labels, "resourceVersion": version.to_string()},
             "spec": {"taints": taints},
-            "status": {"allocatable": {"cpu": cpu, "memory": "8Gi", "pods": "9"}},
+            "status": {"allocatable": {"cpu": cpu, "memory": "8Gi", "pods": "9", DEVICE: devices}},
         });
         let (node, faults) = NodeInfo::parse(&serde_json::from_value(node).unwrap(), &[]);
         assert!(faults.is_empty(), "{faults}");
@@ -243,7 +257,15 @@ impl Story {
     pub(crate) fn pod(&mut self) -> Value {
         self.made += 1;
         let version = self.version();
-        pod(&mut self.dice, self.made, version)
+        let mut json = pod(&mut self.dice, self.made, version);
+        if self.made.is_multiple_of(5) {
+            json["spec"]["containers"][0]["resources"]["requests"][DEVICE] = (1 + self.made / 5 % 2).into();
+        }
+        if self.plain {
+            json["spec"]["affinity"] = json!({});
+            json["spec"]["topologySpreadConstraints"] = json!([]);
+        }
+        json
     }
 
     /// A pod without a node, mostly one that is like others.

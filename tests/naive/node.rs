@@ -2,11 +2,13 @@
 
 use std::collections::BTreeSet;
 
+use plimsoll_framework::intern::Istr;
 use plimsoll_framework::node::NodeInfo;
 use plimsoll_framework::pod::PodInfo;
 use plimsoll_framework::ports::HostPort;
 use plimsoll_framework::verdict::Code;
 
+use super::clusters::DEVICE;
 use super::{Cluster, Delta};
 
 pub(crate) const PORTS: &str = "node(s) didn't have free ports for the requested pod ports";
@@ -42,6 +44,13 @@ pub(crate) fn fit(
             reasons.insert(format!("Insufficient {name}"));
             hopeless |= asked > all;
         }
+    }
+    let devices = |of: &[(Istr, i64)]| of.iter().filter(|(name, _)| **name == *DEVICE).map(|(_, n)| *n).sum::<i64>();
+    let (wanted, all) = (devices(&asked.scalars), devices(&node.allocatable.scalars));
+    let used: i64 = there.iter().map(|p| devices(&p.spec.requests.used.scalars)).sum();
+    if wanted > 0 && wanted > all - used {
+        reasons.insert(format!("Insufficient {DEVICE}"));
+        hopeless |= wanted > all;
     }
     let code = if hopeless { Code::UnschedulableAndUnresolvable } else { Code::Unschedulable };
     (!reasons.is_empty()).then_some((code, reasons))

@@ -5,6 +5,7 @@
 
 mod ask;
 mod audit;
+mod dry_run;
 mod extended;
 mod filter;
 mod gang;
@@ -138,6 +139,7 @@ pub struct Worker {
     pub(crate) scratch: Scratch,
     memo: Memo,
     asked: Asked,
+    taken: dry_run::TakenRows,
     mismatch: Option<Box<Mismatch>>,
     batch: Overlay,
     probe: Option<Box<dyn Probe>>,
@@ -165,6 +167,8 @@ pub(crate) struct Scratch {
     walked: usize,
     /// For passes with nominated pods.
     nominated: Overlay,
+    /// For nodes without the pods of lower priority.
+    without: Overlay,
 }
 
 impl Worker {
@@ -375,7 +379,7 @@ impl Worker {
             PreFiltered::Fail(_) => {}
         }
         if let Outcome::Unfit(diagnosis) = &mut told.outcome {
-            told.preemption = self.post_filter_after(&asked, profile, view, &overlay, pod, 0);
+            told.preemption = self.post_filter_alone(profile, view, pod, 0);
             if let Some(done) = &told.preemption {
                 Arc::make_mut(diagnosis).post_filter_message.clone_from(&done.message);
             }

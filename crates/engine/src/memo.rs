@@ -16,6 +16,7 @@
 mod best;
 mod build;
 mod class;
+mod clearings;
 mod plan;
 mod quiet;
 mod row;
@@ -29,6 +30,7 @@ use plimsoll_framework::pod::{PodInfo, PodSpecInfo};
 use plimsoll_framework::table::View;
 
 pub(crate) use class::Class;
+pub(crate) use clearings::{Nominated, OfPriority as ClearingsOfPriority};
 pub use plan::Plan;
 pub(crate) use quiet::{Numbers, Quiet};
 
@@ -119,7 +121,7 @@ impl Memo {
         self.settings.budget_bytes > 0
             && profile.plan.keeps_rows()
             && profile.percentage_of_nodes_to_score >= 100
-            && !self.distrusted.contains(&profile.name)
+            && !self.distrusts(profile)
     }
 
     /// Whether little has to be asked to decide the pod: there are rows, and the last decision by them took no walk over
@@ -248,6 +250,16 @@ impl Memo {
     /// Whether this decision is one of those that are made again from nothing.
     pub(crate) fn audits_now(&self) -> bool {
         self.settings.audit_every > 0 && self.uses.is_multiple_of(u64::from(self.settings.audit_every))
+    }
+
+    /// Whether the next decision for which there are rows will be one of those.
+    pub(crate) fn audits_next(&self) -> bool {
+        self.settings.audit_every > 0 && (self.uses + 1).is_multiple_of(u64::from(self.settings.audit_every))
+    }
+
+    /// Whether something kept for this profile was wrong.
+    pub(crate) fn distrusts(&self, profile: &Profile) -> bool {
+        self.distrusted.contains(&profile.name)
     }
 
     /// Something kept for this profile was wrong: nothing of it is used any more.

@@ -228,14 +228,13 @@ impl UsageChunk {
     /// Whether some sum of the row was cut at the end of its range: taking a pod away then leaves too little, and the
     /// row has to be counted anew.
     pub(crate) fn is_cut(&self, row: usize) -> bool {
-        let columns = [
-            &self.milli_cpu,
-            &self.memory_bytes,
-            &self.ephemeral_storage_bytes,
-            &self.non_zero_milli_cpu,
-            &self.non_zero_memory_bytes,
-        ];
-        columns.into_iter().chain(&self.scalars).any(|column| matches!(column[row], i64::MAX | i64::MIN))
+        let at_the_end = |column: &Column| matches!(column[row], i64::MAX | i64::MIN);
+        at_the_end(&self.milli_cpu)
+            || at_the_end(&self.memory_bytes)
+            || at_the_end(&self.ephemeral_storage_bytes)
+            || at_the_end(&self.non_zero_milli_cpu)
+            || at_the_end(&self.non_zero_memory_bytes)
+            || self.scalars.iter().any(at_the_end)
     }
 
     /// Counts these pods in the row, and nothing else.

@@ -11,6 +11,7 @@ use hashbrown::HashMap;
 use crate::chunk::{ROWS, UsageChunk};
 use crate::pod::PodInfo;
 use crate::table::{Row, View};
+use crate::taken::Taken;
 
 /// One pod more or less.
 #[derive(Clone, Debug)]
@@ -28,6 +29,8 @@ pub struct Delta {
 pub struct Overlay {
     identity: Option<Arc<()>>,
     slots: HashMap<Row, usize>,
+    /// The row that was changed last, with its slot: a dry run goes on with one.
+    last: Option<(Row, usize)>,
     usage: Vec<Box<UsageChunk>>,
     deltas: Vec<Delta>,
 }
@@ -43,10 +46,23 @@ impl Overlay {
         self.apply(view, Delta { row, pod, sign: -1 });
     }
 
+    /// Imagines pods away of which only is known what they take up together: for whoever reads nothing else of the pods on
+    /// the node ([`crate::read::Groups::reads_beyond_amounts`]). `false`, and no difference, where a sum of the row does
+    /// not tell what is left of it.
+    pub fn take_off(&mut self, view: &View, row: Row, taken: &Taken) -> bool {
+        let (usage, at) = self.slot(view, row);
+        if usage.is_cut(at) {
+            return false;
+        }
+        taken.take_off(usage, at);
+        true
+    }
+
     /// Forgets every difference.
     pub fn clear(&mut self) {
         self.identity = None;
         self.slots.clear();
+        self.last = None;
         self.deltas.clear();
     }
 
@@ -57,7 +73,7 @@ impl Overlay {
 
     /// Whether there is no difference.
     pub fn is_empty(&self) -> bool {
-        self.deltas.is_empty()
+        self.slots.is_empty()
     }
 
     /// The differences in the order in which they were made.
@@ -76,30 +92,44 @@ impl Overlay {
     }
 
     pub(crate) fn usage(&self, row: Row) -> Option<(&UsageChunk, usize)> {
-        let slot = *self.slots.get(&row)?;
+        let slot = match self.last.filter(|(last, _)| *last == row) {
+            Some((_, slot)) => slot,
+            None => *self.slots.get(&row)?,
+        };
         Some((&self.usage[slot / ROWS], slot % ROWS))
     }
 
-    fn apply(&mut self, view: &View, delta: Delta) {
+    /// Where the usage of a row is kept, copied from the view if it was not.
+    fn slot(&mut self, view: &View, row: Row) -> (&mut UsageChunk, usize) {
         self.identity.get_or_insert_default();
+        if let Some((_, slot)) = self.last.filter(|(last, _)| *last == row) {
+            return (&mut self.usage[slot / ROWS], slot % ROWS);
+        }
         let next = self.slots.len();
-        let slot = *self.slots.entry(delta.row).or_insert(next);
+        let slot = *self.slots.entry(row).or_insert(next);
+        self.last = Some((row, slot));
         if self.usage.len() * ROWS <= slot {
             self.usage.push(Box::new(UsageChunk::empty()));
         }
         let (usage, at) = (&mut self.usage[slot / ROWS], slot % ROWS);
         if slot == next {
-            let row = delta.row as usize;
+            let row = row as usize;
             if let Some(chunk) = view.chunks.get(row / ROWS) {
                 usage.copy_row(at, &chunk.usage, row % ROWS);
             }
         }
+        (usage, at)
+    }
+
+    fn apply(&mut self, view: &View, delta: Delta) {
+        let (usage, at) = self.slot(view, delta.row);
         let (row, taken_from_cut) = (delta.row, delta.sign < 0 && usage.is_cut(at));
         let columns = &view.cluster.resource_columns;
         usage.apply(at, &delta.pod, delta.sign, columns);
         self.deltas.push(delta);
-        if taken_from_cut {
-            usage.recount(at, pods_through(&self.deltas, row, view.pods(row)), columns);
+        if taken_from_cut && let Some(slot) = self.slots.get(&row) {
+            let usage = &mut self.usage[slot / ROWS];
+            usage.recount(slot % ROWS, pods_through(&self.deltas, row, view.pods(row)), columns);
         }
     }
 }

@@ -15,6 +15,7 @@ use crate::node::NodeInfo;
 use crate::object::{KindId, KindRef, ObjectKey};
 use crate::overlay::Overlay;
 use crate::pod::{PodInfo, PodSpecInfo, Uid};
+use crate::preemption::Shortcuts;
 use crate::read::{Block, ClusterOf, Of, PodOf, Read, ReadCluster, ReadPod, Rows};
 use crate::table::{Row, View};
 use crate::time::Time;
@@ -349,6 +350,8 @@ pub struct PostFilterContext<'a> {
     /// Whether the pod would pass Filter on the node of a row, given an overlay, nominated pods included (reference
     /// section 9.2); if not, who says so and why.
     pub fits: &'a dyn Fn(Row, &Overlay) -> Result<(), RejectedBy>,
+    /// What is known of nodes before they are asked about by `fits`; `&()` where nothing is.
+    pub shortcuts: &'a dyn Shortcuts,
     /// A number that tells this attempt apart, for choices that are to be spread.
     pub draw: u64,
     /// Which pods may be made to go.

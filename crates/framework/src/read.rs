@@ -86,6 +86,8 @@ impl Groups {
     const OBJECTS: u16 = 1 << 10;
     /// Pods on whatever node, beyond what is counted by topology domain.
     const ANY_POD: u16 = 1 << 11;
+    /// More of the pods on the node than how much they ask for together.
+    const BEYOND_AMOUNTS: u16 = 1 << 12;
 
     /// Nothing.
     pub const NONE: Self = Self(0);
@@ -118,6 +120,10 @@ impl Groups {
     pub(crate) const fn reads_any_pod(self) -> bool {
         self.0 & Self::ANY_POD != 0
     }
+    /// Whether more is read of the pods on the node, or on others, than how much those on the node ask for together.
+    pub const fn reads_beyond_amounts(self) -> bool {
+        self.0 & (Self::BEYOND_AMOUNTS | Self::OTHER_ROWS) != 0
+    }
     /// Whether something of the cluster as a whole is read that can turn a node that fitted into one that does not.
     pub const fn reads_cluster(self) -> bool {
         self.0 & Self::CLUSTER != 0
@@ -142,6 +148,11 @@ pub struct Versions {
 }
 
 impl Versions {
+    /// Whether the objects of further kinds are the same in both.
+    pub fn same_objects(&self, other: &Self) -> bool {
+        self.objects == other.objects
+    }
+
     /// What is not the same in both.
     pub fn differences(&self, other: &Self) -> Groups {
         let of = |differs: bool, group: u16| if differs { group } else { 0 };
@@ -250,17 +261,17 @@ markers! {
     /// The same, with pods that ask for no CPU or memory at the defaults (100m, 200Mi a container).
     NonZeroRequested: Groups::USAGE => Amounts<'a>, |at| Amounts::non_zero_requested(at);
     /// The host ports in use on the node.
-    Ports: Groups::USAGE => UsedPorts<'a>, |at| UsedPorts { usage: at.usage, at: at.usage_at };
+    Ports: Groups::USAGE | Groups::BEYOND_AMOUNTS => UsedPorts<'a>, |at| UsedPorts { usage: at.usage, at: at.usage_at };
     /// The pods on the node.
-    Pods: Groups::USAGE => NodePods<'a>, |at| NodePods { at: *at };
+    Pods: Groups::USAGE | Groups::BEYOND_AMOUNTS => NodePods<'a>, |at| NodePods { at: *at };
     /// Counts of pods in the node's topology domains, as the plugin's `counters` asked for.
     TopologyDomains: Groups::OBJECT | Groups::USAGE | Groups::OTHER_ROWS => Domains<'a>, |at| Domains::new(*at);
     /// The pods that are imagined onto nodes or off them, whichever nodes those are.
     Imagined: Groups::USAGE | Groups::OTHER_ROWS | Groups::ANY_POD => ImaginedPods<'a>, |at| ImaginedPods { at: *at };
     /// Everything of the node itself.
-    WholeNode: Groups::OBJECT | Groups::USAGE => NodeView<'a>, |at| NodeView { at: *at };
+    WholeNode: Groups::OBJECT | Groups::USAGE | Groups::BEYOND_AMOUNTS => NodeView<'a>, |at| NodeView { at: *at };
     /// Everything there is. The answer is computed anew every time.
-    Uncached: Groups::OBJECT | Groups::USAGE | Groups::OTHER_ROWS | Groups::ANY_POD => AnyView<'a>, |at| AnyView { at: *at };
+    Uncached: Groups::OBJECT | Groups::USAGE | Groups::OTHER_ROWS | Groups::ANY_POD | Groups::BEYOND_AMOUNTS => AnyView<'a>, |at| AnyView { at: *at };
 }
 
 /// An annotation that a plugin declares to read, by a type that names its key.

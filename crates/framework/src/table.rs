@@ -100,6 +100,12 @@ impl View {
         }
     }
 
+    /// The table's epoch at the last change of a row, of its node or of what is on it; 0 for one that never changed.
+    pub fn row_epoch(&self, row: Row) -> u64 {
+        let (chunk, row) = split(row);
+        self.chunks.get(chunk).map_or(0, |c| c.objects.epochs[row].max(c.usage.epochs[row]))
+    }
+
     /// The pods on the node of a row, in no promised order.
     pub fn pods(&self, row: Row) -> &[Arc<PodInfo>] {
         let (chunk, row) = split(row);

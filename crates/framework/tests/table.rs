@@ -25,6 +25,7 @@ use plimsoll_framework::read::{
     NonZeroRequested, Of, Pods, Ports, Read, Requested, ResourceColumns, Taints, Unschedulable, WholeNode, WholePod,
 };
 use plimsoll_framework::table::{Row, Table, View, bits};
+use plimsoll_framework::taken::TakenByPriority;
 use plimsoll_framework::verdict::Verdict;
 use proptest::prelude::*;
 use serde_json::json;
@@ -315,7 +316,7 @@ impl PodForm {
         let ports: Vec<_> = self.port.iter().map(|p| json!({"hostPort": 80 + u16::from(*p)})).collect();
         common::pod(&json!({
             "metadata": {"name": uid, "uid": uid, "namespace": "default"},
-            "spec": {"containers": [{"resources": {"requests": requests}, "ports": ports}]}
+            "spec": {"priority": self.milli_cpu / 500, "containers": [{"resources": {"requests": requests}, "ports": ports}]}
         }))
     }
 }
@@ -442,6 +443,30 @@ impl Pair {
         (rows, whole)
     }
 
+    /// What pods take up is read as if they were gone when it is taken off.
+    fn check_taken(&self, overlay: &mut Overlay) {
+        let view = self.table.view();
+        let names: BTreeSet<&String> = self.model.pods.iter().map(|(on, _)| on).collect();
+        for (name, priority) in names.into_iter().flat_map(|name| (1..3).map(move |priority| (name, priority))) {
+            let row = self.table.row(&name.as_str().into()).expect("a pod has a row");
+            let mut without = self.model.clone();
+            let goes = |on: &String, pod: &PodInfo| on == name && pod.priority() < priority;
+            without.pods.retain(|(on, pod)| !goes(on, pod));
+            let taken = TakenByPriority::of(view, row, |_| true);
+            assert_eq!(taken.has_below(priority), without.pods.len() < self.model.pods.len());
+            let huge = |(on, pod): &(String, Arc<PodInfo>)| on == name && pod.spec.requests.used.memory_bytes > 1 << 60;
+            overlay.clear();
+            let told = taken.below(priority).is_some_and(|gone| overlay.take_off(view, row, &gone));
+            if told {
+                let is = &read(view, Some(overlay)).0[row as usize];
+                let should = without.row(name);
+                assert_eq!((is.requested, is.non_zero), (should.requested, should.non_zero), "{name}");
+            } else {
+                assert!(!taken.has_below(priority) || self.model.pods.iter().any(huge), "{name} is not told of");
+            }
+        }
+    }
+
     /// An overlay reads like a table with the same pods added and removed.
     fn check_overlay(&self, overlay: &mut Overlay, changes: &[Change]) {
         let view = self.table.view();
@@ -505,6 +530,7 @@ fn run(filler: u32, steps: &[Step], overlays: &[Vec<Change>]) {
         let (rows, whole) = pair.check(&earlier);
         earlier.push((pair.table.view().clone(), rows, whole));
         pair.apply(step);
+        pair.check_taken(&mut overlay);
         if let Some(changes) = overlays.get(nth) {
             pair.check_overlay(&mut overlay, changes);
         }

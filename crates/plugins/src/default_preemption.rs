@@ -16,8 +16,10 @@ use plimsoll_framework::object::{KindRef, Objects};
 use plimsoll_framework::overlay::Overlay;
 use plimsoll_framework::plugin::{
     Candidate, EnqueueExtensions, ExtendersSay, Plugin, PostFilter, PostFilterContext, PostFilterVerdict, PreEnqueue,
+    RejectedBy,
 };
 use plimsoll_framework::pod::PodInfo;
+use plimsoll_framework::preemption::{Clearing, Without};
 use plimsoll_framework::table::Row;
 use plimsoll_framework::verdict::{Code, PluginError, Rejection};
 
@@ -96,27 +98,21 @@ impl PostFilter for DefaultPreemption {
             ExtendersSay::Failed(message) => return Err(PluginError { message: format!("preemption: {message}") }),
             ExtendersSay::Nothing | ExtendersSay::NotAsked => {}
         }
-        let mut search = Search {
-            pod,
-            context,
-            budgets: context.view.cluster().objects(),
-            overlay: Overlay::default(),
-            without: BTreeMap::new(),
-            tried: 0,
-            error: None,
-        };
-        let candidates = search.candidates(&self.args);
-        if matches!(context.extenders, ExtendersSay::NotAsked) && !candidates.is_empty() {
-            return Ok(PostFilterVerdict::Ask(candidates));
+        let mut search =
+            Search { pod, context, budgets: context.view.cluster().objects(), overlay: Overlay::default() };
+        let found = search.candidates(&self.args);
+        if matches!(context.extenders, ExtendersSay::NotAsked) && !found.candidates.is_empty() {
+            return Ok(PostFilterVerdict::Ask(found.candidates()));
         }
-        if let Some(Candidate { node, victims, .. }) = choice::best(candidates) {
+        if let Some(Candidate { node, victims, .. }) = choice::best(&found.candidates) {
             return Ok(PostFilterVerdict::Nominate { node, victims });
         }
-        if let Some(message) = search.error {
+        let refused = search.why_not(&found);
+        if let Some(message) = refused.error {
             return Err(PluginError { message: format!("preemption: {message}") });
         }
-        let rejection = Rejection::unschedulable(format!("preemption: {}", search.message()));
-        if search.without.contains_key(PROTECTED) {
+        let rejection = Rejection::unschedulable(format!("preemption: {}", refused.message(context.view.node_count())));
+        if refused.reasons.contains_key(PROTECTED) {
             return Ok(PostFilterVerdict::Forbid(rejection));
         }
         Ok(PostFilterVerdict::Reject { rejection, clears_nomination: true })
@@ -130,10 +126,14 @@ impl PostFilter for DefaultPreemption {
 /// Takes the best of what extenders left (reference section 11.5).
 fn choose_among(left: &[Candidate], context: &PostFilterContext<'_>) -> PostFilterVerdict {
     let allowed = |c: &&Candidate| c.pdb_violations == 0 || !context.policy.strict_budgets;
-    let mut candidates: Vec<Candidate> = left.iter().filter(allowed).cloned().collect();
     // The order in which an extender names them means nothing.
-    candidates.iter_mut().for_each(|c| choice::by_importance(&mut c.victims));
-    match choice::best(candidates) {
+    let in_order = |candidate: &Candidate| {
+        let mut candidate = candidate.clone();
+        choice::by_importance(&mut candidate.victims);
+        Arc::new(choice::weighed(candidate))
+    };
+    let candidates: Vec<Arc<Clearing>> = left.iter().filter(allowed).map(in_order).collect();
+    match choice::best(&candidates) {
         Some(Candidate { node, victims, .. }) => PostFilterVerdict::Nominate { node, victims },
         None => {
             let rejection = Rejection::unschedulable(format!("preemption: {NONE_LEFT}"));
@@ -163,67 +163,93 @@ struct Search<'a> {
     context: &'a PostFilterContext<'a>,
     budgets: Objects<PodDisruptionBudgets>,
     overlay: Overlay,
-    /// How many nodes would turn the pod away all the same, by reason.
-    without: BTreeMap<String, usize>,
-    /// How many nodes were tried.
-    tried: usize,
-    /// The first node's question that could not be answered.
-    error: Option<String>,
+}
+
+/// What a search has found.
+#[derive(Default)]
+struct Found {
+    /// The nodes that could be cleared, those that break no budget first.
+    candidates: Vec<Arc<Clearing>>,
+    /// The nodes that were tried, in their order, and what came of it.
+    tried: Vec<(Row, Arc<Clearing>)>,
+}
+
+impl Found {
+    fn candidates(&self) -> Vec<Candidate> {
+        let candidate = |clearing: &Arc<Clearing>| match &**clearing {
+            Clearing::Candidate { candidate, .. } => Some(candidate.clone()),
+            _ => None,
+        };
+        self.candidates.iter().filter_map(candidate).collect()
+    }
 }
 
 impl Search<'_> {
-    /// The nodes that could be cleared, those that break no budget first (reference section 11.3).
-    fn candidates(&mut self, args: &DefaultPreemptionArgs) -> Vec<Candidate> {
-        let view = self.context.view;
-        let potential: Vec<Row> =
-            view.rows().filter(|row| (self.context.code)(*row) == Some(Code::Unschedulable)).collect();
+    /// The nodes that could be cleared (reference section 11.3).
+    fn candidates(&mut self, args: &DefaultPreemptionArgs) -> Found {
+        let (context, nobody) = (self.context, Arc::new(Clearing::Nobody));
+        let asked = || context.view.rows().filter(|row| (context.code)(*row) == Some(Code::Unschedulable)).collect();
+        let potential: Vec<Row> = context.shortcuts.resolvable().unwrap_or_else(asked);
         let wanted = wanted(args, potential.len());
-        let (mut clean, mut violating) = (Vec::new(), Vec::new());
+        let (mut clean, mut violating, mut tried) = (Vec::new(), Vec::new(), Vec::new());
         // From somewhere else each time, so that it is not always the same nodes that are cleared.
-        let offset = u64::try_from(potential.len()).ok().and_then(|n| self.context.draw.checked_rem(n));
+        let offset = u64::try_from(potential.len()).ok().and_then(|n| context.draw.checked_rem(n));
         let offset = offset.and_then(|o| usize::try_from(o).ok()).unwrap_or(0);
         for row in potential[offset..].iter().chain(&potential[..offset]) {
             if !clean.is_empty() && clean.len() + violating.len() >= wanted {
                 break;
             }
-            self.tried += 1;
-            match self.clear(*row) {
-                Ok(candidate) if candidate.pdb_violations == 0 => clean.push(candidate),
-                Ok(candidate) => violating.push(candidate),
-                Err(Why::Reasons(reasons)) => {
-                    reasons.into_iter().for_each(|reason| *self.without.entry(reason).or_default() += 1);
-                }
-                Err(Why::Error(error)) => self.error = self.error.take().or(Some(error)),
+            let clearing = self.clear(*row, &nobody);
+            match &*clearing {
+                Clearing::Candidate { candidate, .. } if candidate.pdb_violations == 0 => clean.push(clearing),
+                Clearing::Candidate { .. } => violating.push(clearing),
+                _ => tried.push((*row, clearing)),
             }
         }
         clean.truncate(wanted);
         violating.truncate(wanted);
         clean.append(&mut violating);
-        clean
+        Found { candidates: clean, tried }
+    }
+
+    /// Clears one node in the mind, unless it is known what comes of it.
+    fn clear(&mut self, row: Row, nobody: &Arc<Clearing>) -> Arc<Clearing> {
+        let shortcuts = self.context.shortcuts;
+        if let Some(kept) = shortcuts.kept(row) {
+            return kept;
+        }
+        let passes = || (self.context.passes)(row);
+        let clearing = match shortcuts.without_lower(row) {
+            Without::Nobody => Arc::clone(nobody),
+            Without::Rejected(by) if !passes() => Arc::new(rejected(by)),
+            Without::RejectedBySome if !passes() => Arc::new(Clearing::RuledOut),
+            _ => Arc::new(self.dry_run(row)),
+        };
+        shortcuts.keep(row, &clearing);
+        clearing
     }
 
     /// Clears one node in the mind (reference section 11.4).
-    fn clear(&mut self, row: Row) -> Result<Candidate, Why> {
+    fn dry_run(&mut self, row: Row) -> Clearing {
         let view = self.context.view;
         let name = || view.node(row).map(|n| n.name.clone()).unwrap_or_default();
-        let nobody = || Why::Error(format!("expected at least one victim pod on node {:?}", name().as_str()));
+        let nobody = || Clearing::Failed(format!("expected at least one victim pod on node {:?}", name().as_str()));
         let may_go = |p: &&Arc<PodInfo>| p.priority() < self.pod.priority() && self.context.policy.allows(p);
         let mut lower: Vec<Arc<PodInfo>> = view.pods(row).iter().filter(may_go).cloned().collect();
         if lower.is_empty() {
-            return Err(Why::Reasons(vec![NO_VICTIMS.to_owned()]));
+            return Clearing::Nobody;
         }
         if (self.context.passes)(row) {
             // All of them would be put back.
-            return Err(nobody());
+            return nobody();
         }
         self.overlay.clear();
         for pod in &lower {
             self.overlay.remove(view, row, Arc::clone(pod));
         }
-        (self.context.fits)(row, &self.overlay).map_err(|rejected| match rejected.code {
-            Code::Error => Why::Error(rejected.reasons.join(", ")),
-            _ => Why::Reasons(rejected.reasons),
-        })?;
+        if let Err(by) = (self.context.fits)(row, &self.overlay) {
+            return rejected(by);
+        }
         choice::by_importance(&mut lower);
         let (breaking, free) = self.split(lower);
         let (mut victims, mut violations) = (Vec::new(), 0);
@@ -236,13 +262,29 @@ impl Search<'_> {
             }
         }
         if victims.is_empty() {
-            return Err(nobody());
+            return nobody();
         }
         if violations > 0 && self.context.policy.strict_budgets {
-            return Err(Why::Reasons(vec![PROTECTED.to_owned()]));
+            return Clearing::Protected;
         }
         choice::by_importance(&mut victims);
-        Ok(Candidate { node: name(), victims, pdb_violations: violations })
+        choice::weighed(Candidate { node: name(), victims, pdb_violations: violations })
+    }
+
+    /// Why none of the nodes could be cleared. Where a node was ruled out it is asked for its reasons now.
+    fn why_not(&mut self, found: &Found) -> Refused {
+        let mut refused = Refused { reasons: BTreeMap::new(), tried: found.tried.len(), error: None };
+        for (row, clearing) in &found.tried {
+            match &**clearing {
+                Clearing::RuledOut => {
+                    let told = Arc::new(self.dry_run(*row));
+                    refused.count(&told);
+                    self.context.shortcuts.keep(*row, &told);
+                }
+                told => refused.count(told),
+            }
+        }
+        refused
     }
 
     /// Those whose going would break a budget, and the others. Each takes from the budgets that protect it, in order.
@@ -261,27 +303,53 @@ impl Search<'_> {
             breaks
         })
     }
+}
 
-    /// What is said when no node could be cleared (reference section 11.6).
-    fn message(&self) -> String {
-        let nodes = self.context.view.node_count();
-        let mut reasons = self.without.clone();
-        let others = nodes.saturating_sub(self.tried);
-        if others > 0 {
-            *reasons.entry(NOT_HELPFUL.to_owned()).or_default() += others;
+/// Why no node could be cleared.
+struct Refused {
+    /// How many nodes would turn the pod away all the same, by reason.
+    reasons: BTreeMap<String, usize>,
+    /// How many nodes were tried.
+    tried: usize,
+    /// The first node's question that could not be answered.
+    error: Option<String>,
+}
+
+impl Refused {
+    fn count(&mut self, clearing: &Clearing) {
+        match clearing {
+            Clearing::Nobody => self.count_reason(NO_VICTIMS),
+            Clearing::Protected => self.count_reason(PROTECTED),
+            Clearing::Rejected(reasons) => reasons.iter().for_each(|reason| self.count_reason(reason)),
+            Clearing::Failed(error) => drop(self.error.get_or_insert_with(|| error.clone())),
+            Clearing::RuledOut | Clearing::Candidate { .. } => {}
         }
-        let mut parts: Vec<String> = reasons.iter().map(|(reason, count)| format!("{count} {reason}")).collect();
+    }
+
+    fn count_reason(&mut self, reason: &str) {
+        match self.reasons.get_mut(reason) {
+            Some(count) => *count += 1,
+            None => drop(self.reasons.insert(reason.to_owned(), 1)),
+        }
+    }
+
+    /// What is said (reference section 11.6).
+    fn message(&self, nodes: usize) -> String {
+        let others = nodes.saturating_sub(self.tried);
+        let others = (others > 0).then_some((NOT_HELPFUL, others));
+        let reasons = self.reasons.iter().map(|(reason, count)| (&**reason, *count));
+        let mut parts: Vec<String> = reasons.chain(others).map(|(reason, count)| format!("{count} {reason}")).collect();
         parts.sort();
         format!("0/{nodes} nodes are available: {}.", parts.join(", "))
     }
 }
 
-/// Why a node is no candidate.
-enum Why {
-    /// It would turn the pod away all the same.
-    Reasons(Vec<String>),
-    /// The question could not be answered.
-    Error(String),
+/// What is said of a node that turns the pod away even without those that may go.
+fn rejected(by: RejectedBy) -> Clearing {
+    match by.code {
+        Code::Error => Clearing::Failed(by.reasons.join(", ")),
+        _ => Clearing::Rejected(by.reasons),
+    }
 }
 
 /// How many candidates are enough.

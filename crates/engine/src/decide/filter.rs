@@ -210,7 +210,12 @@ impl<'p> Prepared<'p> {
         }
     }
 
-    fn verdict(&self, filter: u8, verdict: Verdict) -> NodeVerdict {
+    /// The filters that have something to say, with the numbers by which their rejections go.
+    pub(super) fn numbered(&self) -> impl Iterator<Item = (u8, &Held<'_>)> {
+        self.filters.iter().enumerate().map(|(nth, (_, filter))| (number(nth), filter))
+    }
+
+    pub(super) fn verdict(&self, filter: u8, verdict: Verdict) -> NodeVerdict {
         match self.filters.get(usize::from(filter)) {
             Some((plugin, bound)) => {
                 NodeVerdict { plugin, code: verdict.code(), reasons: bound.reasons(verdict.reasons()) }

@@ -26,13 +26,13 @@ pub(super) struct Asked {
     /// PreFilter plugins that had nothing to say, by their numbers in the profile.
     skipped: Vec<usize>,
     /// Filters that have something to say, likewise.
-    filters: Vec<(usize, Box<dyn BoundFilter>)>,
+    pub(super) filters: Vec<(usize, Box<dyn BoundFilter>)>,
     /// Scorers that do, likewise.
     scores: Vec<(usize, BoundScoring)>,
     /// What those with the same score for every node add to the total.
     common: i64,
     /// Rows with other pods nominated for them that count for this one.
-    nominated: Vec<Row>,
+    pub(super) nominated: Vec<Row>,
 }
 
 impl Worker {
@@ -130,7 +130,7 @@ impl Worker {
 impl Asked {
     /// Asks PreFilter plugins and prepares filters about this pod; `None` where PreFilter has more to say than that all
     /// nodes are to be asked.
-    fn ask_filters(
+    pub(super) fn ask_filters(
         &mut self,
         profile: &Profile,
         class: &mut Class,
@@ -197,7 +197,7 @@ impl Asked {
         Some(())
     }
 
-    fn find_nominated(&mut self, view: &View, pod: &PodInfo) {
+    pub(super) fn find_nominated(&mut self, view: &View, pod: &PodInfo) {
         self.nominated.clear();
         let nominations = view.nominations();
         if nominations.is_empty() {
@@ -275,7 +275,7 @@ impl Asked {
 
     /// All filters, those of the class among them, in the order of the profile. Filter `n` of the class is at the place
     /// `places[n]`.
-    fn all<'m>(&mut self, profile: &'m Profile, class: &'m Class) -> (Prepared<'m>, Vec<u8>) {
+    pub(super) fn all<'m>(&mut self, profile: &'m Profile, class: &'m Class) -> (Prepared<'m>, Vec<u8>) {
         let mut places = Vec::new();
         let mut filters = Vec::new();
         let mut own = self.filters.drain(..).peekable();
@@ -293,7 +293,7 @@ impl Asked {
 
 impl Scratch {
     /// Closes the rows of the class whose nodes turn the pod away for the sake of pods nominated for them.
-    fn close_nominated(
+    pub(super) fn close_nominated(
         &mut self,
         asked: &mut Asked,
         profile: &Profile,

@@ -6,13 +6,16 @@ use std::sync::Arc;
 use hashbrown::HashMap;
 use plimsoll_framework::intern::Istr;
 use plimsoll_framework::overlay::Overlay;
-use plimsoll_framework::plugin::{Candidate, ExtendersSay, PostFilterContext, PostFilterVerdict, RejectedBy};
+use plimsoll_framework::plugin::{
+    Candidate, EvictionPolicy, ExtendersSay, PostFilterContext, PostFilterVerdict, RejectedBy,
+};
 use plimsoll_framework::pod::PodInfo;
 use plimsoll_framework::table::{Row, View};
 use plimsoll_framework::verdict::Code;
 
+use super::dry_run::{ByRows, Known, TakenRows};
 use super::joined::Joined;
-use super::{PreFiltered, Prepared, Worker};
+use super::{PreFiltered, Prepared, Scratch, Worker};
 use crate::extender::{Answer, NodeAnswer};
 use crate::profile::Profile;
 
@@ -65,10 +68,84 @@ impl Worker {
         if nobody_could_go && known.is_none() && !profile.asks_who_goes(pod) {
             return Some(Ok(self.post_filter_in_vain(profile, view, pod, draw)));
         }
+        let extenders = Extension { known, ask: profile.asks_who_goes(pod) };
+        self.post_filter_on(profile, view, pod, draw, extenders).map(|done| done.map(Arc::new))
+    }
+
+    /// The same whatever the pods on nodes are, and as if there were no extenders.
+    pub(super) fn post_filter_alone(
+        &mut self,
+        profile: &Profile,
+        view: &View,
+        pod: &PodInfo,
+        draw: u64,
+    ) -> Option<PostFiltered> {
+        self.post_filter_on(profile, view, pod, draw, Extension::default())?.ok()
+    }
+
+    /// By the rows of the pod's class, or else after every node was asked.
+    fn post_filter_on(
+        &mut self,
+        profile: &Profile,
+        view: &View,
+        pod: &PodInfo,
+        draw: u64,
+        extenders: Extension<'_>,
+    ) -> Option<Result<PostFiltered, Question>> {
+        if !has_a_say(profile, view) {
+            return None;
+        }
+        if let Some(done) = self.post_filter_by_rows(profile, view, pod, draw, extenders) {
+            return Some(done);
+        }
         let base = Overlay::default();
         let asked = self.asked(profile, view, &base, pod);
-        let extenders = Extension { known, ask: profile.asks_who_goes(pod) };
-        self.post_filter_by(&asked, profile, (view, &base), (pod, draw), extenders).map(|done| done.map(Arc::new))
+        self.post_filter_by(&asked, profile, (view, &base), (pod, draw), extenders)
+    }
+
+    /// By the rows of the pod's class; `None` where others have a say in which nodes turn it away.
+    fn post_filter_by_rows(
+        &mut self,
+        profile: &Profile,
+        view: &View,
+        pod: &PodInfo,
+        draw: u64,
+        extenders: Extension<'_>,
+    ) -> Option<Result<PostFiltered, Question>> {
+        let (base, audits) = (Overlay::default(), self.memo.audits_next());
+        let Self { memo, asked, scratch, taken, policy, seed, .. } = self;
+        let class = memo.class(profile, view, &base, pod)?;
+        asked.ask_filters(profile, class, view, &base, pod)?;
+        if !asked.filters.is_empty() {
+            return None;
+        }
+        asked.find_nominated(view, pod);
+        scratch.close_nominated(asked, profile, class, (view, &base), pod);
+        if class.has_failed() {
+            return None;
+        }
+        if audits && let Some((kept, fresh)) = scratch.other_codes(profile, class, view, pod) {
+            self.found_wrong(profile, pod, kept, fresh);
+            return None;
+        }
+        let mut clearings = std::mem::take(&mut class.clearings);
+        let mut special = vec![0; view.row_limit() / 64];
+        asked.nominated.iter().for_each(|row| special[*row as usize / 64] |= 1 << (row % 64));
+        let by_rows = ByRows {
+            class,
+            clearings: RefCell::new(clearings.of(pod.priority(), view)),
+            special,
+            alone: extenders.known.is_none(),
+        };
+        let run = PreFiltered::Run(asked.all(profile, class).0);
+        let desk = Desk { scratch, taken, policy, seed: *seed, by_sums: true, audits };
+        let (done, wrong) = desk.post_filter_by(&run, Some(&by_rows), profile, (view, &base), (pod, draw), extenders);
+        drop(run);
+        class.clearings = clearings;
+        if let Some((kept, fresh)) = wrong {
+            self.found_wrong(profile, pod, kept, fresh);
+        }
+        done
     }
 
     /// The same where nobody could be made to go: what is said then is kept for the pods of a template.
@@ -146,25 +223,76 @@ impl Worker {
         if !has_a_say(profile, view) {
             return None;
         }
+        let (audits, by_sums) = (self.memo.audits_now(), !self.memo.distrusts(profile));
+        let Self { scratch, taken, policy, seed, .. } = self;
+        let desk = Desk { scratch, taken, policy, seed: *seed, by_sums, audits };
+        let (done, wrong) = desk.post_filter_by(asked, None, profile, (view, base), (pod, draw), extenders);
+        if let Some((kept, fresh)) = wrong {
+            self.found_wrong(profile, pod, kept, fresh);
+        }
+        done
+    }
+}
+
+/// What a worker needs for PostFilter.
+struct Desk<'a> {
+    scratch: &'a mut Scratch,
+    taken: &'a mut TakenRows,
+    policy: &'a EvictionPolicy,
+    seed: u64,
+    /// Whether something may be told of nodes from sums.
+    by_sums: bool,
+    /// Whether shortcuts are compared with the long way, and not gone.
+    audits: bool,
+}
+
+/// What was kept, and what is right.
+type Wrong = Option<(String, String)>;
+
+impl Desk<'_> {
+    /// Asks after PreFilter and every node were asked; `by_rows` has the answers of nodes, where these are not in the
+    /// scratch memory.
+    fn post_filter_by(
+        self,
+        asked: &PreFiltered<'_>,
+        by_rows: Option<&ByRows<'_>>,
+        profile: &Profile,
+        (view, base): (&View, &Overlay),
+        (pod, draw): (&PodInfo, u64),
+        extenders: Extension<'_>,
+    ) -> (Option<Result<PostFiltered, Question>>, Wrong) {
         let (prepared, everywhere) = match asked {
             PreFiltered::Run(prepared) => (Some(prepared), None),
             // Turned away before any node was looked at: the same holds of all of them.
             PreFiltered::Reject(rejected) => (rejected.prepared.as_ref(), Some(&rejected.by)),
-            PreFiltered::Fail(_) => return None,
+            PreFiltered::Fail(_) => return (None, None),
         };
         let last = everywhere.filter(|by| by.code == Code::UnschedulableAndUnresolvable);
         let asked = last.and_then(|by| profile.pre_filter.iter().position(|point| point.name == by.plugin));
         let not_asked: Vec<&'static str> =
             asked.map_or(&[][..], |at| &profile.pre_filter[at + 1..]).iter().map(|point| point.name).collect();
         // A plugin asks about nodes one at a time, through a shared reference.
-        let scratch = RefCell::new(&mut self.scratch);
+        let scratch = RefCell::new(self.scratch);
         let joined = RefCell::new(Joined::new(view, base));
-        let code = |row: Row| match everywhere {
-            Some(by) => view.node(row).map(|_| by.code),
-            None => scratch.borrow().code(view, row).or_else(|| extenders.refusal(view, row)),
+        let known = Known {
+            view,
+            pod,
+            policy: self.policy,
+            prepared: prepared.filter(|_| self.by_sums && base.is_empty()),
+            by_rows,
+            everywhere: everywhere.is_some(),
+            scratch: &scratch,
+            taken: RefCell::new(self.taken),
+            audits: self.audits,
+            wrong: RefCell::default(),
         };
-        let passes =
-            |row: Row| everywhere.is_none() && view.node(row).is_some() && scratch.borrow().code(view, row).is_none();
+        let of_plugins = |row: Row| match (everywhere, by_rows) {
+            (Some(by), _) => view.node(row).map(|_| by.code),
+            (None, Some(rows)) => rows.code(view, row),
+            (None, None) => scratch.borrow().code(view, row),
+        };
+        let code = |row: Row| of_plugins(row).or_else(|| extenders.refusal(view, row));
+        let passes = |row: Row| view.node(row).is_some() && of_plugins(row).is_none();
         let fits = |row: Row, overlay: &Overlay| match prepared {
             Some(prepared) if base.is_empty() => scratch.borrow_mut().fits(prepared, view, overlay, pod, row),
             Some(prepared) => {
@@ -179,11 +307,13 @@ impl Worker {
             code: &code,
             passes: &passes,
             fits: &fits,
+            shortcuts: &known,
             draw: self.seed ^ draw,
-            policy: &self.policy,
+            policy: self.policy,
             extenders: ExtendersSay::Nothing,
         };
-        Some(ask(profile, pod, &context, extenders))
+        let done = ask(profile, pod, &context, extenders);
+        (Some(done), known.wrong.take())
     }
 }
 

@@ -11,6 +11,7 @@ use plimsoll_framework::verdict::Verdict;
 
 use super::best::NO_TOTAL;
 use super::class::{ABSENT, Class, KeptFilter, KeptScore, small};
+use super::clearings::Clearings;
 use super::row::{Kept, Normalized, Raw};
 use crate::profile::Profile;
 
@@ -31,6 +32,7 @@ impl Class {
         self.skipped.clear();
         self.usable = true;
         self.templates.clear();
+        self.clearings = Clearings::default();
         let unconcerned = |at: &usize| !profile.pre_filter[*at].plugin.concerns(&pod.spec);
         self.skipped.extend(profile.plan.asked_pre_filters().iter().copied().filter(unconcerned));
         for at in &profile.plan.kept_pre_filters {
@@ -140,6 +142,7 @@ impl Class {
             return Stale::ObjectScores;
         }
         let fresh = *fresh;
+        self.clearings = Clearings::default();
         (self.usable, self.skipped, self.filters) = (fresh.usable, fresh.skipped, fresh.filters);
         (self.of_usage, self.of_object) = (fresh.of_usage, fresh.of_object);
         (self.normalized, self.over_feasible) = (fresh.normalized, fresh.over_feasible);

@@ -12,6 +12,7 @@ use plimsoll_framework::table::{Row, View, bits};
 use plimsoll_framework::verdict::{Code, Verdict};
 
 use super::best::{NO_TOTAL, Totals};
+use super::clearings::Clearings;
 use super::quiet::{Quiet, Templates};
 use super::row::{Kept, Normalized};
 use crate::diagnosis::Diagnosis;
@@ -80,6 +81,8 @@ pub(crate) struct Class {
     /// Rows that were closed for one decision, to be written anew.
     borrowed: Vec<Row>,
     pub(super) templates: Templates,
+    /// What came of clearing nodes in the mind, by what the filters say now.
+    pub(crate) clearings: Clearings,
     changed: Vec<(Row, Groups)>,
     /// How often plugins were asked about one node by itself in the last decision by these rows.
     pub(crate) walked: usize,
@@ -128,6 +131,7 @@ impl Class {
             + rows
             + self.templates.bytes()
             + self.diagnosis.as_ref().map_or(0, |(.., diagnosis)| diagnosis.bytes())
+            + self.clearings.bytes()
             + self.totals.bytes()
             + self.feasible.capacity() * 8
             + normalized
@@ -471,6 +475,12 @@ impl Class {
     /// Whether a filter behind the one of this number in the profile has turned nodes away.
     pub(crate) fn rejects_after(&self, at: usize) -> bool {
         self.kinds.iter().any(|(filter, ..)| self.filters.get(usize::from(*filter)).is_some_and(|f| f.at > at))
+    }
+
+    /// The rows whose nodes turn the pod away as pods could change by leaving them, in ascending order.
+    pub(crate) fn resolvable(&self) -> impl Iterator<Item = Row> + '_ {
+        let could = |verdict: &Verdict| verdict.code() == Code::Unschedulable;
+        (0..).zip(&self.verdicts).filter(move |(_, verdict)| could(verdict)).map(|(row, _)| row)
     }
 
     /// Who of the class's filters turned the pod away from a node, and how.

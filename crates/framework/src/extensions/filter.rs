@@ -91,6 +91,8 @@ pub trait BoundFilter: Send + Sync {
     /// Takes all nodes out of `fit`, a set of rows in words of 64, that turn the pod away, without an overlay and without
     /// a look at each; whether the plugin can do that. Where it can, there is none for which it has no answer.
     fn rows(&self, fit: &mut [u64]) -> bool;
+    /// What its answer for a node reads of that node and of others.
+    fn reads(&self) -> Groups;
     /// The texts of an answer's reasons.
     fn reasons(&self, reasons: u32) -> Vec<String>;
     /// Whether the other one is the same plugin's, and its answers for a node are the same. Only for those that count
@@ -148,6 +150,9 @@ impl<P: Filter> BoundFilter for Bound<P, P::State, ForFilter> {
     }
     fn rows(&self, fit: &mut [u64]) -> bool {
         self.plugin.filter_rows(&self.state, &Rows::new(&self.counters), fit)
+    }
+    fn reads(&self) -> Groups {
+        P::Node::GROUPS
     }
     fn reasons(&self, reasons: u32) -> Vec<String> {
         self.plugin.reasons(&self.state, reasons)

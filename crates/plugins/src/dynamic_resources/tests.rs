@@ -52,6 +52,7 @@ fn nothing_is_taken_from_others() {
         code: &code,
         passes: &|_| false,
         fits: &fits,
+        shortcuts: &(),
         draw: 0,
         policy: &policy,
         extenders: ExtendersSay::Nothing,
