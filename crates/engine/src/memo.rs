@@ -21,9 +21,10 @@ mod plan;
 mod quiet;
 mod row;
 
+use std::hash::BuildHasher;
 use std::sync::Arc;
 
-use hashbrown::HashMap;
+use hashbrown::{DefaultHashBuilder, HashMap};
 use plimsoll_framework::intern::Istr;
 use plimsoll_framework::overlay::Overlay;
 use plimsoll_framework::pod::{PodInfo, PodSpecInfo};
@@ -91,12 +92,30 @@ struct Place {
     generation: u64,
 }
 
+/// What is looked at of many classes at a time, so that nobody has to go through all of them.
+#[derive(Clone, Copy, Default)]
+struct Note {
+    /// Classes with other marks are right for other specs.
+    mark: u64,
+    /// The number of the use.
+    last_use: u64,
+    /// What it takes up, as it is in the sum.
+    bytes: usize,
+}
+
 /// The rows of one worker.
 #[derive(Default)]
 pub(crate) struct Memo {
     settings: MemoSettings,
     places: HashMap<Key, Place>,
+    /// When there are so many places, those that lead nowhere are cleared away.
+    clear_at: usize,
     classes: Vec<Option<Box<Class>>>,
+    /// Of each of them.
+    notes: Vec<Note>,
+    hasher: DefaultHashBuilder,
+    /// The class used last, which may have grown since.
+    last_used: usize,
     /// A class whose memory can be used again.
     spare: Option<Box<Class>>,
     /// The number of the last use.
@@ -108,7 +127,7 @@ pub(crate) struct Memo {
     pub(crate) stats: MemoStats,
 }
 
-/// Beyond so many places for each class those that lead nowhere any more are cleared away.
+/// So many places for each class are kept whether they lead anywhere or not.
 const PLACES_PER_CLASS: usize = 64;
 
 impl Memo {
@@ -156,8 +175,12 @@ impl Memo {
             }
             None => self.find(profile, view, pod)?,
         };
+        self.weigh(self.last_used);
+        self.last_used = at;
+        if let Some(note) = self.notes.get_mut(at) {
+            note.last_use = self.uses;
+        }
         let class = self.classes.get_mut(at)?.as_mut()?;
-        class.last_use = self.uses;
         if class.refresh(profile, view, overlay, pod) {
             // It is right for this spec; others may see something else in what has changed.
             self.generations += 1;
@@ -180,21 +203,25 @@ impl Memo {
     /// budget does not allow it.
     fn find(&mut self, profile: &Profile, view: &View, pod: &PodInfo) -> Option<usize> {
         let fresh = Class::prepared(profile, view, pod);
-        let same = |class: &Option<Box<Class>>| class.as_ref().is_some_and(|class| class.serves(&fresh));
-        let at = match self.classes.iter().position(same) {
+        let mark = self.mark(profile, pod);
+        let serves = |(note, class): (&Note, &Option<Box<Class>>)| {
+            note.mark == mark && class.as_ref().is_some_and(|class| class.serves(&fresh))
+        };
+        let at = match self.notes.iter().zip(&self.classes).position(serves) {
             Some(at) => {
                 self.stats.hits += 1;
                 at
             }
             None => {
                 self.stats.misses += 1;
-                self.add(fresh, view)?
+                self.add(fresh, mark, view)?
             }
         };
-        if self.places.len() > PLACES_PER_CLASS * (self.stats.classes + PLACES_PER_CLASS) {
+        if self.places.len() >= self.clear_at.max(PLACES_PER_CLASS * (self.stats.classes + PLACES_PER_CLASS)) {
             let classes = &self.classes;
             let leads = |place: &Place| classes[place.class].as_ref().is_some_and(|c| c.generation == place.generation);
             self.places.retain(|_, place| leads(place));
+            self.clear_at = 2 * self.places.len();
         }
         let generation = self.classes.get(at)?.as_ref()?.generation;
         let place = Place { _spec: Arc::clone(&pod.spec), class: at, generation };
@@ -202,9 +229,16 @@ impl Memo {
         Some(at)
     }
 
+    /// The same for specs of which plugins may say the same. Where some read what is used on nodes, what the pod asks for is
+    /// set against it: those that ask for other amounts hear other things.
+    fn mark(&self, profile: &Profile, pod: &PodInfo) -> u64 {
+        let requests = profile.plan.kept_groups().reads_usage().then_some(&pod.spec.requests);
+        self.hasher.hash_one((&profile.name, requests))
+    }
+
     /// Makes the rows of a class that is prepared.
-    fn add(&mut self, mut fresh: Box<Class>, view: &View) -> Option<usize> {
-        if !self.make_room(Class::bytes_for(view)) {
+    fn add(&mut self, mut fresh: Box<Class>, mark: u64, view: &View) -> Option<usize> {
+        if !self.make_room(Class::bytes_for(view), None) {
             return None;
         }
         if let Some(spare) = self.spare.take() {
@@ -216,9 +250,12 @@ impl Memo {
         let at = self.classes.iter().position(Option::is_none).unwrap_or(self.classes.len());
         if at == self.classes.len() {
             self.classes.push(None);
+            self.notes.push(Note::default());
         }
-        self.classes[at] = Some(fresh);
+        (self.classes[at], self.notes[at].mark) = (Some(fresh), mark);
         self.stats.classes += 1;
+        self.weigh(at);
+        self.make_room(0, Some(at));
         Some(at)
     }
 
@@ -230,21 +267,29 @@ impl Memo {
         class.difference(&fresh, view)
     }
 
-    /// Has the classes used least recently go until so many bytes more are within the budget; whether they are.
-    fn make_room(&mut self, bytes: usize) -> bool {
-        self.stats.bytes = self.classes.iter().flatten().map(|class| class.bytes()).sum();
+    /// Has the classes used least recently, but not that of this number, go until so many bytes more are within the budget;
+    /// whether they are.
+    fn make_room(&mut self, bytes: usize, keep: Option<usize>) -> bool {
+        self.weigh(self.last_used);
         while self.stats.bytes + bytes > self.settings.budget_bytes {
-            let used = self.classes.iter().enumerate().filter_map(|(at, class)| Some((class.as_ref()?.last_use, at)));
+            let there = self.notes.iter().zip(&self.classes).enumerate().filter(|(_, (_, class))| class.is_some());
+            let used = there.map(|(at, (note, _))| (note.last_use, at)).filter(|(_, at)| Some(*at) != keep);
             let Some(class) = used.min().and_then(|(_, at)| self.forget(at)) else {
                 self.stats.too_small = true;
                 return false;
             };
-            self.stats.bytes -= class.bytes().min(self.stats.bytes);
             self.stats.evicted += 1;
             self.spare = Some(class);
         }
-        self.stats.bytes += bytes;
         true
+    }
+
+    /// Has the sum say what a class takes up now. One that is not used does not grow.
+    fn weigh(&mut self, at: usize) {
+        let Some(note) = self.notes.get_mut(at) else { return };
+        let bytes = self.classes[at].as_ref().map_or(0, |class| class.bytes());
+        self.stats.bytes = (self.stats.bytes + bytes).saturating_sub(note.bytes);
+        note.bytes = bytes;
     }
 
     /// Whether this decision is one of those that are made again from nothing.
@@ -274,6 +319,7 @@ impl Memo {
 
     fn forget(&mut self, at: usize) -> Option<Box<Class>> {
         let class = self.classes.get_mut(at)?.take()?;
+        self.weigh(at);
         self.stats.classes -= 1;
         Some(class)
     }

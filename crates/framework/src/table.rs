@@ -11,7 +11,7 @@ use crate::labels::LabelSet;
 use crate::node::NodeInfo;
 use crate::pod::{PodInfo, Uid};
 use crate::read::{Groups, Versions};
-use crate::topology::{CounterKey, CounterSpec, Counts, Index};
+use crate::topology::{CounterKey, CounterSpec, Counts, Index, Placed};
 
 /// A row of the table: a node for as long as it exists. Numbers are used again only for nodes that come later.
 pub type Row = u32;
@@ -129,11 +129,18 @@ fn row_of(chunk: usize, row: usize) -> Row {
     Row::try_from(chunk * ROWS + row).unwrap_or(Row::MAX)
 }
 
-fn nodes(chunks: &[Chunk]) -> impl Iterator<Item = (Row, &NodeInfo)> {
-    let rows = chunks.iter().enumerate().flat_map(|(c, chunk)| {
-        chunk.objects.nodes.iter().enumerate().map(move |(at, node)| (row_of(c, at), node.as_deref()))
-    });
-    rows.filter_map(|(row, node)| Some((row, node?)))
+impl Placed for Vec<Chunk> {
+    fn nodes(&self) -> impl Iterator<Item = (Row, &NodeInfo)> {
+        let rows = self.iter().enumerate().flat_map(|(c, chunk)| {
+            chunk.objects.nodes.iter().enumerate().map(move |(at, node)| (row_of(c, at), node.as_deref()))
+        });
+        rows.filter_map(|(row, node)| Some((row, node?)))
+    }
+
+    fn pods(&self, row: Row) -> &[Arc<PodInfo>] {
+        let (chunk, row) = split(row);
+        self.get(chunk).map_or(&[], |chunk| &chunk.pods.pods[row])
+    }
 }
 
 /// The numbers of the bits that are set, in ascending order.
@@ -269,7 +276,7 @@ impl Table {
     /// Gives what to call [`Self::renew`] with, which does the same for less.
     pub fn register(&mut self, specs: &[CounterSpec]) -> Box<[CounterKey]> {
         let View { chunks, cluster, topology, .. } = &mut self.live;
-        self.index.register(topology, cluster, || nodes(chunks), specs)
+        self.index.register(topology, cluster, chunks, specs)
     }
 
     /// Registers again what was registered before; `false` where some of it was dropped meanwhile.

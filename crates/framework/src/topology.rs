@@ -31,7 +31,7 @@ use crate::toleration::{Toleration, tolerated};
 pub use bound::Counters;
 pub(crate) use counts::Counts;
 pub use index::CounterKey;
-pub(crate) use index::Index;
+pub(crate) use index::{Index, Placed};
 pub use levels::{Level, Leveling, Levels};
 pub use read::{DomainCols, Domains, ExistingTerms, Totals};
 pub use rows::DomainRows;

@@ -292,13 +292,13 @@ enum Step {
     NoNode(Index),
     Pod(Index, PodForm),
     Terminate(Index),
-    Relabel(Index, Option<&'static str>),
+    Relabel(Index, [Option<&'static str>; 3]),
     NoPod(Index),
     Namespace(&'static str, Option<&'static str>),
     NoNamespace(&'static str),
     /// The specs of this asker are registered.
     Register(Index),
-    /// Those of this asker are registered so often that all others are forgotten.
+    /// Those of this asker are registered so often that all others are forgotten, and the keys that only they name.
     Outlive(Index),
     Hold,
 }
@@ -312,12 +312,14 @@ fn node_form() -> impl Strategy<Value = NodeForm> {
 fn step() -> impl Strategy<Value = Step> {
     let i = any::<Index>;
     let namespace = || prop::sample::select(vec!["x", "y", "z"]);
+    let one_of = |values: &'static [&'static str]| prop::option::of(prop::sample::select(values));
+    let labels = (one_of(&["web", "db"]), one_of(&["j1", "j2"]), one_of(&["p1", "p2", "p9"]));
     prop_oneof![
         3 => (i(), node_form()).prop_map(|(n, form)| Step::Node(n, form)),
         1 => i().prop_map(Step::NoNode),
         6 => (i(), clusters::pod()).prop_map(|(n, form)| Step::Pod(n, form)),
         1 => i().prop_map(Step::Terminate),
-        1 => (i(), prop::sample::select(vec![None, Some("web"), Some("db")])).prop_map(|(p, app)| Step::Relabel(p, app)),
+        2 => (i(), labels).prop_map(|(p, (app, job, name))| Step::Relabel(p, [app, job, name])),
         2 => i().prop_map(Step::NoPod),
         1 => (namespace(), prop::sample::select(vec![None, Some("red")])).prop_map(|(n, team)| Step::Namespace(n, team)),
         1 => namespace().prop_map(Step::NoNamespace),
@@ -400,9 +402,9 @@ impl Run {
                     self.put(on, Arc::new(PodInfo { terminating: true, ..PodInfo::clone(&pod) }));
                 }
             }
-            Step::Relabel(p, app) => {
+            Step::Relabel(p, [app, job, name]) => {
                 if let Some((on, pod)) = self.some_pod(*p) {
-                    let labels = Arc::new(app.iter().map(|app| ("app", app)).collect());
+                    let labels = Arc::new(clusters::labels(*app, *job, *name));
                     self.put(on, Arc::new(PodInfo { labels, ..PodInfo::clone(&pod) }));
                 }
             }
@@ -430,7 +432,7 @@ impl Run {
             Step::Outlive(asker) => {
                 let specs = specs_of(&self.askers[asker.index(self.askers.len())]);
                 let keys = self.table.register(&specs);
-                (0..10_000).for_each(|_| assert!(self.table.renew(&keys)));
+                (0..20_000).for_each(|_| assert!(self.table.renew(&keys)));
                 let different: HashSet<&CounterSpec> = specs.iter().collect();
                 assert_eq!(self.table.registered(), different.len(), "what nobody asks for is dropped");
             }

@@ -68,6 +68,9 @@ impl Filter for NodeUnschedulable {
 
     fn filter_block(&self, (): &(), block: &Block<'_, Unschedulable>, out: &mut [Verdict; 64]) {
         let cordoned = block.cols();
+        if cordoned == 0 {
+            return out.fill(Verdict::FITS);
+        }
         for (lane, answer) in out.iter_mut().enumerate() {
             *answer = if cordoned >> lane & 1 == 1 { CORDONED } else { Verdict::FITS };
         }

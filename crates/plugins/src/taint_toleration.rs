@@ -60,6 +60,9 @@ impl Filter for TaintToleration {
 
     fn filter_block(&self, tolerations: &Box<[Toleration]>, block: &Block<'_, Taints>, out: &mut [Verdict; 64]) {
         let (hard, _) = block.cols();
+        if hard == 0 {
+            return out.fill(Verdict::FITS);
+        }
         if tolerations.is_empty() {
             for (lane, answer) in out.iter_mut().enumerate() {
                 *answer = if hard >> lane & 1 == 1 { TAINTED } else { Verdict::FITS };

@@ -155,9 +155,9 @@ impl Class {
             return;
         }
         self.rejected_by.resize(rows, ABSENT);
-        self.verdicts.resize(rows, Verdict::FITS);
+        self.verdicts.resize(rows);
         self.feasible.resize(rows / 64, 0);
-        self.object_part.resize(rows, 0);
+        self.object_part.resize(rows);
         self.totals.resize(rows);
         self.normalized.iter_mut().for_each(|n| n.resize(rows));
     }
@@ -172,6 +172,8 @@ impl Class {
         self.resize(view.row_limit());
         self.kinds.clear();
         self.feasible_count = 0;
+        self.verdicts.clear();
+        self.object_part.clear();
         for (first, lanes) in view.blocks() {
             self.build_verdicts(view, first, lanes);
         }
@@ -191,10 +193,9 @@ impl Class {
         let (block, mut alive, mut out) = (first as usize / 64, lanes, [Verdict::FITS; 64]);
         let rows = block * 64..block * 64 + 64;
         let fits = self.filter_count();
-        for (lane, by) in self.rejected_by[rows.clone()].iter_mut().enumerate() {
+        for (lane, by) in self.rejected_by[rows].iter_mut().enumerate() {
             *by = if lanes >> lane & 1 == 1 { fits } else { ABSENT };
         }
-        self.verdicts[rows].fill(Verdict::FITS);
         for nth in 0..self.filters.len() {
             if alive == 0 {
                 break;
@@ -204,7 +205,8 @@ impl Class {
             for lane in bits(alive & !fit) {
                 let (row, verdict) = ((first + lane) as usize, out[lane as usize]);
                 let filter = u8::try_from(nth).unwrap_or(ABSENT);
-                (self.rejected_by[row], self.verdicts[row]) = (filter, verdict);
+                self.rejected_by[row] = filter;
+                self.verdicts.set(row, verdict);
                 self.count(filter, verdict, true);
             }
             alive &= fit;
@@ -225,23 +227,21 @@ impl Class {
             Raw::Const(_) => Vec::new(),
         };
         raw.clear();
-        raw.resize(rows, 0);
-        let (mut first_seen, mut alike) = (None, true);
-        for (block, (first, lanes)) in view.blocks().enumerate() {
-            let Some(out) = raw.as_chunks_mut::<64>().0.get_mut(block) else { continue };
-            if lanes != 0 {
-                bound.block(view, first, lanes, out);
+        // Mostly all are alike: only when one is not they get memory.
+        let (mut all, mut out) = (None, [0; 64]);
+        for (first, lanes) in view.blocks().filter(|(_, lanes)| *lanes != 0) {
+            bound.block(view, first, lanes, &mut out);
+            let all = *all.get_or_insert_with(|| out[lanes.trailing_zeros() as usize]);
+            (0..64).filter(|lane| lanes >> lane & 1 == 0).for_each(|lane: usize| out[lane] = all);
+            if raw.is_empty() && out.iter().any(|raw| *raw != all) {
+                raw.resize(rows, all);
             }
-            for (lane, raw) in out.iter_mut().enumerate() {
-                if lanes >> lane & 1 == 0 {
-                    *raw = 0;
-                } else {
-                    alike &= *first_seen.get_or_insert(*raw) == *raw;
-                }
+            if let Some(raw) = raw.as_chunks_mut::<64>().0.get_mut(first as usize / 64) {
+                *raw = out;
             }
         }
-        if alike {
-            (normalized.raw, normalized.over) = (Raw::Const(first_seen.unwrap_or(0)), None);
+        if raw.is_empty() {
+            (normalized.raw, normalized.over) = (Raw::Const(all.unwrap_or(0)), None);
             return;
         }
         normalized.raw = Raw::Dense(raw, vec![None; rows / 64]);
@@ -250,16 +250,18 @@ impl Class {
     }
 
     fn write_totals(&mut self, block: usize, object_part: &[i64; 64], of_usage: &[i64; 64]) {
-        for lane in 0..64 {
-            let row = block * 64 + lane;
-            self.object_part[row] = small(object_part[lane]);
-            self.totals.rows[row] = if self.feasible[block] >> lane & 1 == 1 {
-                let dense = self.normalized.iter().filter(|n| !n.is_const());
-                let normalized: i64 = dense.map(|n| n.part(n.raw_at(row), n.over)).sum();
-                small(object_part[lane] + of_usage[lane] + normalized)
-            } else {
-                NO_TOTAL
-            };
+        let rows = block * 64..block * 64 + 64;
+        let (feasible, has_dense) = (self.feasible[block], self.normalized.iter().any(|n| !n.is_const()));
+        for (row, part) in rows.clone().zip(object_part).filter(|(_, part)| **part != 0) {
+            self.object_part.set(row, small(*part));
+        }
+        for (lane, total) in self.totals.rows[rows].iter_mut().enumerate() {
+            *total = if feasible >> lane & 1 == 1 { small(object_part[lane] + of_usage[lane]) } else { NO_TOTAL };
+        }
+        for lane in bits(if has_dense { feasible } else { 0 }) {
+            let row = block * 64 + lane as usize;
+            let dense = self.normalized.iter().filter(|n| !n.is_const());
+            self.totals.rows[row] += small(dense.map(|n| n.part(n.raw_at(row), n.over)).sum());
         }
         self.totals.recount(block);
     }
@@ -272,7 +274,8 @@ impl Class {
             let scores = sum(&self.of_object, view, first, lanes);
             for (lane, score) in scores.iter().enumerate() {
                 let row = block * 64 + lane;
-                let old = std::mem::replace(&mut self.object_part[row], small(*score));
+                let old = self.object_part.at(row);
+                self.object_part.set(row, small(*score));
                 if self.totals.rows[row] != NO_TOTAL {
                     self.totals.rows[row] += small(*score) - old;
                 }
@@ -295,11 +298,11 @@ fn sum(scores: &[KeptScore], view: &View, first: u32, lanes: u64) -> [i64; 64] {
     for score in scores {
         let Kept::PerNode(bound) = &score.kept else { continue };
         bound.block(view, first, lanes, &mut out);
-        for (lane, (sum, one)) in all.iter_mut().zip(&out).enumerate() {
-            if lanes >> lane & 1 == 1 {
-                *sum += score.weighted(*one);
-            }
+        for (sum, one) in all.iter_mut().zip(&out) {
+            *sum += score.weighted(*one);
         }
     }
+    // What stands in the other lanes of the answers means nothing.
+    bits(!lanes).for_each(|lane| all[lane as usize] = 0);
     all
 }

@@ -14,7 +14,7 @@ use plimsoll_framework::verdict::{Code, Verdict};
 use super::best::{NO_TOTAL, Totals};
 use super::clearings::Clearings;
 use super::quiet::{Quiet, Templates};
-use super::row::{Kept, Normalized};
+use super::row::{Column, Kept, Normalized};
 use crate::diagnosis::Diagnosis;
 use crate::profile::Profile;
 
@@ -44,7 +44,6 @@ pub(crate) struct Class {
     profile: Istr,
     /// It changes when the rows may have ceased to be right for some of the specs that share them.
     pub(super) generation: u64,
-    pub(super) last_use: u64,
     pub(super) table: TableIdentity,
     pub(super) epoch: u64,
     pub(super) versions: Versions,
@@ -61,7 +60,7 @@ pub(crate) struct Class {
     pub(super) over_feasible: Vec<usize>,
     /// By row: the number, in `filters`, of the first that turned the pod away, and its verdict.
     pub(super) rejected_by: Vec<u8>,
-    pub(super) verdicts: Vec<Verdict>,
+    pub(super) verdicts: Column<Verdict>,
     /// By block of 64 rows.
     pub(crate) feasible: Vec<u64>,
     pub(crate) feasible_count: u32,
@@ -72,7 +71,7 @@ pub(crate) struct Class {
     /// Why its pods fit nowhere, with that number and the number of nodes it was found out for.
     diagnosis: Option<(u64, usize, Arc<Diagnosis>)>,
     /// By row: the sum of the scores in `of_object`, weighted.
-    pub(super) object_part: Vec<i32>,
+    pub(super) object_part: Column<i32>,
     pub(super) totals: Totals,
     /// What the scores that are the same everywhere add to every total.
     pub(super) common: i64,
@@ -119,13 +118,14 @@ impl Class {
         short || self.left_to_others == 0
     }
 
-    /// The memory of a class on a view, its normalised scores apart.
+    /// The memory of a class on a view at least: of one whose pods are turned away nowhere, and whose normalised scores are
+    /// the same everywhere.
     pub(super) fn bytes_for(view: &View) -> usize {
-        size_of::<Self>() + view.row_limit() * 13 + view.row_limit() / 64 * 13
+        size_of::<Self>() + view.row_limit() * 5 + view.row_limit() / 64 * 13
     }
 
     pub(super) fn bytes(&self) -> usize {
-        let rows = self.rejected_by.capacity() + self.verdicts.capacity() * 4 + self.object_part.capacity() * 4;
+        let rows = self.rejected_by.capacity() + self.verdicts.bytes() + self.object_part.bytes();
         let normalized: usize = self.normalized.iter().map(Normalized::bytes).sum();
         size_of::<Self>()
             + rows
@@ -264,10 +264,11 @@ impl Class {
         let is_feasible = self.is_feasible(row);
         let mut extents = was_feasible != is_feasible && self.normalized.iter().any(|n| !n.is_const());
         if filter == ABSENT {
-            self.object_part[at] = 0;
+            self.object_part.set(at, 0);
         } else {
             if groups.reads_object() {
-                self.object_part[at] = small(self.of_object.iter().map(|s| s.part(view, overlay, row)).sum());
+                let part = self.of_object.iter().map(|s| s.part(view, overlay, row)).sum();
+                self.object_part.set(at, small(part));
             }
             extents |= self.renew_normalized(view, overlay, row, groups);
         }
@@ -301,7 +302,7 @@ impl Class {
         let of_usage: i64 = self.of_usage.iter().map(|s| s.part(view, overlay, row)).sum();
         let dense = self.normalized.iter().filter(|n| !n.is_const());
         let normalized: i64 = dense.map(|n| n.part(n.raw_at(row as usize), n.over)).sum();
-        small(i64::from(self.object_part[row as usize]) + of_usage + normalized)
+        small(i64::from(self.object_part.at(row as usize)) + of_usage + normalized)
     }
 
     /// Who turns the pod away first where these groups of the row have changed. Those before the one that did so far had
@@ -314,7 +315,7 @@ impl Class {
             if known && nth < was {
                 continue;
             }
-            let verdict = if known { self.verdicts[row as usize] } else { filter.bound.one(view, overlay, row) };
+            let verdict = if known { self.verdicts.at(row as usize) } else { filter.bound.one(view, overlay, row) };
             if !verdict.fits() {
                 return (nth, verdict);
             }
@@ -334,7 +335,7 @@ impl Class {
     /// Sets who turns the pod away; whether it was feasible and is not, or the other way round.
     fn set_verdict(&mut self, row: Row, filter: u8, verdict: Verdict) -> bool {
         let (at, fits) = (row as usize, filter == self.filter_count());
-        let (old, was) = (self.rejected_by[at], self.verdicts[at]);
+        let (old, was) = (self.rejected_by[at], self.verdicts.at(at));
         if (old, was) == (filter, verdict) {
             return false;
         }
@@ -344,7 +345,8 @@ impl Class {
         self.feasible_count = self.feasible_count + u32::from(fits) - u32::from(fitted);
         self.count(old, was, false);
         self.count(filter, verdict, true);
-        (self.rejected_by[at], self.verdicts[at]) = (filter, verdict);
+        self.rejected_by[at] = filter;
+        self.verdicts.set(at, verdict);
         fits != fitted
     }
 
@@ -485,7 +487,7 @@ impl Class {
 
     /// Who of the class's filters turned the pod away from a node, and how.
     pub(crate) fn rejection(&self, row: Row) -> Option<(u8, Verdict)> {
-        let verdict = self.verdicts[row as usize];
+        let verdict = self.verdicts.at(row as usize);
         (!verdict.fits()).then(|| (self.rejected_by[row as usize], verdict))
     }
 
@@ -551,7 +553,7 @@ impl Class {
             NO_TOTAL => None,
             total => Some(i64::from(total) + c.common),
         };
-        let of = |c: &Self, at: usize| (c.rejected_by[at], c.verdicts[at], c.object_part[at], total(c, at));
+        let of = |c: &Self, at: usize| (c.rejected_by[at], c.verdicts.at(at), c.object_part.at(at), total(c, at));
         let through = self.through.iter().flat_map(|through| &through.rows);
         let written: Vec<Row> = through.chain(&self.borrowed).copied().collect();
         let differs = |row: &Row| {

@@ -5,6 +5,47 @@ use plimsoll_framework::plugin::{Extent, MAX_NODE_SCORE, MIN_NODE_SCORE};
 use plimsoll_framework::read::Groups;
 use plimsoll_framework::table::bits;
 
+/// A value for each row, which takes memory only where some row has had another than the usual one: most classes are
+/// turned away nowhere, and most images are on no node.
+#[derive(Default)]
+pub(super) struct Column<T> {
+    /// All of them, or none.
+    rows: Vec<T>,
+    len: usize,
+}
+
+impl<T: Copy + Default + PartialEq> Column<T> {
+    /// Has so many rows, of which new ones have the usual value.
+    pub(super) fn resize(&mut self, len: usize) {
+        self.len = len;
+        if !self.rows.is_empty() {
+            self.rows.resize(len, T::default());
+        }
+    }
+
+    /// Gives every row the usual value.
+    pub(super) fn clear(&mut self) {
+        self.rows.clear();
+    }
+
+    pub(super) fn at(&self, row: usize) -> T {
+        self.rows.get(row).copied().unwrap_or_default()
+    }
+
+    pub(super) fn set(&mut self, row: usize, value: T) {
+        if self.rows.is_empty() && value != T::default() {
+            self.rows.resize(self.len, T::default());
+        }
+        if let Some(old) = self.rows.get_mut(row) {
+            *old = value;
+        }
+    }
+
+    pub(super) fn bytes(&self) -> usize {
+        self.rows.capacity() * size_of::<T>()
+    }
+}
+
 /// What a plugin worked out for the pods of a class.
 pub(super) enum Kept {
     /// Its raw score is 0 everywhere.
@@ -128,5 +169,28 @@ impl Normalized {
             Raw::Const(_) => 0,
             Raw::Dense(rows, extents) => rows.capacity() * 8 + extents.capacity() * size_of::<Option<Extent>>(),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_column_says_what_was_set_last_and_takes_memory_when_it_has_to() {
+        let mut column = Column::<i32>::default();
+        column.resize(128);
+        column.set(3, 0);
+        assert_eq!((column.at(3), column.bytes()), (0, 0));
+        column.set(7, 5);
+        column.resize(192);
+        column.set(190, 6);
+        column.set(7, 0);
+        assert_eq!([7, 8, 190, 191].map(|row| column.at(row)), [0, 0, 6, 0]);
+        assert!(column.bytes() >= 192 * 4);
+        column.clear();
+        assert!((0..192).all(|row| column.at(row) == 0));
+        column.set(191, 1);
+        assert_eq!([190, 191].map(|row| column.at(row)), [0, 1]);
     }
 }

@@ -29,6 +29,19 @@ enum Store {
     Sparse { sums: HashMap<DomainId, u32>, limit: usize },
 }
 
+impl Store {
+    /// An array, where it is short or more than one in four domains is in it.
+    fn of(sums: HashMap<DomainId, u32>) -> Self {
+        let limit = sums.keys().max().map_or(0, |greatest| *greatest as usize + 1);
+        if limit > FEW_DOMAINS && sums.len() * 4 <= limit {
+            return Self::Sparse { sums, limit };
+        }
+        let mut dense = vec![0; limit];
+        sums.iter().for_each(|(domain, n)| dense[*domain as usize] = *n);
+        Self::Dense(dense)
+    }
+}
+
 /// The sums of one counter. Domains in which nothing is counted are not in it, be there such domains or not.
 #[derive(Clone, Debug)]
 pub(super) struct Sums {
@@ -112,9 +125,7 @@ impl Sums {
                     sums.insert(domain, sum);
                 }
                 if sums.len() * 4 > *limit {
-                    let mut dense = vec![0; *limit];
-                    sums.iter().for_each(|(d, n)| dense[*d as usize] = *n);
-                    self.store = Store::Dense(dense);
+                    self.store = Store::of(std::mem::take(sums));
                 }
             }
         }
@@ -136,6 +147,53 @@ impl Sums {
             self.histogram.iter().find(|(n, domains)| **domains > from(**n)).map(|(n, _)| i64::from(*n))
         };
         touched.into_iter().chain(untouched).min()
+    }
+}
+
+/// Adds up what a new counter counts. The histogram is made once, at the end.
+pub(super) enum Adder {
+    /// By domain.
+    Few(Vec<u32>),
+    Many(HashMap<DomainId, u32>),
+}
+
+impl Adder {
+    /// For domains whose numbers are below `limit`.
+    pub(super) fn new(limit: usize) -> Self {
+        if limit <= FEW_DOMAINS { Self::Few(vec![0; limit]) } else { Self::Many(HashMap::new()) }
+    }
+
+    pub(super) fn add(&mut self, domain: DomainId, by: i64) {
+        let by = u32::try_from(by).unwrap_or(if by < 0 { 0 } else { u32::MAX });
+        let sum = match self {
+            _ if by == 0 => return,
+            Self::Few(sums) => {
+                let at = domain as usize;
+                if sums.len() <= at {
+                    sums.resize(at + 1, 0);
+                }
+                &mut sums[at]
+            }
+            Self::Many(sums) => sums.entry(domain).or_default(),
+        };
+        *sum = sum.saturating_add(by);
+    }
+
+    pub(super) fn done(self) -> Sums {
+        let mut all: Vec<u32> = match &self {
+            Self::Few(sums) => sums.iter().copied().filter(|sum| *sum > 0).collect(),
+            Self::Many(sums) => sums.values().copied().collect(),
+        };
+        all.sort_unstable();
+        let alike = all.chunk_by(|one, other| one == other);
+        let domains = |alike: &[u32]| u32::try_from(alike.len()).unwrap_or(u32::MAX);
+        let histogram = alike.filter_map(|alike| Some((*alike.first()?, domains(alike)))).collect();
+        let (nonzero, total) = (domains(&all), all.iter().copied().map(i64::from).sum());
+        let store = match self {
+            Self::Few(sums) => Store::Dense(sums),
+            Self::Many(sums) => Store::of(sums),
+        };
+        Sums { store, histogram, nonzero, total }
     }
 }
 

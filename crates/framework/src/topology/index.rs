@@ -1,12 +1,15 @@
 //! What the owner of the table keeps to move the right counters, and only those, at every event.
 //!
 //! Pods that no counter tells apart are one *group*, with a *cell* for each node that some of them are on. A group knows
-//! the counters that it moves: a selector is matched against a group when either is new, never against pods. Whatever
-//! changes about a node, its cells are subtracted, the node is changed, and they are added again.
+//! the counters that it moves: a selector is matched against a group when either is new, never against pods. A group is
+//! parted when a selector names a label's key that none named before (`keys`, `regroup`). Whatever changes about a node,
+//! its cells are subtracted, the node is changed, and they are added again.
 
 mod groups;
+mod keys;
 mod layout;
 mod register;
+mod regroup;
 #[cfg(test)]
 mod tests;
 
@@ -29,9 +32,19 @@ use crate::node::NodeInfo;
 use crate::pod::PodInfo;
 use crate::table::Row;
 
+/// What the table knows that the index belongs to.
+pub(crate) trait Placed {
+    /// Every known node with its row.
+    fn nodes(&self) -> impl Iterator<Item = (Row, &NodeInfo)>;
+    /// The pods on the node of a row, known or not: those that were moved there.
+    fn pods(&self, row: Row) -> &[Arc<PodInfo>];
+}
+
 #[derive(Debug, Default)]
 pub(crate) struct Index {
     groups: Groups,
+    /// How many pods are in them.
+    pods: u64,
     terms: Terms,
     layout: Layout,
     /// Under the numbers of the counters.
@@ -60,7 +73,8 @@ impl Index {
             None => self.new_group(pod, cluster),
         };
         let Some(group) = self.groups.get_mut(id) else { return };
-        let change = Cell::one(pod, sign);
+        self.pods = self.pods.saturating_add_signed(sign);
+        let change = Cell::one(pod, if sign < 0 { -1 } else { 1 });
         let cell = group.cells.entry(row).or_default();
         cell.add(change);
         if cell.is_empty() {
@@ -106,7 +120,7 @@ impl Index {
         }
     }
 
-    fn move_cells(&self, counts: &mut Arc<Counts>, row: Row, groups: &[usize], sign: i64) {
+    fn move_cells(&self, counts: &mut Arc<Counts>, row: Row, groups: &[usize], sign: i32) {
         for group in groups.iter().filter_map(|id| self.groups.get(*id)) {
             if let Some(cell) = group.cells.get(&row) {
                 self.layout.move_counters(counts, row, &group.counters, cell.times(sign));
@@ -145,7 +159,7 @@ impl Index {
 
     /// The group of a pod that has none yet, with the counters that it moves.
     fn new_group(&mut self, pod: &PodInfo, cluster: &ClusterInfo) -> usize {
-        let id = self.groups.insert(pod);
+        let id = self.groups.insert(Group::of(pod));
         let Some(group) = self.groups.get_mut(id) else { return id };
         for counter in self.matchers.candidates(&pod.labels) {
             if let Some(asked) = self.asked.get(*counter).filter(|a| a.matches(group, cluster)) {

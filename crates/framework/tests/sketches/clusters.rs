@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use plimsoll_framework::labels::LabelSet;
 use plimsoll_framework::node::NodeInfo;
 use plimsoll_framework::pod::PodInfo;
 use plimsoll_framework::table::Table;
@@ -68,6 +69,9 @@ pub(crate) fn cluster() -> impl Strategy<Value = Cluster> {
 pub(crate) struct PodForm {
     pub(crate) namespace: &'static str,
     pub(crate) app: Option<&'static str>,
+    job: Option<&'static str>,
+    /// Whether there is a label with its name.
+    named: bool,
     pub(crate) terminating: bool,
     /// Required and anti-affinity terms, then the preferred ones with their weight.
     required: [Vec<Value>; 2],
@@ -79,7 +83,8 @@ pub(crate) struct PodForm {
 
 impl PodForm {
     pub(crate) fn build(&self, uid: &str) -> Arc<PodInfo> {
-        let labels = self.app.map_or_else(|| json!({}), |app| json!({"app": app}));
+        let labels: LabelSet = labels(self.app, self.job, self.named.then_some(uid));
+        let labels: BTreeMap<&str, &str> = labels.iter().map(|(k, v)| (k.as_str(), v.as_str())).collect();
         let mut metadata = json!({"name": uid, "uid": uid, "namespace": self.namespace, "labels": labels});
         if self.terminating {
             metadata["deletionTimestamp"] = json!("2026-01-01T00:00:00Z");
@@ -100,10 +105,34 @@ impl PodForm {
     }
 }
 
+/// The labels of a pod: hardly any selector names `job` and `pod`.
+pub(crate) fn labels(app: Option<&str>, job: Option<&str>, name: Option<&str>) -> LabelSet {
+    [("app", app), ("job", job), ("pod", name)].into_iter().filter_map(|(key, value)| Some((key, value?))).collect()
+}
+
 fn selector() -> impl Strategy<Value = Value> {
+    let expression = |key: &'static str, operator: &'static str, values: Value| {
+        let mut expression = json!({"key": key, "operator": operator});
+        if let Value::Array(_) = values {
+            expression["values"] = values;
+        }
+        Just(json!({"matchExpressions": [expression]}))
+    };
     prop_oneof![
-        4 => prop::sample::select(vec!["web", "db"]).prop_map(|app| json!({"matchLabels": {"app": app}})),
-        1 => Just(json!({"matchExpressions": [{"key": "app", "operator": "NotIn", "values": ["db"]}]})),
+        6 => prop::sample::select(vec!["web", "db"]).prop_map(|app| json!({"matchLabels": {"app": app}})),
+        1 => expression("app", "NotIn", json!(["db"])),
+        1 => prop_oneof![
+            expression("job", "In", json!(["j1", "j1", "j3"])),
+            expression("job", "NotIn", json!(["j2"])),
+            expression("job", "Exists", json!(null)),
+            expression("job", "DoesNotExist", json!(null)),
+            Just(json!({"matchLabels": {"app": "web", "job": "j1"}})),
+        ],
+        1 => prop_oneof![
+            expression("pod", "In", json!(["p1", "p2", "p3", "p5", "imagined0"])),
+            expression("pod", "NotIn", json!(["p2", "p4"])),
+            Just(json!({"matchLabels": {"app": "db", "pod": "p2"}})),
+        ],
         1 => Just(json!(null)),
     ]
 }
@@ -143,20 +172,30 @@ fn constraint() -> impl Strategy<Value = Value> {
 pub(crate) fn pod() -> impl Strategy<Value = PodForm> {
     let terms = || vec(term(), 0..3).prop_map(|mut terms| terms.split_off(terms.len() / 2));
     let weighted_terms = || vec((1..4, term()).prop_map(|(w, t)| json!({"weight": w, "podAffinityTerm": t})), 0..2);
+    let job = weighted(0.5, prop::sample::select(vec!["j1", "j2", "j3"]));
     let app = weighted(0.8, prop::sample::select(vec!["web", "db"]));
-    let affinity = (terms(), terms(), weighted_terms(), weighted_terms());
+    // Those without terms are alike more often.
+    let affinity = prop_oneof![
+        1 => (terms(), terms(), weighted_terms(), weighted_terms()),
+        1 => Just((vec![], vec![], vec![], vec![])),
+    ];
     let flags = (prop::bool::weighted(0.2), any::<bool>(), any::<bool>());
     // Namespace z is not known.
-    (prop::sample::select(vec!["x", "x", "x", "y", "z"]), app, affinity, vec(constraint(), 0..3), flags).prop_map(
-        |(namespace, app, (near, far, liked, disliked), spread, (terminating, needs_ssd, tolerates))| PodForm {
-            namespace,
-            app,
-            terminating,
-            required: [near, far],
-            preferred: [liked, disliked],
-            spread,
-            needs_ssd,
-            tolerates,
+    let namespace = prop::sample::select(vec!["x", "x", "x", "y", "z"]);
+    (namespace, (app, job, any::<bool>()), affinity, vec(constraint(), 0..3), flags).prop_map(
+        |(namespace, (app, job, named), (near, far, liked, disliked), spread, (terminating, needs_ssd, tolerates))| {
+            PodForm {
+                namespace,
+                app,
+                job,
+                named,
+                terminating,
+                required: [near, far],
+                preferred: [liked, disliked],
+                spread,
+                needs_ssd,
+                tolerates,
+            }
         },
     )
 }

@@ -12,6 +12,7 @@ use super::super::column::Column;
 use super::super::counts::{Counts, DomainId, NOWHERE};
 use super::super::slots::Slots;
 use super::super::{NodeFilter, Topology};
+use super::Placed;
 use super::groups::{Cell, Move};
 use crate::node::NodeInfo;
 use crate::table::Row;
@@ -29,15 +30,15 @@ pub(super) struct Layout {
 impl Layout {
     /// The numbers of a topology and of its dimension with a filter, which are made where there are none: then all
     /// nodes are looked at. To be given back to [`Self::release`].
-    pub(super) fn claim<'n, N: Iterator<Item = (Row, &'n NodeInfo)>>(
+    pub(super) fn claim(
         &mut self,
         counts: &mut Counts,
-        nodes: impl Fn() -> N,
+        placed: &impl Placed,
         topology: &Topology,
         filter: &NodeFilter,
     ) -> (usize, usize) {
-        let topology = self.topology(counts, &nodes, topology);
-        let filter = self.filter(&nodes, canonical(filter));
+        let topology = self.topology(counts, placed, topology);
+        let filter = self.filter(placed, canonical(filter));
         if let Some(id) = self.by_parts.get(&(topology, filter)) {
             if let Some(dimension) = self.dimensions.get_mut(*id) {
                 dimension.users += 1;
@@ -68,18 +69,13 @@ impl Layout {
         (topology, id)
     }
 
-    fn topology<'n, N: Iterator<Item = (Row, &'n NodeInfo)>>(
-        &mut self,
-        counts: &mut Counts,
-        nodes: &impl Fn() -> N,
-        topology: &Topology,
-    ) -> usize {
+    fn topology(&mut self, counts: &mut Counts, placed: &impl Placed, topology: &Topology) -> usize {
         if let Some(id) = self.by_topology.get(topology) {
             return *id;
         }
         let mut made = Domains::of(topology.clone());
         let mut column = Column::default();
-        for (row, node) in nodes() {
+        for (row, node) in placed.nodes() {
             column.set(row, made.move_node(row, None, Some(node)));
         }
         column.has_unnamed = made.has_unnamed();
@@ -90,16 +86,12 @@ impl Layout {
         id
     }
 
-    fn filter<'n, N: Iterator<Item = (Row, &'n NodeInfo)>>(
-        &mut self,
-        nodes: &impl Fn() -> N,
-        filter: NodeFilter,
-    ) -> usize {
+    fn filter(&mut self, placed: &impl Placed, filter: NodeFilter) -> usize {
         if let Some(id) = self.by_filter.get(&filter) {
             return *id;
         }
         let mut made = Filtered::by(filter.clone());
-        nodes().for_each(|(row, node)| made.set(row, Some(node)));
+        placed.nodes().for_each(|(row, node)| made.set(row, Some(node)));
         let id = self.filters.insert(made);
         self.by_filter.insert(filter, id);
         id
@@ -126,6 +118,29 @@ impl Layout {
         let dimension = self.dimensions.get(dimension)?;
         let domain = counts.columns[dimension.topology].domain(row)?;
         self.filters.get(dimension.filter)?.counts(row).then_some(domain)
+    }
+
+    /// The numbers of the domains of a dimension are below this.
+    pub(super) fn limit(&self, counts: &Counts, dimension: usize) -> usize {
+        self.dimensions.get(dimension).map_or(0, |dimension| counts.columns[dimension.topology].limit())
+    }
+
+    /// Calls `f` with the domain of each cell whose node is counted.
+    pub(super) fn each_domain(
+        &self,
+        counts: &Counts,
+        dimension: usize,
+        cells: &HashMap<Row, Cell>,
+        mut f: impl FnMut(DomainId, Cell),
+    ) {
+        let Some(dimension) = self.dimensions.get(dimension) else { return };
+        let Some(filter) = self.filters.get(dimension.filter) else { return };
+        let column = &counts.columns[dimension.topology];
+        for (row, cell) in cells {
+            if let Some(domain) = column.domain(*row).filter(|_| filter.counts(*row)) {
+                f(domain, *cell);
+            }
+        }
     }
 
     /// Moves the counters that pods on the node of this row move.

@@ -2,17 +2,20 @@
 
 use std::sync::Arc;
 
-use super::super::counts::{Counter, Counts, Sums};
+use super::super::counts::{Adder, Counter, Counts, Sums};
 use super::super::postings::Place;
-use super::super::{CounterSpec, terms_in};
-use super::{Counted, Group, Index, Move};
+use super::super::{CounterSpec, PodMatcher, terms_in};
+use super::keys::keys_of;
+use super::{Counted, Group, Index, Move, Placed};
 use crate::cluster::ClusterInfo;
-use crate::node::NodeInfo;
-use crate::table::Row;
 
 /// A counter is dropped when it was not asked for in so many registrations, which are about as many decisions: less
 /// often, counting anew is cheaper than keeping up. This bounds how many there are.
 const IDLE: u64 = 8_192;
+/// A key is forgotten when no selector that names it was asked for in so many registrations, or in as many as there are
+/// pods, if they are more. To group pods by it once more takes a look at each of them, so in the long run it is one look
+/// for a registration, however often keys come and go.
+const IDLE_KEY: u64 = 2 * IDLE;
 /// Idle counters are looked for once in so many registrations.
 const SWEEP: u64 = 1_024;
 
@@ -53,11 +56,11 @@ impl Asked {
 
 impl Index {
     /// Keeps counters for these specs from now on.
-    pub(crate) fn register<'n, N: Iterator<Item = (Row, &'n NodeInfo)>>(
+    pub(crate) fn register(
         &mut self,
         counts: &mut Arc<Counts>,
         cluster: &ClusterInfo,
-        nodes: impl Fn() -> N,
+        placed: &impl Placed,
         specs: &[CounterSpec],
     ) -> Box<[CounterKey]> {
         self.registrations += 1;
@@ -65,7 +68,7 @@ impl Index {
         for spec in specs {
             let id = match counts.by_spec.get(spec) {
                 Some(id) => *id,
-                None => self.add_counter(Arc::make_mut(counts), cluster, &nodes, spec),
+                None => self.add_counter(Arc::make_mut(counts), cluster, placed, spec),
             };
             if let Some(asked) = self.asked.get_mut(id) {
                 asked.last = self.registrations;
@@ -90,17 +93,25 @@ impl Index {
     fn sweep(&mut self, counts: &mut Arc<Counts>) {
         if self.registrations.is_multiple_of(SWEEP) {
             self.drop_idle(counts);
+            // One at a time: it takes a while where there are many groups.
+            let before = self.registrations.saturating_sub(self.pods.max(IDLE_KEY));
+            if let Some(key) = self.groups.keys.unused(before) {
+                self.join_over(&key);
+            }
         }
     }
 
-    fn add_counter<'n, N: Iterator<Item = (Row, &'n NodeInfo)>>(
+    fn add_counter(
         &mut self,
         counts: &mut Counts,
         cluster: &ClusterInfo,
-        nodes: impl Fn() -> N,
+        placed: &impl Placed,
         spec: &CounterSpec,
     ) -> usize {
-        let (topology, dimension) = self.layout.claim(counts, nodes, &spec.topology, &spec.nodes);
+        let (topology, dimension) = self.layout.claim(counts, placed, &spec.topology, &spec.nodes);
+        if let Counted::Pods(matchers) = &spec.counted {
+            self.name_keys(placed, matchers);
+        }
         let spec = Arc::new(spec.clone());
         let place = match &spec.counted {
             Counted::Pods(matchers) => self.matchers.place(matchers.iter().map(|m| m.selector.as_ref())),
@@ -108,18 +119,12 @@ impl Index {
         };
         let (made, last) = (self.registrations, self.registrations);
         let asked = Asked { spec: Arc::clone(&spec), dimension, place: place.clone(), made, last };
-        let mut sums = Sums::default();
         let moved = self.moved_by(&asked, cluster);
         let id = self.asked.insert(asked);
+        let sums = self.sum_up(counts, dimension, &moved, spec.live_only);
         for (group, times) in moved {
-            let Some(group) = self.groups.get_mut(group) else { continue };
-            let m = Move { counter: id, times, live_only: spec.live_only };
-            group.counters.push(m);
-            for (row, cell) in &group.cells {
-                let by = m.by(*cell);
-                if let Some(domain) = self.layout.domain(counts, dimension, *row).filter(|_| by != 0) {
-                    sums.add(domain, by);
-                }
+            if let Some(group) = self.groups.get_mut(group) {
+                group.counters.push(Move { counter: id, times, live_only: spec.live_only });
             }
         }
         match &spec.counted {
@@ -140,6 +145,27 @@ impl Index {
         counts.set_counter(id, Some(Counter { topology, dimension, sums }));
         Arc::make_mut(&mut counts.by_spec).insert(spec, id);
         id
+    }
+
+    /// Has pods told apart by what the selectors of a counter name.
+    fn name_keys(&mut self, placed: &impl Placed, matchers: &[PodMatcher]) {
+        for key in keys_of(matchers) {
+            if !self.groups.keys.are_named(key) {
+                self.part_by(placed, key);
+            }
+        }
+        self.groups.keys.claim(matchers);
+    }
+
+    /// What the cells of these groups add up to.
+    fn sum_up(&self, counts: &Counts, dimension: usize, groups: &[(usize, i64)], live_only: bool) -> Sums {
+        let mut adder = Adder::new(self.layout.limit(counts, dimension));
+        for (group, times) in groups {
+            let Some(group) = self.groups.get(*group) else { continue };
+            let m = Move { counter: 0, times: *times, live_only };
+            self.layout.each_domain(counts, dimension, &group.cells, |domain, cell| adder.add(domain, m.by(cell)));
+        }
+        adder.done()
     }
 
     /// The groups that move a counter, with how much each of their pods does.
@@ -174,6 +200,7 @@ impl Index {
             Counted::Pods(matchers) => {
                 self.matchers.remove(&asked.place, &id);
                 self.by_namespace_labels.remove(&id);
+                self.groups.keys.release(matchers, asked.last);
                 self.groups.candidates(matchers)
             }
             Counted::Carriers(kind, term) => {
