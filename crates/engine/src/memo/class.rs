@@ -482,7 +482,7 @@ impl Class {
     /// The rows whose nodes turn the pod away as pods could change by leaving them, in ascending order.
     pub(crate) fn resolvable(&self) -> impl Iterator<Item = Row> + '_ {
         let could = |verdict: &Verdict| verdict.code() == Code::Unschedulable;
-        (0..).zip(&self.verdicts).filter(move |(_, verdict)| could(verdict)).map(|(row, _)| row)
+        (0..).zip(self.verdicts.unusual()).filter(move |(_, verdict)| could(verdict)).map(|(row, _)| row)
     }
 
     /// Who of the class's filters turned the pod away from a node, and how.

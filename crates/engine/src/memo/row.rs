@@ -32,6 +32,11 @@ impl<T: Copy + Default + PartialEq> Column<T> {
         self.rows.get(row).copied().unwrap_or_default()
     }
 
+    /// The values by row, or nothing where all have the usual one.
+    pub(super) fn unusual(&self) -> &[T] {
+        &self.rows
+    }
+
     pub(super) fn set(&mut self, row: usize, value: T) {
         if self.rows.is_empty() && value != T::default() {
             self.rows.resize(self.len, T::default());
