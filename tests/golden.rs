@@ -5,7 +5,7 @@
 
 mod recorded;
 
-use recorded::{replay, scenarios, solve, subjects};
+use recorded::{MEMOS, replay, scenarios, solve, subjects};
 
 /// How many differences are printed before the rest is only counted.
 const PRINTED: usize = 40;
@@ -17,13 +17,14 @@ fn fail_if_any(differences: &[String], of: usize, subject: &str) {
 
 fn decisions(subject: &str) {
     let (scenarios, mut differences, mut scores) = (scenarios(subject), Vec::new(), 0);
-    for scenario in &scenarios {
-        let told = solve(scenario);
+    for (scenario, memo) in scenarios.iter().flat_map(|scenario| MEMOS.map(|memo| (scenario, memo))) {
+        let told = solve(scenario, memo);
         scores += told.scores();
-        differences.extend(told.differences(&scenario.expect).into_iter().map(|d| format!("{} {d}", scenario.name)));
+        let found = told.differences(&scenario.expect).into_iter();
+        differences.extend(found.map(|d| format!("{} {d} ({memo:?})", scenario.name)));
     }
     fail_if_any(&differences, scenarios.len(), subject);
-    assert!(scenarios.len() >= 100 && scores > 400, "{subject}: only {scores} scores were compared");
+    assert!(scenarios.len() >= 100 && scores > 1_200, "{subject}: only {scores} scores were compared");
 }
 
 fn replays(subject: &str) {
@@ -32,7 +33,7 @@ fn replays(subject: &str) {
         if !scenario.victims_are_told_apart() {
             scenario.expect.preemption = None;
         }
-        let (told, fresh) = (replay(scenario, seed), solve(scenario));
+        let (told, fresh) = (replay(scenario, seed), solve(scenario, MEMOS[0]));
         let found = told.differences(&scenario.expect);
         differences.extend(found.into_iter().map(|d| format!("{} (replayed) {d}", scenario.name)));
         if !told.is_as(&fresh) {

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use plimsoll::config::{Config, Defaults};
 use plimsoll::registry::Registry;
 use plimsoll_engine::decide::Worker;
+use plimsoll_engine::memo::{DEFAULT_BUDGET_BYTES, MemoSettings};
 use plimsoll_engine::event::Event;
 use plimsoll_engine::profile::Profile;
 use plimsoll_framework::labels::LabelSet;
@@ -138,8 +139,14 @@ fn labels(json: &Value) -> LabelSet {
     labels.into_iter().flatten().map(|(k, v)| (k.as_str(), v.as_str().unwrap())).collect()
 }
 
-/// What is decided on a table that was told of the objects once, in their order.
-pub(crate) fn solve(scenario: &Scenario) -> Told {
+/// With rows that are audited each time, with rows that are not, and without.
+pub(crate) const MEMOS: [MemoSettings; 3] = {
+    let kept = MemoSettings { budget_bytes: DEFAULT_BUDGET_BYTES, audit_every: 0 };
+    [MemoSettings { audit_every: 1, ..kept }, kept, MemoSettings { budget_bytes: 0, ..kept }]
+};
+
+/// What is decided on a table that was told of the objects once, in their order, the second time that it is asked.
+pub(crate) fn solve(scenario: &Scenario, memo: MemoSettings) -> Told {
     let profile = match profile(scenario) {
         Ok(profile) => profile,
         Err(error) => return Told::refused(error),
@@ -159,5 +166,10 @@ pub(crate) fn solve(scenario: &Scenario) -> Told {
         }
     }
     let pod = teller.pod(&scenario.pod);
-    told_by(&Worker::default().explain(&profile, table.view(), &pod))
+    let mut worker = Worker::default().with_memo(memo);
+    let first = told_by(&worker.explain(&profile, table.view(), &pod));
+    let told = told_by(&worker.explain(&profile, table.view(), &pod));
+    assert!(told.is_as(&first), "{}: {told:?} is not {first:?}", scenario.name);
+    assert_eq!(worker.take_mismatch(), None, "{}", scenario.name);
+    told
 }

@@ -33,7 +33,7 @@ use plimsoll_framework::table::View;
 pub(crate) use class::Class;
 pub(crate) use clearings::{Nominated, OfPriority as ClearingsOfPriority};
 pub use plan::Plan;
-pub(crate) use quiet::{Numbers, Quiet};
+pub(crate) use quiet::{Kit, Numbers, Quiet};
 
 use crate::profile::Profile;
 
@@ -190,6 +190,12 @@ impl Memo {
             }
         }
         class.is_usable().then_some(&mut **class)
+    }
+
+    /// What is known of the pod's template on this view, if there are rows for it.
+    pub(crate) fn quiet(&mut self, profile: &Profile, view: &View, pod: &PodInfo) -> Option<&mut Quiet> {
+        let at = self.place(profile, pod)?;
+        self.classes.get_mut(at)?.as_mut()?.quiet(profile, view, pod)
     }
 
     /// Where the rows for the pod's spec are, if that is known.

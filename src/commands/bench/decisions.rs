@@ -76,7 +76,7 @@ pub struct Args {
     #[arg(long, value_name = "NUMBER", default_value_t = 0)]
     audit_every: u32,
     /// Cold decisions.
-    #[arg(long, value_name = "NUMBER", default_value_t = 100)]
+    #[arg(long, value_name = "NUMBER", default_value_t = 400)]
     cold: usize,
     /// Give every pod a label of its own.
     #[arg(long)]

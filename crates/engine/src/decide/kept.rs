@@ -17,7 +17,7 @@ use super::filter::{self, Held, Prepared};
 use super::score::{below, rows};
 use super::{Outcome, Probe, Scratch, TieBreak, Worker, chosen};
 use crate::diagnosis::Diagnosis;
-use crate::memo::{Class, Numbers, Quiet};
+use crate::memo::{Class, Kit, Numbers, Quiet};
 use crate::profile::{Profile, Scorer};
 
 /// What the plugins that are asked about every pod worked out for the one at hand. The memory is used again.
@@ -33,6 +33,8 @@ pub(super) struct Asked {
     common: i64,
     /// Rows with other pods nominated for them that count for this one.
     pub(super) nominated: Vec<Row>,
+    /// What is prepared for the template of the pod and has nothing to say of this one, or was not asked yet.
+    idle: Kit,
 }
 
 impl Worker {
@@ -49,6 +51,20 @@ impl Worker {
             self.memo.stats.passed += 1;
             return None;
         }
+        let outcome = self.decide_by_class(profile, view, overlay, pod, draw);
+        let Self { memo, asked, .. } = self;
+        asked.put_away(profile, overlay.is_empty().then(|| memo.quiet(profile, view, pod)).flatten());
+        outcome
+    }
+
+    fn decide_by_class(
+        &mut self,
+        profile: &Profile,
+        view: &View,
+        overlay: &Overlay,
+        pod: &PodInfo,
+        draw: u64,
+    ) -> Option<Outcome> {
         let Self { memo, asked, scratch, probe, tie_break, seed, .. } = self;
         let class = memo.class(profile, view, overlay, pod)?;
         // Where a decision from nothing follows.
@@ -127,6 +143,12 @@ impl Worker {
     }
 }
 
+/// Takes out what is there for the plugin of this number.
+fn take<T>(prepared: &mut Vec<(usize, T)>, at: usize) -> Option<T> {
+    let place = prepared.iter().position(|(of, _)| *of == at)?;
+    Some(prepared.swap_remove(place).1)
+}
+
 impl Asked {
     /// Asks PreFilter plugins and prepares filters about this pod; `None` where PreFilter has more to say than that all
     /// nodes are to be asked.
@@ -140,8 +162,12 @@ impl Asked {
     ) -> Option<()> {
         self.skipped.clear();
         self.filters.clear();
+        self.put_away(profile, None);
         let alone = overlay.is_empty();
-        let known = class.quiet(profile, view, pod).filter(|_| alone);
+        let mut known = class.quiet(profile, view, pod).filter(|_| alone);
+        if let Some(quiet) = &mut known {
+            std::mem::swap(&mut self.idle, &mut quiet.kit);
+        }
         if known.as_ref().is_some_and(|quiet| quiet.all) {
             self.skipped.extend_from_slice(profile.plan.asked_pre_filters());
             return Some(());
@@ -176,16 +202,21 @@ impl Asked {
                 continue;
             }
             let plugin = &profile.filter[*at].plugin;
-            match plugin.bind(pod, view) {
+            let prepared = take(&mut self.idle.filters, *at).map(|mut bound| {
+                bound.attach(view);
+                bound
+            });
+            match prepared.or_else(|| plugin.bind(pod, view)) {
                 Some(bound) if bound.takes_part(view, through) => {
                     all = false;
                     self.filters.push((*at, bound));
                 }
                 bound => {
-                    if plugin.template_only() && bound.is_none_or(|bound| bound.counts_nothing()) {
+                    if plugin.template_only() && bound.as_ref().is_none_or(|bound| bound.counts_nothing()) {
                         filters.add(*at);
                     }
                     all &= filters.has(*at);
+                    self.idle.filters.extend(bound.map(|bound| (*at, bound)));
                 }
             }
         }
@@ -260,17 +291,47 @@ impl Asked {
         (view, through): (&View, Option<&Overlay>),
         pod: &PodInfo,
     ) -> bool {
-        match scorer.plugin.bind(pod, view) {
-            BoundScoring::Skip => return true,
+        let prepared = take(&mut self.idle.scores, at).map(|mut bound| {
+            bound.attach(view);
+            bound
+        });
+        let bound = prepared.unwrap_or_else(|| scorer.plugin.bind(pod, view));
+        let quiet = match &bound {
+            BoundScoring::Skip => true,
             BoundScoring::Zero(normalize) if normalize.is_normalized() => {
                 let score = normalize.normalize(0, Extent { min: 0, max: 0 });
                 self.common += score.clamp(MIN_NODE_SCORE, MAX_NODE_SCORE) * scorer.weight;
+                false
             }
-            BoundScoring::Zero(_) => return true,
-            BoundScoring::PerNode(bound) if !bound.takes_part(view, through) => return bound.counts_nothing(),
-            bound => self.scores.push((at, bound)),
+            BoundScoring::Zero(_) => true,
+            BoundScoring::PerNode(bound) if !bound.takes_part(view, through) => bound.counts_nothing(),
+            _ => {
+                self.scores.push((at, bound));
+                return false;
+            }
+        };
+        self.idle.scores.push((at, bound));
+        quiet
+    }
+
+    /// Keeps what was prepared with what is known of the template, if that is given, and lets go of the view: while it is
+    /// held, whoever writes to the table has to copy.
+    pub(super) fn put_away(&mut self, profile: &Profile, quiet: Option<&mut Quiet>) {
+        if let Some(quiet) = quiet {
+            let by_template = |(at, _): &(usize, Box<dyn BoundFilter>)| profile.filter[*at].plugin.template_only();
+            self.idle.filters.append(&mut self.filters);
+            self.idle.filters.retain(by_template);
+            self.idle.filters.iter_mut().for_each(|(_, bound)| bound.detach());
+            let plan = &profile.plan;
+            self.idle.scores.append(&mut self.scores);
+            self.idle.scores.retain(|(at, _)| plan.is_asked_score(*at) && plan.scores_by_template(*at));
+            self.idle.scores.iter_mut().for_each(|(_, bound)| bound.detach());
+            std::mem::swap(&mut self.idle, &mut quiet.kit);
         }
-        false
+        self.filters.clear();
+        self.scores.clear();
+        self.idle.filters.clear();
+        self.idle.scores.clear();
     }
 
     /// All filters, those of the class among them, in the order of the profile. Filter `n` of the class is at the place

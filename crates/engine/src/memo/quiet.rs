@@ -1,4 +1,5 @@
-//! Which of the plugins that are asked about every pod have nothing to say of the pods of a template.
+//! Which of the plugins that are asked about every pod have nothing to say of the pods of a template, and the others
+//! prepared for it.
 //!
 //! Most pods have no rules about other pods, and no other pod has any about them. To find that out again for each of
 //! them would take longer than the rest of the decision.
@@ -6,6 +7,7 @@
 use std::sync::Arc;
 
 use hashbrown::HashMap;
+use plimsoll_framework::extensions::{BoundFilter, BoundScoring};
 use plimsoll_framework::intern::Istr;
 use plimsoll_framework::labels::LabelSet;
 use plimsoll_framework::pod::{Owner, PodInfo, PodSpecInfo};
@@ -15,8 +17,9 @@ use crate::decide::PostFiltered;
 
 /// How many templates of a class are remembered.
 const TEMPLATES: usize = 1_024;
-/// What one of them takes up, about: spec and labels are mostly shared with pods that are there.
-const TEMPLATE_BYTES: usize = 512;
+/// What one of them takes up, about, with two or three plugins that are prepared for it: spec and labels are mostly shared
+/// with pods that are there.
+const TEMPLATE_BYTES: usize = 2_048;
 
 /// Plugins by their numbers in the profile.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -35,8 +38,15 @@ impl Numbers {
     }
 }
 
+/// Plugins that are prepared for a template, by their numbers in the profile. Between two decisions they hold nothing of a
+/// view.
+#[derive(Default)]
+pub(crate) struct Kit {
+    pub(crate) filters: Vec<(usize, Box<dyn BoundFilter>)>,
+    pub(crate) scores: Vec<(usize, BoundScoring)>,
+}
+
 /// What is known of one template.
-#[derive(Clone, Debug)]
 pub(crate) struct Quiet {
     namespace: Istr,
     spec: Arc<PodSpecInfo>,
@@ -53,6 +63,8 @@ pub(crate) struct Quiet {
     pub(crate) post_filtered: Option<(u64, Arc<PostFiltered>)>,
     /// Scorers that have nothing to say, where they were asked.
     pub(crate) scores: Option<Numbers>,
+    /// The others, as far as they say the same of all pods of the template.
+    pub(crate) kit: Kit,
 }
 
 impl Quiet {
@@ -69,6 +81,7 @@ impl Quiet {
             all: false,
             post_filtered: None,
             scores: None,
+            kit: Kit::default(),
         }
     }
 

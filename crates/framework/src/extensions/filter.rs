@@ -75,6 +75,10 @@ pub trait FilterDyn: Send + Sync {
 
 /// A Filter plugin and what it worked out for a pod.
 pub trait BoundFilter: Send + Sync {
+    /// Goes on with the counts of another view, on which preparing it would come to the same state.
+    fn attach(&mut self, view: &View);
+    /// Holds nothing of a view any more; it is not asked anything before [`Self::attach`].
+    fn detach(&mut self);
     /// Whether it has anything to say, given the pods that the overlay puts where they will be. Asked once, before any
     /// node; where it has not, it is not asked about nodes.
     fn takes_part(&self, view: &View, overlay: Option<&Overlay>) -> bool;
@@ -129,6 +133,12 @@ impl<P: Filter> FilterDyn for FilterAdapter<P> {
 }
 
 impl<P: Filter> BoundFilter for Bound<P, P::State, ForFilter> {
+    fn attach(&mut self, view: &View) {
+        self.counters.attach(view);
+    }
+    fn detach(&mut self) {
+        self.counters.detach();
+    }
     fn takes_part(&self, view: &View, overlay: Option<&Overlay>) -> bool {
         self.plugin.takes_part(&self.state, Totals::new(view, overlay, &self.counters))
     }

@@ -29,6 +29,24 @@ pub enum BoundScoring {
 }
 
 impl BoundScoring {
+    /// Goes on with the counts of another view, on which preparing it would come to the same state.
+    pub fn attach(&mut self, view: &View) {
+        match self {
+            Self::Skip | Self::Zero(_) => {}
+            Self::PerNode(bound) => bound.attach(view),
+            Self::OverFeasible(bound) => bound.attach(view),
+        }
+    }
+
+    /// Holds nothing of a view any more; it is not asked anything before [`Self::attach`].
+    pub fn detach(&mut self) {
+        match self {
+            Self::Skip | Self::Zero(_) => {}
+            Self::PerNode(bound) => bound.detach(),
+            Self::OverFeasible(bound) => bound.detach(),
+        }
+    }
+
     /// Whether what the overlay brings or takes away may change the score of a node that it does not touch, before
     /// normalisation.
     pub fn is_reached_by(&self, view: &View, overlay: &Overlay) -> bool {
@@ -52,6 +70,10 @@ pub trait Normalize: Send + Sync {
 
 /// A Score plugin and what it worked out for a pod.
 pub trait BoundScore: Normalize {
+    /// Goes on with the counts of another view, on which preparing it would come to the same state.
+    fn attach(&mut self, view: &View);
+    /// Holds nothing of a view any more; it is not asked anything before [`Self::attach`].
+    fn detach(&mut self);
     /// Whether it counts nothing by domain: then whether it has a score depends on what it was prepared from and on the
     /// overlay alone.
     fn counts_nothing(&self) -> bool;
@@ -75,6 +97,10 @@ pub trait BoundScore: Normalize {
 
 /// A ScoreOverFeasible plugin and what it worked out for a pod.
 pub trait BoundFeasibleScore: Normalize {
+    /// Goes on with the counts of another view, on which preparing it would come to the same state.
+    fn attach(&mut self, view: &View);
+    /// Holds nothing of a view any more; it is not asked anything before [`Self::attach`].
+    fn detach(&mut self);
     /// Whether what the overlay brings or takes away may change an answer about a node that it does not touch.
     fn is_reached_by(&self, view: &View, overlay: &Overlay) -> bool;
     /// The raw scores of these nodes, which are the feasible ones, through the overlay; `None` for those it ignores.
@@ -138,6 +164,12 @@ impl<P: Score> Normalize for Bound<P, P::State, ForScore> {
 }
 
 impl<P: Score> BoundScore for Bound<P, P::State, ForScore> {
+    fn attach(&mut self, view: &View) {
+        self.counters.attach(view);
+    }
+    fn detach(&mut self) {
+        self.counters.detach();
+    }
     fn counts_nothing(&self) -> bool {
         self.counters.is_empty()
     }
@@ -209,6 +241,12 @@ impl<P: ScoreOverFeasible> Normalize for Bound<P, P::State, ForFeasible> {
 }
 
 impl<P: ScoreOverFeasible> BoundFeasibleScore for Bound<P, P::State, ForFeasible> {
+    fn attach(&mut self, view: &View) {
+        self.counters.attach(view);
+    }
+    fn detach(&mut self) {
+        self.counters.detach();
+    }
     fn is_reached_by(&self, view: &View, overlay: &Overlay) -> bool {
         self.is_reached(P::Node::GROUPS, view, overlay)
     }

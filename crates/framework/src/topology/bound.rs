@@ -1,6 +1,6 @@
 //! The counters of one prepared plugin.
 
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, LazyLock, OnceLock};
 
 use hashbrown::HashMap;
 use smallvec::SmallVec;
@@ -52,18 +52,36 @@ impl Imagined {
 impl Counters {
     /// The counts of a view. What is not kept up to date in it is counted now.
     pub(crate) fn of(view: &View, specs: Vec<CounterSpec>) -> Self {
-        let counts = &view.topology;
-        let bind = |spec: CounterSpec| {
-            let kept = counts.by_spec.get(&spec).and_then(|id| counts.counter(*id));
-            match kept {
-                Some(counter) => {
-                    let column = Arc::clone(&counts.columns[counter.topology]);
-                    BoundCounter::new(spec, column, counts.domains[counter.dimension], Arc::clone(counter))
-                }
-                None => BoundCounter::walk(view, spec),
+        let bind = |spec: CounterSpec| match kept(view, &spec) {
+            Some((column, domains, counter)) => {
+                BoundCounter::new(spec, Arc::clone(column), domains, Arc::clone(counter))
             }
+            None => BoundCounter::walk(view, spec),
         };
         Self { list: specs.into_iter().map(bind).collect(), imagined: OnceLock::new() }
+    }
+
+    /// Counts on another view from now on.
+    pub(crate) fn attach(&mut self, view: &View) {
+        self.imagined.take();
+        for bound in &mut self.list {
+            match kept(view, &bound.spec) {
+                Some((column, domains, counter)) => {
+                    (bound.column, bound.domains, bound.counter) = (Arc::clone(column), domains, Arc::clone(counter));
+                    bound.least = bound.counter.sums.least(domains, &[]);
+                }
+                None => *bound = BoundCounter::walk(view, bound.spec.clone()),
+            }
+        }
+    }
+
+    /// Holds nothing of a view any more, so that the table is written in place; nothing may be asked before
+    /// [`Self::attach`].
+    pub(crate) fn detach(&mut self) {
+        self.imagined.take();
+        for bound in &mut self.list {
+            (bound.column, bound.counter) = (Arc::clone(&NOTHING.0), Arc::clone(&NOTHING.1));
+        }
     }
 
     pub(crate) fn is_empty(&self) -> bool {
@@ -103,6 +121,17 @@ impl Counters {
         }
         f(&self.get(nth).map_or_else(Changes::new, |c| c.changes(view, deltas)))
     }
+}
+
+/// What is counted of nothing.
+static NOTHING: LazyLock<(Arc<Column>, Arc<Counter>)> =
+    LazyLock::new(|| (Arc::default(), Arc::new(Counter { topology: 0, dimension: 0, sums: Sums::default() })));
+
+/// The counter of a view, if it is kept up to date: the domains of the nodes, how many there are, and their sums.
+fn kept<'v>(view: &'v View, spec: &CounterSpec) -> Option<(&'v Arc<Column>, u32, &'v Arc<Counter>)> {
+    let counts = &view.topology;
+    let counter = counts.by_spec.get(spec).and_then(|id| counts.counter(*id))?;
+    Some((&counts.columns[counter.topology], counts.domains[counter.dimension], counter))
 }
 
 impl BoundCounter {

@@ -9,7 +9,7 @@ use plimsoll_framework::pod::{PodInfo, ScheduledCondition};
 
 use super::load::Load;
 use super::measure::{Measured, each};
-use super::memory::bytes_in_use;
+use super::memory::{self, bytes_in_use};
 use super::stage::{Outcome, Stage, arrivals, gone};
 use super::times::Times;
 use super::{Size, shapes};
@@ -60,6 +60,7 @@ pub(super) fn run(size: &Size, stage: &mut Stage, load: &mut Load, measured: &mu
 
 /// Pods of classes never seen, before all others.
 fn cold(size: &Size, stage: &mut Stage, load: &mut Load, first: usize, measured: &mut Measured) -> anyhow::Result<()> {
+    let touched = memory::touched();
     let before = bytes_in_use();
     for sample in 0..size.cold {
         let mut pod = shapes::plain(ASKED_MILLI_CPU, 500_000_000);
@@ -76,6 +77,7 @@ fn cold(size: &Size, stage: &mut Stage, load: &mut Load, first: usize, measured:
         stage.tell_all(vec![gone(uid)], &mut measured.cold);
     }
     measured.bytes_per_class = each(before, size.cold);
+    drop(touched);
     Ok(())
 }
 

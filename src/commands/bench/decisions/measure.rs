@@ -4,7 +4,7 @@ use plimsoll_engine::event::Event;
 use plimsoll_framework::pod::PodInfo;
 
 use super::load::Load;
-use super::memory::bytes_in_use;
+use super::memory::{self, bytes_in_use};
 use super::stage::Stage;
 use super::times::Times;
 use super::workload::Workload;
@@ -71,6 +71,7 @@ fn steady(size: &Size, stage: &mut Stage, load: &mut Load, measured: &mut Measur
     let used = stage.memo_use();
     measured.placed = flow.place(size.pods, stage, load, &mut measured.warm)?;
     measured.memo_hit_rate = hit_rate(used, stage.memo_use());
+    let touched = memory::touched();
     let before = bytes_in_use();
     for sample in 0..size.cold {
         let (object, pod) = load.cold(flow.next, sample)?;
@@ -79,6 +80,7 @@ fn steady(size: &Size, stage: &mut Stage, load: &mut Load, measured: &mut Measur
         stage.round(vec![pod], &mut measured.cold)?;
     }
     measured.bytes_per_class = each(before, size.cold);
+    drop(touched);
     Ok(())
 }
 

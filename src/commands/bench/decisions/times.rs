@@ -100,8 +100,11 @@ impl Times {
     pub(super) fn spread(&self) -> Spread {
         let mut sorted = self.decisions_ns.clone();
         sorted.sort_unstable();
-        let last = sorted.len().saturating_sub(1);
-        let at = |percent: usize| sorted.get((percent * last).div_ceil(100)).copied().unwrap_or(0);
+        // The least that so many per cent do not exceed.
+        let at = |percent: usize| {
+            let rank = (percent * sorted.len()).div_ceil(100);
+            sorted.get(rank.saturating_sub(1)).copied().unwrap_or(0)
+        };
         Spread { p50: at(50), p99: at(99), max: at(100) }
     }
 }
@@ -129,6 +132,7 @@ mod tests {
         all.decided(0, &Ended { took: Duration::from_nanos(5), allocations: 0 });
         assert_eq!(all.decisions_ns, [100, 20, 20, 20, 20, 5]);
         assert_eq!(all.spread(), Spread { p50: 20, p99: 100, max: 100 });
+        assert_eq!(times(&(1..=200).collect::<Vec<_>>()).spread(), Spread { p50: 100, p99: 198, max: 200 });
         all.around(&Ended { took: Duration::from_nanos(115), allocations: 0 });
         assert!((all.decisions_per_second() / all.cycles_per_second() - 300.0 / 185.0).abs() < 1e-9);
     }
