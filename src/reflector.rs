@@ -219,12 +219,13 @@ impl Reflectors {
                     self.inbox.synced(list, synced.clone());
                 }
                 Ok(watcher::Event::Apply(object)) => {
-                    metrics.events.at(WatchEventType::Applied).inc();
                     sink.apply(object).into_iter().for_each(|event| self.inbox.event(event));
+                    // Whoever sees the count finds that the owner has been told.
+                    metrics.events.at(WatchEventType::Applied).inc();
                 }
                 Ok(watcher::Event::Delete(object)) => {
-                    metrics.events.at(WatchEventType::Deleted).inc();
                     sink.delete(object).into_iter().for_each(|event| self.inbox.event(event));
+                    metrics.events.at(WatchEventType::Deleted).inc();
                 }
                 Err(error) => {
                     if status_code(&error) == 404 && sink.ends_unserved() {

@@ -104,6 +104,8 @@ fn the_classes_used_least_recently_make_room() {
     let (cluster, profile) = (cluster(300), deciding());
     let mut all = worker(MemoSettings::default());
     let pods: Vec<PodInfo> = (1..6).map(|i| pod(&format!("p{i}")).cpu(100 * i).info()).collect();
+    // What is learnt in a decision shows in the next one.
+    decide(&mut all, &cluster, &profile, &pods[0]);
     decide(&mut all, &cluster, &profile, &pods[0]);
     let budget_bytes = all.memo_stats().bytes * 5 / 2;
     let mut two = worker(MemoSettings { budget_bytes, ..MemoSettings::default() });

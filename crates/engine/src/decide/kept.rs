@@ -172,16 +172,26 @@ impl Asked {
             self.skipped.extend_from_slice(profile.plan.asked_pre_filters());
             return Some(());
         }
-        let known = known.map(|quiet| (quiet.pre_filters, quiet.filters));
-        let (mut pre_filters, mut filters, mut all) = (Numbers::default(), Numbers::default(), true);
+        let known = known.map(|quiet| (quiet.pre_filters, quiet.runs, quiet.filters));
+        let (mut pre_filters, mut runs, mut filters) = (Numbers::default(), Numbers::default(), Numbers::default());
+        let mut all = true;
         for at in profile.plan.asked_pre_filters() {
             if class.skips(*at) {
                 continue;
             }
             let plugin = &profile.pre_filter[*at].plugin;
-            let skips = known.is_some_and(|(pre_filters, _)| pre_filters.has(*at));
-            match if skips { PreFilterVerdict::Skip } else { plugin.pre_filter(pod, view) } {
-                PreFilterVerdict::Run => all = false,
+            let verdict = match known {
+                Some((pre_filters, ..)) if pre_filters.has(*at) => PreFilterVerdict::Skip,
+                Some((_, runs, _)) if runs.has(*at) => PreFilterVerdict::Run,
+                _ => plugin.pre_filter(pod, view),
+            };
+            match verdict {
+                PreFilterVerdict::Run => {
+                    all = false;
+                    if plugin.template_only() {
+                        runs.add(*at);
+                    }
+                }
                 PreFilterVerdict::Skip => {
                     self.skipped.push(*at);
                     if plugin.template_only() {
@@ -195,7 +205,7 @@ impl Asked {
         let through = (!alone).then_some(overlay);
         for (at, pre_filter) in profile.plan.asked_filters() {
             if pre_filter.is_some_and(|pre| self.skipped.contains(&pre) || class.skips(pre))
-                || known.is_some_and(|(_, filters)| filters.has(*at))
+                || known.is_some_and(|(.., filters)| filters.has(*at))
             {
                 // One that is kept may have something to say another time, of the same template.
                 all &= pre_filter.is_some_and(|pre| profile.plan.asked_pre_filters().contains(&pre));
@@ -222,7 +232,7 @@ impl Asked {
         }
         if alone && known.is_none() {
             let mut found = Quiet::of(pod, view.versions());
-            (found.pre_filters, found.filters, found.all) = (pre_filters, filters, all);
+            (found.pre_filters, found.runs, found.filters, found.all) = (pre_filters, runs, filters, all);
             class.set_quiet(pod, found);
         }
         Some(())
@@ -252,8 +262,13 @@ impl Asked {
         self.scores.clear();
         self.common = 0;
         let through = (!overlay.is_empty()).then_some(overlay);
+        let alone = overlay.is_empty();
+        let known = class.quiet(profile, view, pod).filter(|_| alone).and_then(|quiet| quiet.scores);
         let wants = |at: usize| {
-            profile.plan.pre_scores_of(at).iter().all(|pre| profile.pre_score[*pre].plugin.pre_score(pod, view))
+            // Where PreScore had said no, it is among those that have nothing to say.
+            let wanted = |quiet: Numbers| profile.plan.scores_by_template(at) && !quiet.has(at);
+            let mut pre_scores = profile.plan.pre_scores_of(at).iter();
+            known.is_some_and(wanted) || pre_scores.all(|pre| profile.pre_score[*pre].plugin.pre_score(pod, view))
         };
         if let Some(probe) = probe {
             probe.ran(Point::PreScore, Code::Success);
@@ -262,8 +277,6 @@ impl Asked {
                 .filter(takes_part)
                 .for_each(|at| probe.asked(Point::Score, profile.score[at].name));
         }
-        let alone = overlay.is_empty();
-        let known = class.quiet(profile, view, pod).filter(|_| alone).and_then(|quiet| quiet.scores);
         let mut found = Numbers::default();
         for at in profile.plan.asked_scores().iter().chain(class.over_feasible()).copied() {
             if known.is_some_and(|scores| scores.has(at)) {

@@ -143,6 +143,8 @@ impl Class {
         }
         let fresh = *fresh;
         self.clearings = Clearings::default();
+        // What is known of templates follows from what was asked of them.
+        self.templates.clear();
         (self.usable, self.skipped, self.filters) = (fresh.usable, fresh.skipped, fresh.filters);
         (self.of_usage, self.of_object) = (fresh.of_usage, fresh.of_object);
         (self.normalized, self.over_feasible) = (fresh.normalized, fresh.over_feasible);

@@ -17,9 +17,10 @@ use crate::decide::PostFiltered;
 
 /// How many templates of a class are remembered.
 const TEMPLATES: usize = 1_024;
-/// What one of them takes up, about, with two or three plugins that are prepared for it: spec and labels are mostly shared
-/// with pods that are there.
-const TEMPLATE_BYTES: usize = 2_048;
+/// What one of them takes up, about: spec and labels are mostly shared with pods that are there.
+const TEMPLATE_BYTES: usize = 512;
+/// What the plugins take up that are prepared for a template, about: two or three, where not all have nothing to say.
+const KIT_BYTES: usize = 1_536;
 
 /// Plugins by their numbers in the profile.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -55,6 +56,8 @@ pub(crate) struct Quiet {
     versions: Versions,
     /// PreFilter plugins that say Skip.
     pub(crate) pre_filters: Numbers,
+    /// Those that say Run.
+    pub(crate) runs: Numbers,
     /// Filters that have nothing to say.
     pub(crate) filters: Numbers,
     /// Whether these are all that are asked: then nobody has to be.
@@ -77,6 +80,7 @@ impl Quiet {
             owner: pod.owner.clone(),
             versions,
             pre_filters: Numbers::default(),
+            runs: Numbers::default(),
             filters: Numbers::default(),
             all: false,
             post_filtered: None,
@@ -102,16 +106,19 @@ impl Quiet {
 #[derive(Default)]
 pub(super) struct Templates {
     known: HashMap<(usize, usize), Quiet>,
+    /// How many of them there are that some plugin has something to say of.
+    told_of: usize,
 }
 
 impl Templates {
     /// What it takes up, about.
     pub(super) fn bytes(&self) -> usize {
-        self.known.len() * TEMPLATE_BYTES
+        self.known.len() * TEMPLATE_BYTES + self.told_of * KIT_BYTES
     }
 
     pub(super) fn clear(&mut self) {
         self.known.clear();
+        self.told_of = 0;
     }
 
     /// What is known of the pod's template, where nothing of what it was found out from (`read`) has changed since.
@@ -123,9 +130,12 @@ impl Templates {
     /// Remembers a template, in place of what was known of it. Where there are too many, all others are forgotten.
     pub(super) fn set(&mut self, pod: &PodInfo, quiet: Quiet) {
         if self.known.len() >= TEMPLATES {
-            self.known.clear();
+            self.clear();
         }
-        self.known.insert(place(pod), quiet);
+        self.told_of += usize::from(!quiet.all);
+        if let Some(old) = self.known.insert(place(pod), quiet) {
+            self.told_of -= usize::from(!old.all);
+        }
     }
 }
 
