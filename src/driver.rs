@@ -276,7 +276,7 @@ impl Driver {
                 self.observer.decided(proposals.len(), took);
                 self.engine.propose(self.clock.now(), proposals);
                 if let Some(workers) = &mut self.workers {
-                    workers.is_idle(worker);
+                    workers.has_answered(worker);
                 }
             }
             Message::Leading(leading) => {
@@ -321,12 +321,12 @@ impl Driver {
     fn next_pod(&mut self) -> Option<bool> {
         let now = self.clock.now();
         let Some(workers) = &mut self.workers else { return self.engine.decide_next(now).then_some(true) };
-        let idle = workers.idle()?;
+        let free = workers.free()?;
         match self.engine.hand_out(now) {
             HandOut::Nothing => None,
             HandOut::AtHand { .. } => Some(true),
             HandOut::Worker(ticket) => {
-                workers.give(idle, self.engine.view(), ticket);
+                workers.give(free, self.engine.view(), ticket);
                 Some(false)
             }
         }

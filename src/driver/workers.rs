@@ -19,9 +19,13 @@ struct Job {
     ticket: Ticket,
 }
 
+/// How many pods a thread has at once: with the next one at hand it need not wait for the owner, which is woken by its answer.
+const JOBS: usize = 2;
+
 struct Thread {
     jobs: Sender<Job>,
-    idle: bool,
+    /// How many it has.
+    busy: usize,
 }
 
 /// The deciding threads. They end when this is dropped.
@@ -42,26 +46,30 @@ impl Workers {
             if let Err(error) = thread.spawn(decide) {
                 tracing::error!(%error, "starting a deciding thread");
             }
-            Thread { jobs, idle: true }
+            Thread { jobs, busy: 0 }
         };
         Self { threads: (0..count).map(start).collect() }
     }
 
-    pub(super) fn is_idle(&mut self, worker: usize) {
+    /// A thread has answered.
+    pub(super) fn has_answered(&mut self, worker: usize) {
         if let Some(thread) = self.threads.get_mut(worker) {
-            thread.idle = true;
+            thread.busy = thread.busy.saturating_sub(1);
         }
     }
 
-    /// A thread that has nothing to do.
-    pub(super) fn idle(&self) -> Option<usize> {
-        self.threads.iter().position(|thread| thread.idle)
+    /// The thread that has least to do, if it can take one pod more.
+    pub(super) fn free(&self) -> Option<usize> {
+        let least = self.threads.iter().enumerate().min_by_key(|(_, thread)| thread.busy)?;
+        (least.1.busy < JOBS).then_some(least.0)
     }
 
     /// Gives a thread a pod to decide.
     pub(super) fn give(&mut self, worker: usize, view: View, ticket: Ticket) {
-        if let Some(thread) = self.threads.get_mut(worker) {
-            thread.idle = thread.jobs.send(Job { view, ticket }).is_err();
+        if let Some(thread) = self.threads.get_mut(worker)
+            && thread.jobs.send(Job { view, ticket }).is_ok()
+        {
+            thread.busy += 1;
         }
     }
 }
