@@ -73,10 +73,23 @@ pub(crate) struct UsageChunk {
     pub(crate) epochs: [u64; ROWS],
 }
 
+/// Rows whose lists of pods are copied together. Copying a list is counting it once more, wherever it is in memory.
+const POD_ROWS: usize = 16;
+
 /// The pods on the nodes.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct PodChunk {
-    pub(crate) pods: Vec<Arc<Vec<Arc<PodInfo>>>>,
+    blocks: [Arc<[Arc<Vec<Arc<PodInfo>>>; POD_ROWS]>; ROWS / POD_ROWS],
+}
+
+impl PodChunk {
+    pub(crate) fn of(&self, row: usize) -> &[Arc<PodInfo>] {
+        &self.blocks[row / POD_ROWS][row % POD_ROWS]
+    }
+
+    pub(crate) fn of_mut(&mut self, row: usize) -> &mut Vec<Arc<PodInfo>> {
+        Arc::make_mut(&mut Arc::make_mut(&mut self.blocks[row / POD_ROWS])[row % POD_ROWS])
+    }
 }
 
 /// 256 rows of the table. Public in a private module: other crates meet it in signatures and cannot name it.
@@ -107,7 +120,7 @@ impl Default for Chunk {
                 epochs: [0; ROWS],
             }),
             usage: Arc::new(UsageChunk::empty()),
-            pods: Arc::new(PodChunk { pods: vec![Arc::default(); ROWS] }),
+            pods: Arc::default(),
             epochs: [0; ROWS / LANES],
         }
     }

@@ -109,7 +109,7 @@ impl View {
     /// The pods on the node of a row, in no promised order.
     pub fn pods(&self, row: Row) -> &[Arc<PodInfo>] {
         let (chunk, row) = split(row);
-        self.chunks.get(chunk).map_or(&[], |c| &c.pods.pods[row])
+        self.chunks.get(chunk).map_or(&[], |c| c.pods.of(row))
     }
 
     /// Every row that holds a node, in ascending order.
@@ -139,7 +139,7 @@ impl Placed for Vec<Chunk> {
 
     fn pods(&self, row: Row) -> &[Arc<PodInfo>] {
         let (chunk, row) = split(row);
-        self.get(chunk).map_or(&[], |chunk| &chunk.pods.pods[row])
+        self.get(chunk).map_or(&[], |chunk| chunk.pods.of(row))
     }
 }
 
@@ -241,8 +241,7 @@ impl Table {
         let row = self.claim(node);
         self.apply(row, &pod, 1);
         let (chunk, at) = split(row);
-        let list = &mut Arc::make_mut(&mut self.live.chunks[chunk].pods).pods[at];
-        Arc::make_mut(list).push(pod);
+        Arc::make_mut(&mut self.live.chunks[chunk].pods).of_mut(at).push(pod);
         row
     }
 
@@ -252,12 +251,12 @@ impl Table {
         let Some(index) = self.live.pods(row).iter().position(|p| p.key.uid == *uid) else { return false };
         let (at_chunk, at) = split(row);
         let chunk = &mut self.live.chunks[at_chunk];
-        let pod = Arc::make_mut(&mut Arc::make_mut(&mut chunk.pods).pods[at]).swap_remove(index);
+        let pod = Arc::make_mut(&mut chunk.pods).of_mut(at).swap_remove(index);
         let cut = chunk.usage.is_cut(at);
         self.apply(row, &pod, -1);
         if cut {
             let chunk = &mut self.live.chunks[at_chunk];
-            let left = chunk.pods.pods[at].iter().map(|p| &**p);
+            let left = chunk.pods.of(at).iter().map(|p| &**p);
             Arc::make_mut(&mut chunk.usage).recount(at, left, &self.live.cluster.resource_columns);
         }
         self.release_if_empty(row, node);
@@ -371,7 +370,7 @@ impl Table {
 
     fn index_node(&mut self, row: Row, old: Option<&NodeInfo>, new: Option<&NodeInfo>) {
         let (chunk, at) = split(row);
-        let pods = &self.live.chunks[chunk].pods.pods[at];
+        let pods = self.live.chunks[chunk].pods.of(at);
         self.index.change_node(&mut self.live.topology, row, (old, new), pods);
     }
 
@@ -379,7 +378,7 @@ impl Table {
     fn count_claims_of_row(&mut self, row: Row, more: bool) {
         let (chunk, at) = split(row);
         let with_claims = |pod: &&Arc<PodInfo>| pod.claims().next().is_some();
-        for pod in self.live.chunks[chunk].pods.pods[at].iter().filter(with_claims) {
+        for pod in self.live.chunks[chunk].pods.of(at).iter().filter(with_claims) {
             self.live.versions.claim_uses = self.live.epoch;
             Arc::make_mut(&mut self.live.cluster).count_claims(pod, more);
         }
@@ -392,7 +391,8 @@ impl Table {
         for chunk in &mut self.live.chunks {
             let usage = Arc::make_mut(&mut chunk.usage);
             let before = std::mem::take(&mut usage.scalars);
-            for (row, pods) in chunk.pods.pods.iter().enumerate() {
+            for row in 0..ROWS {
+                let pods = chunk.pods.of(row);
                 for (name, amount) in pods.iter().flat_map(|p| &p.spec.requests.used.scalars) {
                     if let Some(at) = columns.iter().position(|c| c == name) {
                         if usage.scalars.len() <= at {

@@ -78,7 +78,7 @@ impl<'a> NodePods<'a> {
     pub fn iter(&self) -> impl Iterator<Item = &'a PodInfo> {
         let at = self.at;
         let deltas = at.overlay.filter(|o| o.touches(at.row)).map_or(&[][..], Overlay::deltas);
-        pods_through(deltas, at.row, &at.chunk.pods.pods[at.at])
+        pods_through(deltas, at.row, at.chunk.pods.of(at.at))
     }
 }
 
