@@ -237,11 +237,23 @@ impl Worker {
             let outcome = outcomes.next().unwrap_or_else(|| Outcome::Unfit(Arc::new(Diagnosis::no_nodes())));
             return Proposal { seq, epoch, outcome, others: outcomes.collect() };
         }
-        let outcome = self.decide_by(profile, view, overlay, &ticket.pod, seq, ticket.answer(&ticket.pod));
-        if let Outcome::Node { row, .. } = &outcome {
+        let proposal = self.decide_alone(profile, view, overlay, ticket);
+        if let Outcome::Node { row, .. } = &proposal.outcome {
             overlay.add(view, *row, Arc::clone(&ticket.pod));
         }
-        Proposal { seq, epoch, outcome, others: Vec::new() }
+        proposal
+    }
+
+    /// Decides the ticket of a pod by itself.
+    pub(crate) fn decide_alone(
+        &mut self,
+        profile: &Profile,
+        view: &View,
+        overlay: &Overlay,
+        ticket: &Ticket,
+    ) -> Proposal {
+        let outcome = self.decide_by(profile, view, overlay, &ticket.pod, ticket.seq, ticket.answer(&ticket.pod));
+        Proposal { seq: ticket.seq, epoch: view.epoch(), outcome, others: Vec::new() }
     }
 
     /// Decides one pod on a view, through an overlay. `draw` tells apart what would otherwise be the same draw.

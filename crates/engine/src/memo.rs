@@ -149,9 +149,10 @@ impl Memo {
         if !self.is_for(profile) {
             return false;
         }
-        match self.place(profile, pod).and_then(|at| self.classes.get_mut(at)?.as_mut()) {
+        let room = self.stats.bytes + Class::bytes_for(view) <= self.settings.budget_bytes;
+        match self.known(profile, pod) {
             Some(class) => class.is_at_hand(),
-            None => self.stats.bytes + Class::bytes_for(view) <= self.settings.budget_bytes,
+            None => room,
         }
     }
 
@@ -192,10 +193,10 @@ impl Memo {
         class.is_usable().then_some(&mut **class)
     }
 
-    /// What is known of the pod's template on this view, if there are rows for it.
-    pub(crate) fn quiet(&mut self, profile: &Profile, view: &View, pod: &PodInfo) -> Option<&mut Quiet> {
+    /// The rows of a class as they were when they were last used.
+    pub(crate) fn known(&mut self, profile: &Profile, pod: &PodInfo) -> Option<&mut Class> {
         let at = self.place(profile, pod)?;
-        self.classes.get_mut(at)?.as_mut()?.quiet(profile, view, pod)
+        self.classes.get_mut(at)?.as_deref_mut()
     }
 
     /// Where the rows for the pod's spec are, if that is known.

@@ -252,6 +252,11 @@ impl Nominations {
         self.by_node.get(node).map_or(&[], |pods| pods)
     }
 
+    /// The other pods nominated for a node that are as important as this one: they count for it as if they were there.
+    pub fn counting_for<'a>(&'a self, pod: &'a PodInfo, node: &Istr) -> impl Iterator<Item = &'a Arc<PodInfo>> {
+        self.pods(node).iter().filter(|p| p.key.uid != pod.key.uid && p.priority() >= pod.priority())
+    }
+
     /// Every node that some pod is nominated for.
     pub fn nodes(&self) -> impl Iterator<Item = &Istr> {
         self.by_node.keys()

@@ -49,8 +49,6 @@ impl TakenRows {
 pub(super) struct ByRows<'a> {
     pub(super) class: &'a Class,
     pub(super) clearings: RefCell<&'a mut ClearingsOfPriority>,
-    /// Those with pods nominated for them, in words of 64.
-    pub(super) special: Vec<u64>,
     /// Whether nobody but the plugins has turned the pod away.
     pub(super) alone: bool,
 }
@@ -60,14 +58,12 @@ impl ByRows<'_> {
         view.node(row)?;
         self.class.rejection(row).map(|(_, verdict)| verdict.code())
     }
+}
 
-    /// The pods nominated for the node of a row that count for this pod.
-    fn nominated(&self, view: &View, row: Row, pod: &PodInfo) -> Nominated {
-        let is_special = self.special.get(row as usize / 64).is_some_and(|lanes| lanes >> (row % 64) & 1 == 1);
-        let node = view.node(row).filter(|_| is_special)?;
-        let counts = |p: &&Arc<PodInfo>| p.key.uid != pod.key.uid && p.priority() >= pod.priority();
-        Some(view.nominations().pods(&node.name).iter().filter(counts).cloned().collect())
-    }
+/// The pods nominated for the node of a row that count for this pod.
+fn nominated(view: &View, row: Row, pod: &PodInfo) -> Nominated {
+    let node = view.node(row).filter(|_| !view.nominations().is_empty());
+    node.into_iter().flat_map(|node| view.nominations().counting_for(pod, &node.name)).cloned().collect()
 }
 
 /// The shortcuts of one search, and whether each is gone, or only compared with what comes of the long way.
@@ -100,7 +96,7 @@ impl Known<'_, '_, '_> {
 
     fn kept_of(&self, row: Row) -> Option<Arc<Clearing>> {
         let rows = self.by_rows.filter(|rows| rows.class.rejection(row).is_some())?;
-        let nominated = rows.nominated(self.view, row, self.pod);
+        let nominated = nominated(self.view, row, self.pod);
         rows.clearings.borrow().get(self.view, row, &nominated).cloned()
     }
 
@@ -153,7 +149,7 @@ impl Shortcuts for Known<'_, '_, '_> {
         }
         // Where an extender alone turned the pod away, nothing of the node says so.
         if let Some(rows) = self.by_rows.filter(|rows| rows.class.rejection(row).is_some()) {
-            let nominated = rows.nominated(self.view, row, self.pod);
+            let nominated = nominated(self.view, row, self.pod);
             rows.clearings.borrow_mut().set(self.view, row, nominated, clearing);
         }
     }
@@ -190,9 +186,7 @@ impl Scratch {
             return Without::Unknown;
         }
         let alone = prepared.told(view, overlay, row);
-        let nominated = view.nominations().pods(&node.name).iter();
-        let mut nominated =
-            nominated.filter(|p| p.key.uid != pod.key.uid && p.priority() >= pod.priority()).cloned().peekable();
+        let mut nominated = view.nominations().counting_for(pod, &node.name).cloned().peekable();
         if nominated.peek().is_none() {
             return prepared.as_answer(alone);
         }

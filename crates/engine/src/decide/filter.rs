@@ -413,9 +413,7 @@ impl Scratch {
         let node = view.node(row)?;
         let mut nominated = view
             .nominations()
-            .pods(&node.name)
-            .iter()
-            .filter(|p| p.key.uid != pod.key.uid && p.priority() >= pod.priority())
+            .counting_for(pod, &node.name)
             // One that the overlay has placed counts there, not where it was nominated.
             .filter(|p| !overlay.deltas().iter().any(|d| d.sign > 0 && d.pod.key.uid == p.key.uid))
             .peekable();

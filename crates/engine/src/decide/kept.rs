@@ -51,10 +51,21 @@ impl Worker {
             self.memo.stats.passed += 1;
             return None;
         }
+        self.scratch.walked = 0;
         let outcome = self.decide_by_class(profile, view, overlay, pod, draw);
-        let Self { memo, asked, .. } = self;
-        asked.put_away(profile, overlay.is_empty().then(|| memo.quiet(profile, view, pod)).flatten());
+        let Self { memo, asked, scratch, .. } = self;
+        if let Some(class) = memo.known(profile, pod) {
+            // Where there is no outcome a decision from nothing follows.
+            class.walked = if outcome.is_some() { scratch.walked } else { view.node_count() };
+            asked.put_away(profile, overlay.is_empty().then(|| class.quiet(profile, view, pod)).flatten());
+        }
         outcome
+    }
+
+    /// Keeps what the plugins that were asked about a pod have prepared.
+    pub(super) fn put_away(&mut self, profile: &Profile, view: &View, pod: &PodInfo) {
+        let Self { memo, asked, .. } = self;
+        asked.put_away(profile, memo.known(profile, pod).and_then(|class| class.quiet(profile, view, pod)));
     }
 
     fn decide_by_class(
@@ -67,9 +78,6 @@ impl Worker {
     ) -> Option<Outcome> {
         let Self { memo, asked, scratch, probe, tie_break, seed, .. } = self;
         let class = memo.class(profile, view, overlay, pod)?;
-        // Where a decision from nothing follows.
-        class.walked = view.node_count();
-        scratch.walked = 0;
         asked.ask_filters(profile, class, view, overlay, pod)?;
         asked.find_nominated(view, pod);
         if asked.filters.iter().any(|(_, filter)| filter.is_reached_by(view, overlay)) {
@@ -90,13 +98,9 @@ impl Worker {
             tell_of_filters(&mut **probe, profile, class, asked, feasible);
         }
         match feasible {
-            0 if by_class => {
-                class.walked = 0;
-                return Some(Outcome::Unfit(class.shared_diagnosis(profile, view)));
-            }
+            0 if by_class => return Some(Outcome::Unfit(class.shared_diagnosis(profile, view))),
             0 => return scratch.unfit_beyond(asked, profile, class, view),
             1 => {
-                class.walked = scratch.walked;
                 let feasible = if by_class { &class.feasible } else { &scratch.feasible };
                 return rows(feasible).next().map(|row| chosen(view, row, None));
             }
@@ -105,7 +109,6 @@ impl Worker {
         asked.ask_scores(profile, class, view, overlay, pod, probe.as_deref_mut());
         let draw = *seed ^ draw;
         if by_class && asked.scores.is_empty() {
-            class.walked = 0;
             let (row, score) = class.select(view, *tie_break, draw)?;
             return Some(chosen(view, row, Some(score + asked.common)));
         }
@@ -113,7 +116,6 @@ impl Worker {
             return None;
         }
         let (row, score) = scratch.score_beyond(asked, profile, class, (view, overlay), by_class, (*tie_break, draw));
-        class.walked = scratch.walked;
         Some(chosen(view, row, Some(score)))
     }
 }
@@ -143,12 +145,6 @@ impl Worker {
     }
 }
 
-/// Takes out what is there for the plugin of this number.
-fn take<T>(prepared: &mut Vec<(usize, T)>, at: usize) -> Option<T> {
-    let place = prepared.iter().position(|(of, _)| *of == at)?;
-    Some(prepared.swap_remove(place).1)
-}
-
 impl Asked {
     /// Asks PreFilter plugins and prepares filters about this pod; `None` where PreFilter has more to say than that all
     /// nodes are to be asked.
@@ -161,7 +157,6 @@ impl Asked {
         pod: &PodInfo,
     ) -> Option<()> {
         self.skipped.clear();
-        self.filters.clear();
         self.put_away(profile, None);
         let alone = overlay.is_empty();
         let mut known = class.quiet(profile, view, pod).filter(|_| alone);
@@ -212,11 +207,7 @@ impl Asked {
                 continue;
             }
             let plugin = &profile.filter[*at].plugin;
-            let prepared = take(&mut self.idle.filters, *at).map(|mut bound| {
-                bound.attach(view);
-                bound
-            });
-            match prepared.or_else(|| plugin.bind(pod, view)) {
+            match self.idle.filter(*at, view).or_else(|| plugin.bind(pod, view)) {
                 Some(bound) if bound.takes_part(view, through) => {
                     all = false;
                     self.filters.push((*at, bound));
@@ -241,11 +232,7 @@ impl Asked {
     pub(super) fn find_nominated(&mut self, view: &View, pod: &PodInfo) {
         self.nominated.clear();
         let nominations = view.nominations();
-        if nominations.is_empty() {
-            return;
-        }
-        let counts = |p: &Arc<PodInfo>| p.key.uid != pod.key.uid && p.priority() >= pod.priority();
-        let nodes = nominations.nodes().filter(|node| nominations.pods(node).iter().any(counts));
+        let nodes = nominations.nodes().filter(|node| nominations.counting_for(pod, node).next().is_some());
         self.nominated.extend(nodes.filter_map(|node| view.row(node)));
     }
 
@@ -259,10 +246,9 @@ impl Asked {
         pod: &PodInfo,
         probe: Option<&mut (dyn Probe + 'static)>,
     ) {
-        self.scores.clear();
         self.common = 0;
-        let through = (!overlay.is_empty()).then_some(overlay);
         let alone = overlay.is_empty();
+        let through = (!alone).then_some(overlay);
         let known = class.quiet(profile, view, pod).filter(|_| alone).and_then(|quiet| quiet.scores);
         let wants = |at: usize| {
             // Where PreScore had said no, it is among those that have nothing to say.
@@ -304,11 +290,7 @@ impl Asked {
         (view, through): (&View, Option<&Overlay>),
         pod: &PodInfo,
     ) -> bool {
-        let prepared = take(&mut self.idle.scores, at).map(|mut bound| {
-            bound.attach(view);
-            bound
-        });
-        let bound = prepared.unwrap_or_else(|| scorer.plugin.bind(pod, view));
+        let bound = self.idle.score(at, view).unwrap_or_else(|| scorer.plugin.bind(pod, view));
         let quiet = match &bound {
             BoundScoring::Skip => true,
             BoundScoring::Zero(normalize) if normalize.is_normalized() => {
@@ -334,11 +316,10 @@ impl Asked {
             let by_template = |(at, _): &(usize, Box<dyn BoundFilter>)| profile.filter[*at].plugin.template_only();
             self.idle.filters.append(&mut self.filters);
             self.idle.filters.retain(by_template);
-            self.idle.filters.iter_mut().for_each(|(_, bound)| bound.detach());
             let plan = &profile.plan;
             self.idle.scores.append(&mut self.scores);
             self.idle.scores.retain(|(at, _)| plan.is_asked_score(*at) && plan.scores_by_template(*at));
-            self.idle.scores.iter_mut().for_each(|(_, bound)| bound.detach());
+            self.idle.detach();
             std::mem::swap(&mut self.idle, &mut quiet.kit);
         }
         self.filters.clear();

@@ -65,11 +65,14 @@ impl Worker {
         }
         let nobody_could_go = lowest_priority.is_none_or(|lowest| lowest >= pod.priority())
             && profile.post_filter.iter().all(|point| point.plugin.only_preempts());
-        if nobody_could_go && known.is_none() && !profile.asks_who_goes(pod) {
-            return Some(Ok(self.post_filter_in_vain(profile, view, pod, draw)));
-        }
         let extenders = Extension { known, ask: profile.asks_who_goes(pod) };
-        self.post_filter_on(profile, view, pod, draw, extenders).map(|done| done.map(Arc::new))
+        let done = if nobody_could_go && known.is_none() && !extenders.ask {
+            Some(Ok(self.post_filter_in_vain(profile, view, pod, draw)))
+        } else {
+            self.post_filter_on(profile, view, pod, draw, extenders).map(|done| done.map(Arc::new))
+        };
+        self.put_away(profile, view, pod);
+        done
     }
 
     /// The same whatever the pods on nodes are, and as if there were no extenders.
@@ -129,12 +132,9 @@ impl Worker {
             return None;
         }
         let mut clearings = std::mem::take(&mut class.clearings);
-        let mut special = vec![0; view.row_limit() / 64];
-        asked.nominated.iter().for_each(|row| special[*row as usize / 64] |= 1 << (row % 64));
         let by_rows = ByRows {
             class,
             clearings: RefCell::new(clearings.of(pod.priority(), view)),
-            special,
             alone: extenders.known.is_none(),
         };
         let run = PreFiltered::Run(asked.all(profile, class).0);

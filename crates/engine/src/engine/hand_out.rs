@@ -78,12 +78,10 @@ impl Engine {
 
     /// Decides on the live table.
     fn decide_here(&mut self, ticket: &Ticket) -> Proposal {
-        let (view, none) = (self.cache.table().view(), Overlay::default());
+        let (view, mut overlay) = (self.cache.table().view(), Overlay::default());
         if ticket.gang.is_some() {
-            return self.worker.decide_ticket(&self.profiles, view, &mut Overlay::default(), ticket);
+            return self.worker.decide_ticket(&self.profiles, view, &mut overlay, ticket);
         }
-        let (profile, answer) = (&self.profiles[ticket.profile], ticket.answer(&ticket.pod));
-        let outcome = self.worker.decide_by(profile, view, &none, &ticket.pod, ticket.seq, answer);
-        Proposal { seq: ticket.seq, epoch: view.epoch(), outcome, others: Vec::new() }
+        self.worker.decide_alone(&self.profiles[ticket.profile], view, &overlay, ticket)
     }
 }

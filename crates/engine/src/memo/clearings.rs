@@ -38,7 +38,7 @@ struct Kept {
 }
 
 /// Pods nominated for a node, as far as they count for the one that others would go for.
-pub(crate) type Nominated = Option<Box<[Arc<PodInfo>]>>;
+pub(crate) type Nominated = Box<[Arc<PodInfo>]>;
 
 impl Clearings {
     pub(super) fn bytes(&self) -> usize {
@@ -87,9 +87,5 @@ impl OfPriority {
 /// Whether these are the same pods in the same order, as they were. What is kept holds them, so that their places in memory
 /// are not used again.
 fn same(one: &Nominated, other: &Nominated) -> bool {
-    match (one, other) {
-        (None, None) => true,
-        (Some(one), Some(other)) => one.len() == other.len() && one.iter().zip(other).all(|(a, b)| Arc::ptr_eq(a, b)),
-        _ => false,
-    }
+    one.len() == other.len() && one.iter().zip(other).all(|(a, b)| Arc::ptr_eq(a, b))
 }

@@ -12,6 +12,7 @@ use plimsoll_framework::intern::Istr;
 use plimsoll_framework::labels::LabelSet;
 use plimsoll_framework::pod::{Owner, PodInfo, PodSpecInfo};
 use plimsoll_framework::read::{Groups, Versions};
+use plimsoll_framework::table::View;
 
 use crate::decide::PostFiltered;
 
@@ -45,6 +46,34 @@ impl Numbers {
 pub(crate) struct Kit {
     pub(crate) filters: Vec<(usize, Box<dyn BoundFilter>)>,
     pub(crate) scores: Vec<(usize, BoundScoring)>,
+}
+
+impl Kit {
+    /// Takes out the filter of this number, if it is there, to be asked on a view.
+    pub(crate) fn filter(&mut self, at: usize, view: &View) -> Option<Box<dyn BoundFilter>> {
+        let mut bound = take(&mut self.filters, at)?;
+        bound.attach(view);
+        Some(bound)
+    }
+
+    /// The same of a scorer.
+    pub(crate) fn score(&mut self, at: usize, view: &View) -> Option<BoundScoring> {
+        let mut bound = take(&mut self.scores, at)?;
+        bound.attach(view);
+        Some(bound)
+    }
+
+    /// Has all of it hold nothing of a view.
+    pub(crate) fn detach(&mut self) {
+        self.filters.iter_mut().for_each(|(_, bound)| bound.detach());
+        self.scores.iter_mut().for_each(|(_, bound)| bound.detach());
+    }
+}
+
+/// Takes out what is there for the plugin of this number.
+fn take<T>(prepared: &mut Vec<(usize, T)>, at: usize) -> Option<T> {
+    let place = prepared.iter().position(|(of, _)| *of == at)?;
+    Some(prepared.swap_remove(place).1)
 }
 
 /// What is known of one template.

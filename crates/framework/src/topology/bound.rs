@@ -52,27 +52,14 @@ impl Imagined {
 impl Counters {
     /// The counts of a view. What is not kept up to date in it is counted now.
     pub(crate) fn of(view: &View, specs: Vec<CounterSpec>) -> Self {
-        let bind = |spec: CounterSpec| match kept(view, &spec) {
-            Some((column, domains, counter)) => {
-                BoundCounter::new(spec, Arc::clone(column), domains, Arc::clone(counter))
-            }
-            None => BoundCounter::walk(view, spec),
-        };
-        Self { list: specs.into_iter().map(bind).collect(), imagined: OnceLock::new() }
+        let list = specs.into_iter().map(|spec| BoundCounter::new(view, spec)).collect();
+        Self { list, imagined: OnceLock::new() }
     }
 
     /// Counts on another view from now on.
     pub(crate) fn attach(&mut self, view: &View) {
         self.imagined.take();
-        for bound in &mut self.list {
-            match kept(view, &bound.spec) {
-                Some((column, domains, counter)) => {
-                    (bound.column, bound.domains, bound.counter) = (Arc::clone(column), domains, Arc::clone(counter));
-                    bound.least = bound.counter.sums.least(domains, &[]);
-                }
-                None => *bound = BoundCounter::walk(view, bound.spec.clone()),
-            }
-        }
+        self.list.iter_mut().for_each(|bound| bound.count_on(view));
     }
 
     /// Holds nothing of a view any more, so that the table is written in place; nothing may be asked before
@@ -127,17 +114,26 @@ impl Counters {
 static NOTHING: LazyLock<(Arc<Column>, Arc<Counter>)> =
     LazyLock::new(|| (Arc::default(), Arc::new(Counter { topology: 0, dimension: 0, sums: Sums::default() })));
 
-/// The counter of a view, if it is kept up to date: the domains of the nodes, how many there are, and their sums.
-fn kept<'v>(view: &'v View, spec: &CounterSpec) -> Option<(&'v Arc<Column>, u32, &'v Arc<Counter>)> {
-    let counts = &view.topology;
-    let counter = counts.by_spec.get(spec).and_then(|id| counts.counter(*id))?;
-    Some((&counts.columns[counter.topology], counts.domains[counter.dimension], counter))
-}
-
 impl BoundCounter {
-    fn new(spec: CounterSpec, column: Arc<Column>, domains: u32, counter: Arc<Counter>) -> Self {
-        let least = counter.sums.least(domains, &[]);
-        Self { spec, column, domains, least, counter }
+    fn new(view: &View, spec: CounterSpec) -> Self {
+        let (column, counter) = (Arc::clone(&NOTHING.0), Arc::clone(&NOTHING.1));
+        let mut bound = Self { spec, column, domains: 0, least: None, counter };
+        bound.count_on(view);
+        bound
+    }
+
+    /// Takes the counts of a view. What is not kept up to date in it is counted now.
+    fn count_on(&mut self, view: &View) {
+        let counts = &view.topology;
+        (self.column, self.domains, self.counter) =
+            match counts.by_spec.get(&self.spec).and_then(|id| counts.counter(*id)) {
+                Some(counter) => {
+                    let column = Arc::clone(&counts.columns[counter.topology]);
+                    (column, counts.domains[counter.dimension], Arc::clone(counter))
+                }
+                None => walk(view, &self.spec),
+            };
+        self.least = self.counter.sums.least(self.domains, &[]);
     }
 
     /// The least sum of all domains, when each of `changed` is counted so much more; `None` when there is no domain.
@@ -151,42 +147,6 @@ impl BoundCounter {
 
     pub(super) fn sums(&self) -> &Sums {
         &self.counter.sums
-    }
-
-    /// Counts on the pods of a view.
-    fn walk(view: &View, spec: CounterSpec) -> Self {
-        let mut numbers: HashMap<Istr, DomainId> = HashMap::new();
-        let mut column = Column::default();
-        let mut counted: Vec<bool> = Vec::new();
-        let mut sums = Sums::default();
-        let imagined = matches!(spec.counted, Counted::Imagined(_));
-        for row in view.rows() {
-            let Some(node) = view.node(row) else { continue };
-            let domain = match &spec.topology {
-                Topology::Node => Some(row),
-                Topology::Label(key) => node.labels.get(key).map(|value| {
-                    let next = DomainId::try_from(numbers.len()).unwrap_or(NOWHERE);
-                    *numbers.entry_ref(value).or_insert(next)
-                }),
-            };
-            let Some(domain) = domain else { continue };
-            column.set(row, domain);
-            if !spec.nodes.counts(node) {
-                continue;
-            }
-            let at = domain as usize;
-            counted.resize(counted.len().max(at + 1), false);
-            counted[at] = true;
-            let pods = view.pods(row).iter().filter(|p| !(imagined || spec.live_only && p.terminating));
-            let sum: i64 = pods.map(|p| spec.weight(p, &view.cluster)).sum();
-            if sum > 0 {
-                sums.add(domain, sum);
-            }
-        }
-        column.has_unnamed = numbers.contains_key(&Istr::new(""));
-        let domains = u32::try_from(counted.into_iter().filter(|c| *c).count()).unwrap_or(u32::MAX);
-        let counter = Counter { topology: 0, dimension: 0, sums };
-        Self::new(spec, Arc::new(column), domains, Arc::new(counter))
     }
 
     fn changes(&self, view: &View, deltas: &[Delta]) -> Changes {
@@ -203,4 +163,40 @@ impl BoundCounter {
         }
         changes
     }
+}
+
+/// Counts on the pods of a view: the domains of the nodes, how many there are, and their sums.
+fn walk(view: &View, spec: &CounterSpec) -> (Arc<Column>, u32, Arc<Counter>) {
+    let mut numbers: HashMap<Istr, DomainId> = HashMap::new();
+    let mut column = Column::default();
+    let mut counted: Vec<bool> = Vec::new();
+    let mut sums = Sums::default();
+    let imagined = matches!(spec.counted, Counted::Imagined(_));
+    for row in view.rows() {
+        let Some(node) = view.node(row) else { continue };
+        let domain = match &spec.topology {
+            Topology::Node => Some(row),
+            Topology::Label(key) => node.labels.get(key).map(|value| {
+                let next = DomainId::try_from(numbers.len()).unwrap_or(NOWHERE);
+                *numbers.entry_ref(value).or_insert(next)
+            }),
+        };
+        let Some(domain) = domain else { continue };
+        column.set(row, domain);
+        if !spec.nodes.counts(node) {
+            continue;
+        }
+        let at = domain as usize;
+        counted.resize(counted.len().max(at + 1), false);
+        counted[at] = true;
+        let pods = view.pods(row).iter().filter(|p| !(imagined || spec.live_only && p.terminating));
+        let sum: i64 = pods.map(|p| spec.weight(p, &view.cluster)).sum();
+        if sum > 0 {
+            sums.add(domain, sum);
+        }
+    }
+    column.has_unnamed = numbers.contains_key(&Istr::new(""));
+    let domains = u32::try_from(counted.into_iter().filter(|c| *c).count()).unwrap_or(u32::MAX);
+    let counter = Counter { topology: 0, dimension: 0, sums };
+    (Arc::new(column), domains, Arc::new(counter))
 }
