@@ -30,6 +30,7 @@ use crate::metrics::Metrics;
 use memo::MemoObserver;
 use observe::Observer;
 use stopwatch::Stopwatch;
+pub(crate) use workers::JOBS;
 use workers::Workers;
 
 /// No more pods are popped while this many bindings, or writes before them, are under way: the API server is the bottleneck then, and a pod

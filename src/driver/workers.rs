@@ -20,7 +20,7 @@ struct Job {
 }
 
 /// How many pods a thread has at once: with the next one at hand it need not wait for the owner, which is woken by its answer.
-const JOBS: usize = 2;
+pub(crate) const JOBS: usize = 2;
 
 struct Thread {
     jobs: Sender<Job>,

@@ -145,48 +145,34 @@ fn one_worker_may_look_at_different_clusters() {
     }
 }
 
-/// Turns every pod away, in words that it was told behind the engine's back.
-struct Whimsical(Arc<AtomicBool>);
-impl Plugin for Whimsical {
-    const NAME: &'static str = "Whimsical";
-}
-impl Filter for Whimsical {
-    type Pod = Spec;
-    type Cluster = ();
-    type Node = ();
-    type State = ();
-    fn prepare(&self, _: &PodSpecInfo, (): ()) -> Option<()> {
-        Some(())
-    }
-    fn filter(&self, (): &(), (): Of<'_, ()>) -> Verdict {
-        Verdict::unschedulable(1)
-    }
-    fn reasons(&self, (): &(), _: u32) -> Vec<String> {
-        vec![if self.0.load(Ordering::Relaxed) { "not today" } else { "never" }.to_owned()]
-    }
-}
-
 #[test]
 #[cfg_attr(debug_assertions, should_panic(expected = "a decision by the memo is wrong"))]
 fn the_audit_finds_a_diagnosis_that_is_out_of_date() {
-    let whim = Arc::new(AtomicBool::new(true));
-    let mut all = plugins::deciding();
-    all.push(Extensions::of(Whimsical(Arc::clone(&whim))).filter().done());
-    let profile = profile("plimsoll", &all);
-    let (cluster, mut worker) = (cluster(3), worker(MemoSettings { audit_every: 2, ..MemoSettings::default() }));
+    let (cluster, profile, mood) = moody(Swings::Words);
+    let mut worker = worker(MemoSettings { audit_every: 2, ..MemoSettings::default() });
     let asked = pod("p").info();
     let said = |worker: &mut Worker| match decide(worker, &cluster, &profile, &asked) {
         Outcome::Unfit(diagnosis) => diagnosis.message(),
         other => panic!("{other:?}"),
     };
     assert_eq!(said(&mut worker), "0/3 nodes are available: 3 not today.");
-    whim.store(false, Ordering::Relaxed);
+    mood.store(false, Ordering::Relaxed);
     assert_eq!(said(&mut worker), "0/3 nodes are available: 3 never.");
     assert_eq!(worker.memo_stats().mismatches, 1);
 }
 
 /// Says what it was told behind the engine's back.
-struct Moody(Arc<AtomicBool>);
+struct Moody(Arc<AtomicBool>, Swings);
+
+/// What of it changes.
+#[derive(Clone, Copy, PartialEq)]
+enum Swings {
+    /// Whether pods are turned away.
+    Verdict,
+    /// In which words all of them are.
+    Words,
+}
+
 impl Plugin for Moody {
     const NAME: &'static str = "Moody";
 }
@@ -199,24 +185,26 @@ impl Filter for Moody {
         Some(())
     }
     fn filter(&self, (): &(), (): Of<'_, ()>) -> Verdict {
-        if self.0.load(Ordering::Relaxed) { Verdict::FITS } else { Verdict::unschedulable(1) }
+        let passes = self.1 == Swings::Verdict && self.0.load(Ordering::Relaxed);
+        if passes { Verdict::FITS } else { Verdict::unschedulable(1) }
     }
     fn reasons(&self, (): &(), _: u32) -> Vec<String> {
-        vec!["not today".to_owned()]
+        let never = self.1 == Swings::Words && !self.0.load(Ordering::Relaxed);
+        vec![if never { "never" } else { "not today" }.to_owned()]
     }
 }
 
 /// A cluster, a profile with a plugin that breaks the contract, and its hidden input.
-fn moody() -> (Cluster, Profile, Arc<AtomicBool>) {
+fn moody(swings: Swings) -> (Cluster, Profile, Arc<AtomicBool>) {
     let mood = Arc::new(AtomicBool::new(true));
     let mut all = plugins::deciding();
-    all.push(Extensions::of(Moody(Arc::clone(&mood))).filter().done());
+    all.push(Extensions::of(Moody(Arc::clone(&mood), swings)).filter().done());
     (cluster(3), profile("plimsoll", &all), mood)
 }
 
 #[test]
 fn without_an_audit_hidden_input_goes_unnoticed() {
-    let (cluster, profile, mood) = moody();
+    let (cluster, profile, mood) = moody(Swings::Verdict);
     let mut worker = worker(MemoSettings { audit_every: 0, ..MemoSettings::default() });
     let asked = pod("p").cpu(100).info();
     decide(&mut worker, &cluster, &profile, &asked);
@@ -228,7 +216,7 @@ fn without_an_audit_hidden_input_goes_unnoticed() {
 #[test]
 #[cfg_attr(debug_assertions, should_panic(expected = "a decision by the memo is wrong"))]
 fn the_audit_finds_a_plugin_with_hidden_input() {
-    let (cluster, profile, mood) = moody();
+    let (cluster, profile, mood) = moody(Swings::Verdict);
     let mut worker = worker(MemoSettings { audit_every: 2, ..MemoSettings::default() });
     let asked = pod("p").cpu(100).info();
     decide(&mut worker, &cluster, &profile, &asked);

@@ -76,10 +76,13 @@ pub(crate) struct UsageChunk {
 /// Rows whose lists of pods are copied together. Copying a list is counting it once more, wherever it is in memory.
 const POD_ROWS: usize = 16;
 
+/// The pods on one node.
+type PodList = Arc<Vec<Arc<PodInfo>>>;
+
 /// The pods on the nodes.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct PodChunk {
-    blocks: [Arc<[Arc<Vec<Arc<PodInfo>>>; POD_ROWS]>; ROWS / POD_ROWS],
+    blocks: [Arc<[PodList; POD_ROWS]>; ROWS / POD_ROWS],
 }
 
 impl PodChunk {

@@ -1,6 +1,5 @@
 //! Threads that decide, as the program has them with more than one worker.
 
-use std::collections::VecDeque;
 use std::sync::mpsc::{Receiver, Sender, channel};
 
 use anyhow::Context as _;
@@ -10,8 +9,7 @@ use plimsoll_engine::memo::MemoStats;
 use plimsoll_framework::table::View;
 use plimsoll_framework::time::Time;
 
-/// How many pods a thread has at once, as in the program.
-const JOBS: usize = 2;
+use crate::driver::JOBS;
 
 struct Job {
     view: View,
@@ -21,8 +19,8 @@ struct Job {
 /// The threads. They end when this is dropped.
 pub(super) struct Crew {
     threads: Vec<Sender<Job>>,
-    /// The threads that can take one pod more, those with less to do last.
-    free: VecDeque<usize>,
+    /// By thread: how many pods it has.
+    busy: Vec<usize>,
     answers: Receiver<(usize, Vec<Proposal>, MemoStats)>,
     /// By thread: what its memo has been good for.
     memos: Vec<MemoStats>,
@@ -48,12 +46,7 @@ impl Crew {
             thread.context("starting a deciding thread").map(|_| jobs)
         };
         let threads = (0..count).map(start).collect::<anyhow::Result<_>>()?;
-        Ok(Self {
-            threads,
-            free: (0..JOBS * count).map(|nth| nth % count).collect(),
-            answers,
-            memos: vec![MemoStats::default(); count],
-        })
+        Ok(Self { threads, busy: vec![0; count], answers, memos: vec![MemoStats::default(); count] })
     }
 
     /// What the memos have been good for.
@@ -61,32 +54,33 @@ impl Crew {
         self.memos.iter().copied()
     }
 
-    /// A thread can take one pod more: before others if it has none now.
-    fn give_back(&mut self, thread: usize) {
-        if self.free.contains(&thread) { self.free.push_back(thread) } else { self.free.push_front(thread) }
+    /// The thread that has least to do, if it can take one pod more.
+    fn free(&self) -> Option<usize> {
+        let (thread, busy) = self.busy.iter().enumerate().min_by_key(|(_, busy)| **busy)?;
+        (*busy < JOBS).then_some(thread)
     }
 
     /// Decides until something is committed; whether there was anything to decide.
     pub(super) fn decide(&mut self, engine: &mut Engine, now: Time) -> anyhow::Result<bool> {
         loop {
-            while let Some(thread) = self.free.back().copied() {
+            while let Some(thread) = self.free() {
                 match engine.hand_out(now) {
                     HandOut::Nothing => break,
                     HandOut::AtHand { .. } if engine.line_length() == 0 => return Ok(true),
                     HandOut::AtHand { .. } => {}
                     HandOut::Worker(ticket) => {
-                        self.free.pop_back();
+                        self.busy[thread] += 1;
                         let job = Job { view: engine.view(), ticket };
                         self.threads[thread].send(job).ok().context("a deciding thread has ended")?;
                     }
                 }
             }
-            if self.free.len() == JOBS * self.threads.len() {
+            if self.busy.iter().all(|busy| *busy == 0) {
                 return Ok(false);
             }
             let (thread, proposals, memo) = self.answers.recv().context("the deciding threads have ended")?;
             self.memos[thread] = memo;
-            self.give_back(thread);
+            self.busy[thread] -= 1;
             let before = engine.line_length();
             engine.propose(now, proposals);
             if engine.line_length() < before {

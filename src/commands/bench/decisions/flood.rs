@@ -60,7 +60,7 @@ pub(super) fn run(size: &Size, stage: &mut Stage, load: &mut Load, measured: &mu
 
 /// Pods of classes never seen, before all others.
 fn cold(size: &Size, stage: &mut Stage, load: &mut Load, first: usize, measured: &mut Measured) -> anyhow::Result<()> {
-    let touched = memory::touched();
+    let _behind = memory::touched();
     let before = bytes_in_use();
     for sample in 0..size.cold {
         let mut pod = shapes::plain(ASKED_MILLI_CPU, 500_000_000);
@@ -77,7 +77,6 @@ fn cold(size: &Size, stage: &mut Stage, load: &mut Load, first: usize, measured:
         stage.tell_all(vec![gone(uid)], &mut measured.cold);
     }
     measured.bytes_per_class = each(before, size.cold);
-    drop(touched);
     Ok(())
 }
 

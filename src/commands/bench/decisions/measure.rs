@@ -71,7 +71,7 @@ fn steady(size: &Size, stage: &mut Stage, load: &mut Load, measured: &mut Measur
     let used = stage.memo_use();
     measured.placed = flow.place(size.pods, stage, load, &mut measured.warm)?;
     measured.memo_hit_rate = hit_rate(used, stage.memo_use());
-    let touched = memory::touched();
+    let _behind = memory::touched();
     let before = bytes_in_use();
     for sample in 0..size.cold {
         let (object, pod) = load.cold(flow.next, sample)?;
@@ -80,7 +80,6 @@ fn steady(size: &Size, stage: &mut Stage, load: &mut Load, measured: &mut Measur
         stage.round(vec![pod], &mut measured.cold)?;
     }
     measured.bytes_per_class = each(before, size.cold);
-    drop(touched);
     Ok(())
 }
 
