@@ -30,6 +30,7 @@ use crate::metrics::Metrics;
 use memo::MemoObserver;
 use observe::Observer;
 use stopwatch::Stopwatch;
+#[cfg(feature = "tools")]
 pub(crate) use workers::JOBS;
 use workers::Workers;
 
