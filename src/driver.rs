@@ -163,6 +163,15 @@ pub fn timestamp(time: Time) -> Timestamp {
     Timestamp::from_duration(since).unwrap_or(Timestamp::MAX)
 }
 
+/// Who decides a pod.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Decider {
+    Worker,
+    Owner,
+    /// The owner, since all workers were busy; they may have answered meanwhile.
+    OwnerMeanwhile,
+}
+
 /// The owner of the engine.
 pub struct Driver {
     engine: Engine,
@@ -182,8 +191,8 @@ pub struct Driver {
 }
 
 impl Driver {
-    /// A driver with `workers` deciding threads; with one, the owner decides itself. It begins when `lists` lists have
-    /// been read.
+    /// A driver with so many `workers`, of which the owner is one, and the others threads beside it. It begins when `lists`
+    /// lists have been read.
     #[expect(clippy::too_many_arguments, reason = "each is another thing, and there is one caller")]
     pub fn new(
         mut engine: Engine,
@@ -308,29 +317,37 @@ impl Driver {
             }
             let begun = Instant::now();
             match self.next_pod() {
-                Some(true) => {
+                Some(Decider::Worker) => {}
+                Some(owner) => {
                     self.observer.decided(1, begun.elapsed());
                     worked = true;
+                    if owner == Decider::OwnerMeanwhile {
+                        break;
+                    }
                 }
-                Some(false) => {}
                 None => break,
             }
         }
         worked
     }
 
-    /// Has the next pod decided; whether by the owner itself. `None` where there is no pod, or nobody to decide it.
-    fn next_pod(&mut self) -> Option<bool> {
+    /// Has the next pod decided; `None` where there is no pod.
+    fn next_pod(&mut self) -> Option<Decider> {
         let now = self.clock.now();
-        let Some(workers) = &mut self.workers else { return self.engine.decide_next(now).then_some(true) };
-        let free = workers.free()?;
+        let Some(workers) = &mut self.workers else { return self.engine.decide_next(now).then_some(Decider::Owner) };
         match self.engine.hand_out(now) {
             HandOut::Nothing => None,
-            HandOut::AtHand { .. } => Some(true),
-            HandOut::Worker(ticket) => {
-                workers.give(free, self.engine.view(), ticket);
-                Some(false)
-            }
+            HandOut::AtHand { .. } => Some(Decider::Owner),
+            HandOut::Worker(ticket) => Some(match workers.free() {
+                Some(free) => {
+                    workers.give(free, self.engine.view(), ticket);
+                    Decider::Worker
+                }
+                None => {
+                    self.engine.decide_handed_out(now, &ticket);
+                    Decider::OwnerMeanwhile
+                }
+            }),
         }
     }
 

@@ -1,4 +1,4 @@
-//! The threads that decide.
+//! The threads that decide beside the owner.
 
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, channel};
@@ -19,7 +19,8 @@ struct Job {
     ticket: Ticket,
 }
 
-/// How many pods a thread has at once: with the next one at hand it need not wait for the owner, which is woken by its answer.
+/// How many pods a thread has at once: with the next one at hand it need not wait for the owner, which decides a pod itself
+/// when all threads have theirs.
 pub(crate) const JOBS: usize = 2;
 
 struct Thread {
@@ -34,7 +35,8 @@ pub(super) struct Workers {
 }
 
 impl Workers {
-    pub(super) fn start(count: usize, engine: &Engine, inbox: &Inbox, metrics: &Arc<Metrics>) -> Self {
+    /// So many threads that the owner, which decides as well when all of them are busy, is one of `workers`.
+    pub(super) fn start(workers: usize, engine: &Engine, inbox: &Inbox, metrics: &Arc<Metrics>) -> Self {
         let start = |number: usize| {
             let (jobs, incoming) = channel();
             let (inbox, profiles, mut worker) = (inbox.clone(), engine.profiles(), engine.new_worker());
@@ -48,7 +50,7 @@ impl Workers {
             }
             Thread { jobs, busy: 0 }
         };
-        Self { threads: (0..count).map(start).collect() }
+        Self { threads: (1..workers).map(|worker| start(worker - 1)).collect() }
     }
 
     /// A thread has answered.

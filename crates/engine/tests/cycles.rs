@@ -743,9 +743,18 @@ fn without_a_memo_everything_is_for_workers() {
     let memo = MemoSettings { budget_bytes: 0, ..MemoSettings::default() };
     let settings = EngineSettings { memo, ..EngineSettings::default() };
     let mut c = Cluster::with(vec![profile("plimsoll", &plugins::deciding())], log(), settings, &[node("n1")]);
-    c.add(&[pod("p")]);
-    assert!(matches!(c.engine.hand_out(c.now), HandOut::Worker(_)));
+    c.add(&[pod("p").cpu(600), pod("q").cpu(600)]);
+    let HandOut::Worker(first) = c.engine.hand_out(c.now) else { panic!("nothing is at hand") };
+    let HandOut::Worker(second) = c.engine.hand_out(c.now) else { panic!("nothing is at hand") };
     assert!(matches!(c.engine.hand_out(c.now), HandOut::Nothing));
+    // All are busy, so that the owner decides this one; its turn comes after the other.
+    c.engine.decide_handed_out(c.now, &second);
+    assert!(c.engine.poll_effect().is_none() && c.engine.line_length() == 2);
+    let proposals = worker().decide_batch(&c.engine.profiles(), &c.engine.view(), &[first]);
+    c.engine.propose(c.now, proposals);
+    c.decide();
+    assert_eq!(c.bound(), ["p->n1"]);
+    assert_eq!(c.said(), ["q FailedScheduling: 0/1 nodes are available: 1 Insufficient cpu."]);
 }
 
 #[test]

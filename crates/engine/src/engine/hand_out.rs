@@ -19,7 +19,8 @@ pub enum HandOut {
         /// Its place in the line.
         seq: u64,
     },
-    /// A worker is to decide it, and its answer to come back by [`Engine::propose`].
+    /// A worker is to decide it, and its answer to come back by [`Engine::propose`]; or, where all are busy,
+    /// [`Engine::decide_handed_out`] is to be called.
     Worker(Ticket),
 }
 
@@ -40,6 +41,12 @@ impl Engine {
         slot.answer = InLineAnswer::AtHand;
         self.advance(now);
         HandOut::AtHand { seq }
+    }
+
+    /// Decides a pod that was handed out, as a worker would that is free, and takes in the answer.
+    pub fn decide_handed_out(&mut self, now: Time, ticket: &Ticket) {
+        let proposal = self.decide_here(ticket);
+        self.propose(now, vec![proposal]);
     }
 
     /// Pops the next pod, or group, to the end of the line; whether there was one, and room.

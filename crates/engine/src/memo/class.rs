@@ -403,8 +403,11 @@ impl Class {
     /// What the normalised scores add to a row's total where other rows than the class's are feasible, beyond what is in
     /// it; `None` where that makes no difference.
     pub(crate) fn correction(&self, feasible: &[u64]) -> Option<impl Fn(Row) -> i32 + '_> {
+        let differs = |n: &Normalized| !n.is_const() && n.over != n.extent(feasible, false);
+        if !self.normalized.iter().any(differs) {
+            return None;
+        }
         let over: Vec<Option<Extent>> = self.normalized.iter().map(|n| n.extent(feasible, false)).collect();
-        let differs = self.normalized.iter().zip(&over).any(|(n, over)| !n.is_const() && n.over != *over);
         let by_row = move |row: Row| {
             let dense = self.normalized.iter().zip(&over).filter(|(n, _)| !n.is_const());
             dense
@@ -414,7 +417,7 @@ impl Class {
                 })
                 .sum()
         };
-        differs.then_some(by_row)
+        Some(by_row)
     }
 }
 

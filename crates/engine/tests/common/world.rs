@@ -609,7 +609,11 @@ impl World {
                 }
                 HandOut::Worker(ticket) => {
                     self.tickets.extend(pods_of(&ticket));
-                    self.workers[index].1.tickets.push(ticket);
+                    if b.is_multiple_of(4) {
+                        self.engine.decide_handed_out(self.now, &ticket);
+                    } else {
+                        self.workers[index].1.tickets.push(ticket);
+                    }
                 }
             }
             return self.gather(Some(before));

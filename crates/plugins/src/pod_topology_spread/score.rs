@@ -1,13 +1,12 @@
 //! The constraints that are wishes.
 
-use std::hash::Hash;
-
 use hashbrown::HashSet;
 use plimsoll_framework::intern::Istr;
 use plimsoll_framework::labels::LabelSet;
 use plimsoll_framework::plugin::{Extent, MAX_NODE_SCORE, PreScore, ScoreOverFeasible};
 use plimsoll_framework::read::{ClusterOf, Labels, Rows, Template, TemplatePod, TopologyDomains};
 use plimsoll_framework::topology::{Counted, CounterSpec, Domains, Level, Leveling, NodeFilter, PodMatcher, Topology};
+use smallvec::SmallVec;
 
 use super::constraints::Constraint;
 use super::default_selector::Owners;
@@ -51,15 +50,15 @@ fn named(key: &Istr) -> CounterSpec {
 
 /// A node in the eyes of one constraint: its domain, and the pods that are counted there.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Term<Label = Istr> {
-    /// What tells the label's values apart; `None` where the node does not have the label.
-    label: Option<Label>,
+pub struct Term {
+    /// `None` where the node does not have the label.
+    label: Option<Istr>,
     count: i64,
 }
 
 /// What a pod counts for, by constraint. It is less where there are few domains.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Weights(Box<[f64]>);
+pub struct Weights(SmallVec<[f64; 2]>);
 
 impl Soft {
     fn new(pod: TemplatePod<'_>, constraints: &[Constraint<'_>], requires_all_labels: bool) -> Self {
@@ -95,42 +94,60 @@ impl Soft {
         domains.count(nth).unwrap_or(0) + unlabelled
     }
 
-    /// The terms of the nodes of one level; `None` for nodes that are ignored. No label is empty there.
-    fn terms_of(&self, level: &Level<'_>) -> Option<Box<[Term<u32>]>> {
-        let term = |(nth, constraint): (usize, &SoftConstraint)| {
-            let label = match constraint.named {
-                Some(named) => level.is_member(named).then_some(0),
-                None => level.domain(nth),
-            };
-            let ignored = label.is_none() && self.requires_all_labels;
-            (!ignored).then(|| Term { label, count: level.count(nth) })
-        };
-        self.constraints.iter().enumerate().map(term).collect()
+    /// What tells the domain of the nodes of one level apart in the eyes of a constraint. No label is empty there.
+    fn label_of(&self, nth: usize, level: &Level<'_>) -> Option<u32> {
+        match self.constraints[nth].named {
+            Some(named) => level.is_member(named).then_some(0),
+            None => level.domain(nth),
+        }
     }
 
-    /// What follows from the terms of the nodes that are not ignored, each with how many nodes have them. A missing
-    /// label counts as an empty one, of which `is_unnamed` tells.
-    fn weights<'t, Label: Eq + Hash + 't>(
-        &self,
-        feasible: impl Iterator<Item = (&'t [Term<Label>], usize)> + Clone,
-        is_unnamed: impl Fn(&Label) -> bool,
-    ) -> Weights {
-        let size = |(nth, constraint): (usize, &SoftConstraint)| {
-            if constraint.is_by_node() {
-                return feasible.clone().map(|(_, nodes)| nodes).sum();
+    /// Whether the nodes of one level are ignored.
+    fn ignores(&self, level: &Level<'_>) -> bool {
+        self.requires_all_labels && (0..self.constraints.len()).any(|nth| self.label_of(nth, level).is_none())
+    }
+
+    /// How many domains the feasible nodes are in that are not ignored. A missing label counts as an empty one.
+    fn size(&self, nth: usize, feasible: &[&[Term]]) -> usize {
+        if self.constraints[nth].is_by_node() {
+            return feasible.len();
+        }
+        let labels = feasible.iter().map(|terms| terms[nth].label.as_ref().filter(|label| !label.is_empty()));
+        labels.collect::<HashSet<_>>().len()
+    }
+
+    /// The same by levels.
+    fn size_by_levels(&self, nth: usize, levels: &mut Leveling<'_>) -> usize {
+        let (mut count, mut labels) = (0, SmallVec::<[Option<u32>; 64]>::new());
+        levels.each(|level, nodes| {
+            if !self.ignores(level) {
+                count += nodes;
+                let label = self.label_of(nth, level);
+                if labels.last() != Some(&label) {
+                    labels.push(label);
+                }
             }
-            let label = |(terms, _): (&'t [Term<Label>], usize)| terms[nth].label.as_ref().filter(|l| !is_unnamed(l));
-            feasible.clone().map(label).collect::<HashSet<_>>().len()
-        };
-        Weights(self.constraints.iter().enumerate().map(size).map(|size: usize| ln((size + 2) as f64)).collect())
+        });
+        if self.constraints[nth].is_by_node() {
+            return count;
+        }
+        labels.sort_unstable();
+        labels.dedup();
+        labels.len()
     }
 
-    /// The score before it is normalised: the more pods, the greater, which is worse.
-    fn raw<Label>(&self, weights: &Weights, terms: &[Term<Label>]) -> i64 {
+    /// What follows from how many domains there are.
+    fn weights(&self, size: impl FnMut(usize) -> usize) -> Weights {
+        Weights((0..self.constraints.len()).map(size).map(|size| ln((size + 2) as f64)).collect())
+    }
+
+    /// The score before it is normalised: the more pods, the greater, which is worse. Of each constraint it takes the count
+    /// in the node's domain; `None` where the node has none.
+    fn raw(&self, weights: &Weights, counts: impl Iterator<Item = Option<i64>>) -> i64 {
         let mut sum = 0.0;
-        for ((constraint, weight), term) in self.constraints.iter().zip(&weights.0).zip(terms) {
-            if term.label.is_some() {
-                sum += term.count as f64 * weight + (i64::from(constraint.max_skew) - 1) as f64;
+        for ((constraint, weight), count) in self.constraints.iter().zip(&weights.0).zip(counts) {
+            if let Some(count) = count {
+                sum += count as f64 * weight + (i64::from(constraint.max_skew) - 1) as f64;
             }
         }
         round(sum)
@@ -186,11 +203,13 @@ impl ScoreOverFeasible for PodTopologySpread {
     }
 
     fn scalars<'t>(&self, soft: &Soft, feasible: impl Iterator<Item = &'t Option<Box<[Term]>>> + Clone) -> Weights {
-        soft.weights(feasible.filter_map(Option::as_deref).map(|terms| (terms, 1)), |label| label.is_empty())
+        let feasible: Vec<&[Term]> = feasible.filter_map(Option::as_deref).collect();
+        soft.weights(|nth| soft.size(nth, &feasible))
     }
 
     fn combine(&self, soft: &Soft, weights: &Weights, terms: &Option<Box<[Term]>>) -> Option<i64> {
-        terms.as_ref().map(|terms| soft.raw(weights, terms))
+        let counts = |terms: &[Term]| soft.raw(weights, terms.iter().map(|t| t.label.as_ref().map(|_| t.count)));
+        terms.as_deref().map(counts)
     }
 
     fn score_rows(&self, soft: &Soft, rows: &Rows<'_, Self::Node>, levels: &mut Leveling<'_>) -> bool {
@@ -202,11 +221,11 @@ impl ScoreOverFeasible for PodTopologySpread {
         if !soft.constraints.iter().enumerate().all(sort) {
             return false;
         }
-        let mut terms = Vec::new();
-        levels.each(|level, nodes| terms.push((soft.terms_of(level), nodes)));
-        let weights = soft.weights(terms.iter().filter_map(|(terms, n)| Some((terms.as_deref()?, *n))), |_| false);
-        let mut terms = terms.iter();
-        levels.score(|_| terms.next().and_then(|(terms, _)| Some(soft.raw(&weights, terms.as_deref()?))));
+        let weights = soft.weights(|nth| soft.size_by_levels(nth, levels));
+        levels.score(|level| {
+            let count = |nth| soft.label_of(nth, level).map(|_| level.count(nth));
+            (!soft.ignores(level)).then(|| soft.raw(&weights, (0..soft.constraints.len()).map(count)))
+        });
         true
     }
 

@@ -1,4 +1,4 @@
-//! Threads that decide, as the program has them with more than one worker.
+//! Threads that decide beside the owner, as the program has them with more than one worker.
 
 use std::sync::mpsc::{Receiver, Sender, channel};
 
@@ -11,6 +11,9 @@ use plimsoll_framework::time::Time;
 
 use crate::driver::JOBS;
 
+/// What a thread has decided, its number before and what its memo has been good for behind.
+type Answer = (usize, Vec<Proposal>, MemoStats);
+
 struct Job {
     view: View,
     ticket: Ticket,
@@ -21,13 +24,14 @@ pub(super) struct Crew {
     threads: Vec<Sender<Job>>,
     /// By thread: how many pods it has.
     busy: Vec<usize>,
-    answers: Receiver<(usize, Vec<Proposal>, MemoStats)>,
+    answers: Receiver<Answer>,
     /// By thread: what its memo has been good for.
     memos: Vec<MemoStats>,
 }
 
 impl Crew {
-    pub(super) fn start(count: usize, engine: &Engine) -> anyhow::Result<Self> {
+    /// So many threads that the owner, which decides as well when all of them are busy, is one of `workers`.
+    pub(super) fn start(workers: usize, engine: &Engine) -> anyhow::Result<Self> {
         let (answer, answers) = channel();
         let start = |number: usize| {
             let (jobs, incoming) = channel::<Job>();
@@ -45,7 +49,8 @@ impl Crew {
             let thread = std::thread::Builder::new().name(format!("decide-{number}")).spawn(decide);
             thread.context("starting a deciding thread").map(|_| jobs)
         };
-        let threads = (0..count).map(start).collect::<anyhow::Result<_>>()?;
+        let threads = (1..workers).map(|worker| start(worker - 1)).collect::<anyhow::Result<Vec<_>>>()?;
+        let count = threads.len();
         Ok(Self { threads, busy: vec![0; count], answers, memos: vec![MemoStats::default(); count] })
     }
 
@@ -63,29 +68,37 @@ impl Crew {
     /// Decides until something is committed; whether there was anything to decide.
     pub(super) fn decide(&mut self, engine: &mut Engine, now: Time) -> anyhow::Result<bool> {
         loop {
-            while let Some(thread) = self.free() {
-                match engine.hand_out(now) {
-                    HandOut::Nothing => break,
-                    HandOut::AtHand { .. } if engine.line_length() == 0 => return Ok(true),
-                    HandOut::AtHand { .. } => {}
-                    HandOut::Worker(ticket) => {
+            let mut in_line = engine.line_length();
+            let handed_out = engine.hand_out(now);
+            in_line += usize::from(!matches!(handed_out, HandOut::Nothing));
+            match handed_out {
+                HandOut::Nothing if self.busy.iter().all(|busy| *busy == 0) => return Ok(false),
+                HandOut::Nothing => {
+                    let answer = self.answers.recv().context("the deciding threads have ended")?;
+                    self.take_in(engine, now, answer);
+                }
+                HandOut::AtHand { .. } => {}
+                HandOut::Worker(ticket) => match self.free() {
+                    Some(thread) => {
                         self.busy[thread] += 1;
                         let job = Job { view: engine.view(), ticket };
                         self.threads[thread].send(job).ok().context("a deciding thread has ended")?;
                     }
-                }
+                    None => engine.decide_handed_out(now, &ticket),
+                },
             }
-            if self.busy.iter().all(|busy| *busy == 0) {
-                return Ok(false);
+            while let Ok(answer) = self.answers.try_recv() {
+                self.take_in(engine, now, answer);
             }
-            let (thread, proposals, memo) = self.answers.recv().context("the deciding threads have ended")?;
-            self.memos[thread] = memo;
-            self.busy[thread] -= 1;
-            let before = engine.line_length();
-            engine.propose(now, proposals);
-            if engine.line_length() < before {
+            if engine.line_length() < in_line {
                 return Ok(true);
             }
         }
+    }
+
+    fn take_in(&mut self, engine: &mut Engine, now: Time, (thread, proposals, memo): Answer) {
+        self.memos[thread] = memo;
+        self.busy[thread] -= 1;
+        engine.propose(now, proposals);
     }
 }
