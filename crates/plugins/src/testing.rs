@@ -15,6 +15,7 @@ use plimsoll_framework::overlay::Overlay;
 use plimsoll_framework::plugin::{EnqueueExtensions, Extent};
 use plimsoll_framework::pod::{PodInfo, PodParser};
 use plimsoll_framework::table::{Row, Table};
+use plimsoll_framework::topology::Levels;
 use plimsoll_framework::verdict::Code;
 use serde_json::Value;
 
@@ -32,6 +33,21 @@ pub(crate) fn node(json: Value) -> NodeInfo {
     let (node, faults) = NodeInfo::parse(&serde_json::from_value::<api::Node>(json).unwrap(), &[]);
     assert!(faults.is_empty(), "{faults}");
     node
+}
+
+/// The raw scores of these nodes as the plugin gives them by levels; `None` where it cannot.
+pub(crate) fn by_levels(bound: &BoundScoring, nodes: &[Row]) -> Option<Vec<Option<i64>>> {
+    let (mut among, mut levels) =
+        (vec![0; nodes.iter().max().map_or(0, |row| *row as usize / 64 + 1)], Levels::default());
+    nodes.iter().for_each(|row| among[*row as usize / 64] |= 1 << (row % 64));
+    let done = match bound {
+        BoundScoring::PerNode(bound) => bound.rows(&among, &mut levels),
+        BoundScoring::OverFeasible(bound) => bound.rows(&among, &mut levels),
+        _ => false,
+    };
+    let level = |row: &Row| usize::from(levels.blocks()[*row as usize / 64][*row as usize % 64]);
+    let raw = |row: &Row| levels.raws().iter().find(|(at, _)| *at == level(row)).unwrap().1;
+    done.then(|| nodes.iter().map(raw).collect())
 }
 
 /// A table with one node, and pods on it.
@@ -161,6 +177,10 @@ pub(crate) fn score_all(
             BoundScoring::OverFeasible(bound) => (bound.all(view, overlay, &rows), bound),
             _ => return None,
         };
+    if overlay.is_none() {
+        let by_levels = by_levels(&plugin.score.as_ref().unwrap().bind(asked, view), &rows);
+        assert!(by_levels.is_none_or(|by_levels| by_levels == raw), "by levels it is the same");
+    }
     let over = Extent::of(raw.iter().flatten().copied());
     let normalized = raw.iter().map(|raw| raw.zip(over).map_or(0, |(raw, over)| normalize.normalize(raw, over)));
     Some((raw.clone(), normalized.collect()))

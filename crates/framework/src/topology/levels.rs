@@ -19,6 +19,8 @@ enum By {
     Count,
     /// Whether there is a domain.
     Member,
+    /// The place of a weighted sum of counts among all that there are. Goes with no other.
+    Sum,
 }
 
 /// One of the things by which nodes are told apart. Its value is a digit of the level.
@@ -39,6 +41,9 @@ pub struct Levels {
     size: usize,
     counts: Vec<u32>,
     raws: Vec<(usize, Option<i64>)>,
+    /// By row, and by level, where nodes are told apart by such sums.
+    sums: Vec<i64>,
+    sums_of_levels: Vec<i64>,
 }
 
 impl Levels {
@@ -163,6 +168,38 @@ impl Leveling<'_> {
         true
     }
 
+    /// Tells nodes apart by the sum of these counts in their domains, each with its weight, and by nothing else; `false`
+    /// where that makes too many levels. It takes a walk over the nodes, but there may be any number of counts.
+    pub fn by_sum(&mut self, weighted: impl Iterator<Item = (usize, i64)>) -> bool {
+        let Levels { rows, parts, size, sums, sums_of_levels, .. } = &mut *self.levels;
+        sums.clear();
+        sums.resize(rows.len(), 0);
+        for (spec, weight) in weighted {
+            let Some(counter) = self.domains.counter(spec) else { return false };
+            counter.sums().each(|domain, count| {
+                for row in counter.column().rows_of(domain) {
+                    if let Some(sum) = sums.get_mut(row as usize) {
+                        *sum += weight * i64::from(count);
+                    }
+                }
+            });
+        }
+        sums_of_levels.clone_from(sums);
+        sums_of_levels.sort_unstable();
+        sums_of_levels.dedup();
+        if sums_of_levels.len() > MOST {
+            return false;
+        }
+        for (level, sum) in rows.iter_mut().zip(sums) {
+            let at = sums_of_levels.binary_search(sum).unwrap_or(0);
+            *level = u16::try_from(at).unwrap_or(0);
+        }
+        *size = sums_of_levels.len();
+        parts.clear();
+        parts.push(Part { by: By::Sum, spec: 0, stride: 1, size: *size });
+        true
+    }
+
     /// Calls `f` with every level that feasible nodes are on, and how many those are.
     pub fn each(&mut self, mut f: impl FnMut(&Level<'_>, usize)) {
         if !self.is_counted {
@@ -172,7 +209,8 @@ impl Leveling<'_> {
             self.is_counted = true;
         }
         for (at, nodes) in self.levels.counts.iter().enumerate().filter(|(_, nodes)| **nodes > 0) {
-            f(&Level { domains: self.domains, parts: &self.levels.parts, at }, *nodes as usize);
+            let Levels { parts, sums_of_levels, .. } = &*self.levels;
+            f(&Level { domains: self.domains, parts, sums: sums_of_levels, at }, *nodes as usize);
         }
     }
 
@@ -220,6 +258,7 @@ impl Leveling<'_> {
 pub struct Level<'a> {
     domains: DomainRows<'a>,
     parts: &'a [Part],
+    sums: &'a [i64],
     at: usize,
 }
 
@@ -249,6 +288,11 @@ impl Level<'_> {
         }
         let sum = |domain| self.domains.counter(spec).map_or(0, |counter| counter.sums().get(domain).into());
         self.domain(spec).map_or(0, sum)
+    }
+
+    /// The sum by which nodes were told apart, if they were by one.
+    pub fn sum(&self) -> Option<i64> {
+        matches!(self.parts, [Part { by: By::Sum, .. }]).then(|| self.sums.get(self.at).copied()).flatten()
     }
 
     /// Whether the nodes are in a domain of the spec of this number, where they were told apart by that.

@@ -99,11 +99,14 @@ impl Score for InterPodAffinity {
     fn score_rows(&self, state: &Preferred, rows: &Rows<'_, TopologyDomains>, levels: &mut Leveling<'_>) -> bool {
         let domains = rows.domains();
         let counted = || self.weighted(state).filter(|(nth, _)| domains.total(*nth) > 0);
-        let sorted = counted().all(|(nth, _)| levels.by(nth));
-        if sorted {
+        if counted().all(|(nth, _)| levels.by(nth)) {
             levels.score(|level| Some(counted().map(|(nth, weight)| weight * level.count(nth)).sum()));
+        } else if levels.by_sum(counted()) {
+            levels.score(|level| level.sum());
+        } else {
+            return false;
         }
-        sorted
+        true
     }
 
     fn normalize(&self, raw: i64, over: Extent) -> i64 {

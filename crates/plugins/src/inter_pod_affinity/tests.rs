@@ -10,7 +10,7 @@ use plimsoll_framework::verdict::Code;
 use serde_json::{Value, json};
 
 use super::*;
-use crate::testing::{UNRESOLVABLE, cluster, filter_all, filter_one, node_hint, pod, pod_hint, score_all};
+use crate::testing::{UNRESOLVABLE, by_levels, cluster, filter_all, filter_one, node_hint, pod, pod_hint, score_all};
 
 fn plugin(args: Value) -> Extensions {
     let plugin = InterPodAffinity::new(serde_json::from_value(args).unwrap());
@@ -338,6 +338,25 @@ fn wishes_of_the_pod_and_of_others_add_up() {
         let scores = score_all(&plugin, &table, &pod(asking(labels.clone(), affinity)), None);
         assert_eq!(scores.map(|(raw, _)| raw), expect.map(|e| e.map(Some).to_vec()), "{what}");
     }
+}
+
+/// There are too many ways to be told apart for each to have a level, but few sums.
+#[test]
+fn wishes_by_many_labels_add_up() {
+    const LABELS: i64 = 10;
+    let plugin = plugin(json!({}));
+    let label = |n: i64, key: i64| (format!("k{key}"), json!(if n >> (key % 2) & 1 == 0 { "a" } else { "b" }));
+    let nodes = (0..4).map(|n| node(&format!("n{n}"), Value::Object((0..LABELS).map(|key| label(n, key)).collect())));
+    let db = on("n0", json!({"app": "db"}), json!({}));
+    let table = cluster(&plugin, &nodes.chain([db]).collect::<Vec<_>>());
+    let wishes: Vec<Value> =
+        (0..LABELS).map(|key| json!({"weight": key + 1, "podAffinityTerm": plain(&format!("k{key}"), "db")})).collect();
+    let asked =
+        pod(asking(json!({}), json!({"podAffinity": {"preferredDuringSchedulingIgnoredDuringExecution": wishes}})));
+    let raw = score_all(&plugin, &table, &asked, None).unwrap().0;
+    assert_eq!(raw, [55, 30, 25, 0].map(Some));
+    let rows: Vec<_> = table.view().rows().collect();
+    assert_eq!(by_levels(&plugin.score.as_ref().unwrap().bind(&asked, table.view()), &rows), Some(raw));
 }
 
 #[test]
