@@ -34,7 +34,7 @@ use std::sync::Arc;
 pub use defaults::Defaults;
 pub use error::{ConfigError, ConfigErrors, Mark};
 pub use expand::{EnabledPlugin, EnabledPlugins};
-pub use own::{Budgets, PlimsollConfig, PlimsollConfiguration, Preemption, TieBreak};
+pub use own::{Budgets, EventPolicy, PlimsollConfig, PlimsollConfiguration, Preemption, TieBreak};
 pub(crate) use render::duration as show_duration;
 pub use resolved::{ClientConnectionConfig, LeaderElectionConfig, ProfileConfig};
 

@@ -19,8 +19,8 @@ use prometheus::{IntGauge, IntGaugeVec, Opts, Registry, TextEncoder};
 
 pub use family::{Counters, Family, Gauges, Histograms, LabelSet, Vector};
 pub use labels::{
-    AttemptResult, BindingResult, CacheKind, CacheOperation, ExtensionPoint, GangState, QueueName, RecheckResult,
-    RestartReason, Status, VolumeStage, WatchEventType,
+    AttemptResult, BindingResult, CacheKind, CacheOperation, ExtensionPoint, GangState, LaneName, QueueName,
+    RecheckResult, RestartReason, Status, VolumeStage, WatchEventType,
 };
 pub use plimsoll::{ExtenderMetrics, PlimsollMetrics, WatchMetrics};
 pub use rest_client::RestClientMetrics;

@@ -8,6 +8,7 @@
 mod bind;
 mod events;
 mod evict;
+mod lane;
 mod objects;
 mod pod_group;
 mod status;
@@ -25,29 +26,27 @@ use plimsoll_framework::intern::Istr;
 use plimsoll_framework::pod::{PodKey, Uid};
 use tokio::sync::{Semaphore, mpsc};
 use tokio::task::{JoinError, JoinSet};
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep};
 
-use crate::client::{CallError, Clients, RateLimit, RawRequest, RawResponse, describe, send};
+use crate::client::{CallError, Clients, RawRequest, RawResponse, describe, send};
+use crate::config::EventPolicy;
 use crate::driver::{Clock, Inbox};
 use crate::extender::Extenders;
 use crate::lease::Fence;
-use crate::metrics::{Metrics, ProfileMetrics};
+use crate::metrics::{LaneName, Metrics, ProfileMetrics};
 use crate::reflector::parse_pod;
+use lane::{Lane, NotAllowed};
 
 /// Bindings at a time. More would only wait inside the API server.
-const BIND_LANE: usize = 64;
+const BIND_LANE: u16 = 64;
 /// Status writes at a time.
-const STATUS_LANE: usize = 16;
-/// Evictions at a time.
-const EVICT_LANE: usize = 32;
-/// Pods at a time for which something is written before they are bound.
-const OBJECTS_LANE: usize = 32;
+const STATUS_LANE: u16 = 16;
+/// Calls at a time that make pods go.
+const EVICT_LANE: u16 = 32;
+/// Writes at a time of what pods need before they are bound.
+const VOLUMES_LANE: u16 = 32;
 /// Reads of single pods at a time.
 const READ_LANE: usize = 16;
-/// How often a server that is busy (429) is asked again.
-const BUSY_TRIES: u32 = 5;
-/// The longest wait that a busy server can ask for.
-const LONGEST_WAIT: Duration = Duration::from_secs(10);
 /// How long a call may take.
 const CALL_TIMEOUT: Duration = Duration::from_secs(10);
 
@@ -73,6 +72,8 @@ pub struct WriterSettings {
     pub instance: String,
     /// Calls a second and at once for each of the lanes; `None` leaves it to the server to say when it is too much.
     pub limit: Option<(f64, u32)>,
+    /// Which events are written.
+    pub event_policy: EventPolicy,
     /// Those who are asked about pods, and may bind them.
     pub extenders: Option<Arc<Extenders>>,
 }
@@ -80,16 +81,12 @@ pub struct WriterSettings {
 /// The lanes, shared by all calls under way.
 struct Lanes {
     settings: WriterSettings,
-    bind: Semaphore,
-    status: Semaphore,
-    evict: Semaphore,
-    evict_limit: Option<RateLimit>,
-    objects: Semaphore,
+    bind: Lane,
+    status: Lane,
+    evict: Lane,
+    volumes: Lane,
     reads: Semaphore,
     profiles: HashMap<Istr, ProfileMetrics>,
-    bind_limit: Option<RateLimit>,
-    status_limit: Option<RateLimit>,
-    objects_limit: Option<RateLimit>,
     /// Tells the writer that a pod's status write has ended.
     status_done: mpsc::UnboundedSender<Uid>,
 }
@@ -121,23 +118,20 @@ impl Writer {
     pub fn new(settings: WriterSettings, outbox: mpsc::UnboundedReceiver<Effect>) -> Self {
         let (status_done, done) = mpsc::unbounded_channel();
         let mut calls = JoinSet::new();
-        let events = events::Recorder::start(&settings, &mut calls);
-        let limit = || settings.limit.and_then(|(qps, burst)| RateLimit::new(qps, burst));
+        let busy = Arc::default();
+        let events = events::Recorder::start(&settings, &busy, &mut calls);
+        let lane = |name, most| Lane::new(name, most, settings.limit, &busy, &settings.metrics);
         let lanes = Lanes {
             profiles: settings
                 .profiles
                 .iter()
                 .map(|name| (name.clone(), settings.metrics.scheduler.profile(name)))
                 .collect(),
-            bind_limit: limit(),
-            status_limit: limit(),
-            evict_limit: limit(),
-            evict: Semaphore::new(EVICT_LANE),
-            objects_limit: limit(),
+            bind: lane(LaneName::Bind, BIND_LANE),
+            status: lane(LaneName::Status, STATUS_LANE),
+            evict: lane(LaneName::Evict, EVICT_LANE),
+            volumes: lane(LaneName::Volumes, VOLUMES_LANE),
             settings,
-            bind: Semaphore::new(BIND_LANE),
-            status: Semaphore::new(STATUS_LANE),
-            objects: Semaphore::new(OBJECTS_LANE),
             reads: Semaphore::new(READ_LANE),
             status_done,
         };
@@ -152,11 +146,15 @@ impl Writer {
     /// Writes until the driver has ended and everything it asked for is done.
     pub async fn run(mut self) {
         loop {
+            let due = self.events.next_due().map(|at| at.since(self.lanes.settings.clock.now()));
             tokio::select! {
                 biased;
                 Some(uid) = self.status_done.recv() => self.status_written(&uid),
                 Some(ended) = self.calls.join_next() => check(ended),
                 Some(ended) = self.asks.join_next() => check(ended),
+                () = sleep(due.unwrap_or_default()), if due.is_some() => {
+                    self.events.tick(self.lanes.settings.clock.now());
+                }
                 effect = self.outbox.recv() => match effect {
                     Some(effect) => self.take(effect),
                     None => break,
@@ -167,7 +165,7 @@ impl Writer {
             let Some(uid) = self.status_done.recv().await else { break };
             self.status_written(&uid);
         }
-        self.events.close();
+        self.events.close(self.lanes.settings.clock.now());
         self.groups = None;
         while let Some(ended) = self.calls.join_next().await {
             check(ended);
@@ -259,6 +257,8 @@ fn check(ended: Result<(), JoinError>) {
     }
 }
 
+/// What is said of what only a replica does that leads.
+const NOT_LEADING: &str = "this replica does not lead any more";
 /// What is said of a question that nobody can have asked.
 const NO_EXTENDERS: &str = "there are no extenders";
 
@@ -330,6 +330,11 @@ impl Lanes {
         });
     }
 
+    /// Whether this replica still leads, so that it may bind pods and make them go.
+    fn leads(&self) -> bool {
+        self.settings.fence.may_bind(Instant::now())
+    }
+
     fn permission(&self, verb: &str, resource: &str, answer: &RawResponse) {
         permission(&self.settings.metrics, verb, resource, answer);
     }
@@ -352,13 +357,6 @@ fn permission(metrics: &Metrics, verb: &str, resource: &str, answer: &RawRespons
 fn is_missing_permission(answer: &RawResponse) -> bool {
     answer.status == StatusCode::FORBIDDEN
         && !String::from_utf8_lossy(&answer.body).contains("\"reason\":\"NamespaceTerminating\"")
-}
-
-/// Waits for a lane's turn, where there is a limit.
-async fn turn(limit: Option<&RateLimit>) {
-    if let Some(limit) = limit {
-        limit.wait().await;
-    }
 }
 
 /// A time as conditions give it: to the second, in UTC.
@@ -397,15 +395,10 @@ fn refusal(answer: &RawResponse) -> String {
     format!("{} ({})", text.trim(), answer.status.as_u16())
 }
 
-/// Whether a call that ended like this may be tried again at once: the server was busy, or lost a race with itself.
+/// Whether a call that ended like this may be tried again at once: the server failed, or lost a race with itself. That it
+/// is busy is for the lane to wait out.
 fn is_transient(result: &Result<RawResponse, CallError>) -> bool {
-    match result {
-        Ok(answer) => {
-            answer.status.is_server_error()
-                || matches!(answer.status, StatusCode::CONFLICT | StatusCode::TOO_MANY_REQUESTS)
-        }
-        Err(_) => true,
-    }
+    result.as_ref().map_or(true, |answer| answer.status.is_server_error() || answer.status == StatusCode::CONFLICT)
 }
 
 #[cfg(test)]

@@ -60,6 +60,7 @@ const HOMES: &[(&str, &str)] = &[
     ("scoringStrategy", "in profiles[].pluginConfig[].args of NodeResourcesFit"),
     ("seed", "in a document of its own, of kind PlimsollConfiguration"),
     ("memo", "in a document of its own, of kind PlimsollConfiguration"),
+    ("eventPolicy", "in a document of its own, of kind PlimsollConfiguration"),
     ("preemption", "in a document of its own, of kind PlimsollConfiguration"),
     ("tieBreak", "in a document of its own, of kind PlimsollConfiguration"),
     ("tlsConfig", "in extenders[]"),

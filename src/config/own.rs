@@ -40,6 +40,9 @@ pub struct PlimsollConfiguration {
     pub extender_parallelism: Option<u16>,
     /// Whether the default scheduler's name and lease may be taken.
     pub replace_default_scheduler: bool,
+    /// Which events are written.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub event_policy: Option<EventPolicy>,
     /// Which pods may be made to go for others.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub preemption: Option<Preemption>,
@@ -93,6 +96,18 @@ pub enum Budgets {
     Strict,
 }
 
+/// Which events are written about pods.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum EventPolicy {
+    /// All, as kube-scheduler does.
+    #[default]
+    All,
+    /// All, but pods of one owner that find places within seconds are told together.
+    Aggregated,
+    /// None for pods that find a place.
+    FailuresOnly,
+}
+
 /// How one of equally good nodes is chosen.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -126,6 +141,8 @@ pub struct PlimsollConfig {
     pub extender_parallelism: u16,
     /// Whether the profile `default-scheduler` and the lease `kube-system/kube-scheduler` may be taken.
     pub replace_default_scheduler: bool,
+    /// Which events are written about pods.
+    pub event_policy: EventPolicy,
     /// Which pods may be made to go for others.
     pub preemption: Preemption,
     /// What each worker keeps from one decision to the next.
@@ -175,6 +192,7 @@ impl PlimsollConfiguration {
             seed: self.seed,
             extender_parallelism: self.extender_parallelism.unwrap_or(1),
             replace_default_scheduler: self.replace_default_scheduler,
+            event_policy: self.event_policy.unwrap_or_default(),
             preemption: self.preemption.unwrap_or_default(),
             memo: self.memo.unwrap_or_default(),
         }

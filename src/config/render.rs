@@ -58,6 +58,7 @@ impl Config {
             seed: self.plimsoll.seed,
             extender_parallelism: Some(self.plimsoll.extender_parallelism),
             replace_default_scheduler: self.plimsoll.replace_default_scheduler,
+            event_policy: Some(self.plimsoll.event_policy),
             preemption: Some(self.plimsoll.preemption),
             memo: Some(self.plimsoll.memo),
         }

@@ -106,6 +106,9 @@ labels! {
         Error = "error",
     }
 
+    /// Calls to the API server of one kind, which have a window of their own.
+    pub LaneName { Bind = "bind", Volumes = "volumes", Evict = "evict", Status = "status", Events = "events", }
+
     /// What the check at commit found.
     pub RecheckResult {
         /// Something changed and the pod still fits.

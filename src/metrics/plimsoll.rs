@@ -3,7 +3,9 @@
 use prometheus::{Histogram, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Registry};
 
 use super::family::Maker;
-use super::{BindingResult, Counters, Family, GangState, Gauges, RecheckResult, RestartReason, WatchEventType};
+use super::{
+    BindingResult, Counters, Family, GangState, Gauges, LaneName, RecheckResult, RestartReason, WatchEventType,
+};
 
 /// From a service on the same machine to one that is given up on.
 const EXTENDER_BUCKETS: [f64; 12] = [0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0];
@@ -32,6 +34,8 @@ pub struct PlimsollMetrics {
     watch_events: IntCounterVec,
     watch_restarts: IntCounterVec,
     missing_permissions: IntGaugeVec,
+    lane_window: IntGaugeVec,
+    lane_throttled: IntCounterVec,
     extender_requests: IntCounterVec,
     extender_duration: HistogramVec,
 }
@@ -147,6 +151,16 @@ impl PlimsollMetrics {
                 &["verb", "resource"],
                 "1 while the API server refuses us a verb on a resource that we need.",
             )?,
+            lane_window: make.gauges(
+                "lane_window",
+                &["lane"],
+                "How many calls of a lane may be under way at once; it shrinks while the API server is busy.",
+            )?,
+            lane_throttled: make.counters(
+                "lane_throttled_total",
+                &["lane"],
+                "Calls that the API server refused because it was busy (429).",
+            )?,
             extender_requests: make.counters(
                 "extender_requests_total",
                 &["extender", "verb", "result"],
@@ -167,6 +181,16 @@ impl PlimsollMetrics {
             events: Family::new(&self.watch_events, &[kind]),
             restarts: Family::new(&self.watch_restarts, &[kind]),
         }
+    }
+
+    /// How many calls of a lane may be under way at once.
+    pub fn lane_window(&self, lane: LaneName) -> IntGauge {
+        self.lane_window.with_label_values(&[lane.as_str()])
+    }
+
+    /// Calls of a lane that the API server was too busy for.
+    pub fn lane_throttled(&self, lane: LaneName) -> IntCounter {
+        self.lane_throttled.with_label_values(&[lane.as_str()])
     }
 
     /// Pods asked to go: `going`, `gone`, `refused` or `failed`.

@@ -105,6 +105,7 @@ impl Parts {
                 profiles: scheduler.config.profiles.iter().map(|p| p.scheduler_name.as_str().into()).collect(),
                 instance: scheduler.identity.split('_').next().unwrap_or_default().to_owned(),
                 limit: limit(&scheduler.config),
+                event_policy: scheduler.config.plimsoll.event_policy,
                 extenders,
             },
             effects,

@@ -3,18 +3,16 @@
 //! A binding carries the pod's UID, so the server binds this pod and no other, once. Where the answer is lost or says
 //! that something is in the way, the pod is read before anything else is done: only then is it certain what happened.
 
-use std::time::Duration;
-
 use bytes::Bytes;
 use http::{Method, StatusCode};
 use plimsoll_engine::effect::BindRequest;
 use plimsoll_engine::event::{BindResult, Event};
 use plimsoll_framework::plugin::BindVerdict;
 use serde::Serialize;
-use tokio::time::{Instant, sleep};
+use tokio::time::Instant;
 
-use super::{BUSY_TRIES, LONGEST_WAIT, Lanes, PodRead, pod_path, refusal, turn};
-use crate::client::{CallError, RawRequest, RawResponse, describe, send};
+use super::{Lanes, NOT_LEADING, NotAllowed, PodRead, pod_path, refusal};
+use crate::client::{CallError, RawRequest, RawResponse, describe};
 use crate::extender::Bound;
 use crate::metrics::{BindingResult, ExtensionPoint, Status};
 
@@ -49,7 +47,6 @@ enum Said {
 impl Lanes {
     /// Binds a pod and tells the engine how that ended.
     pub(super) async fn bind(&self, request: BindRequest) {
-        let Ok(_place) = self.bind.acquire().await else { return };
         let uid = request.pod.key.uid.clone();
         let begun = Instant::now();
         let result = self.settle(&request).await;
@@ -99,8 +96,8 @@ impl Lanes {
     /// Has an extender bind the pod, where one does that; `None` where none does.
     async fn bind_by_extender(&self, request: &BindRequest) -> Option<Said> {
         let extenders = self.settings.extenders.as_ref().filter(|e| e.binds(&request.pod))?;
-        if !self.settings.fence.may_bind(Instant::now()) {
-            return Some(Said::Failed("this replica does not lead any more".to_owned()));
+        if !self.leads() {
+            return Some(Said::Failed(NOT_LEADING.to_owned()));
         }
         match extenders.bind(request).await {
             Bound::NotHere => None,
@@ -145,28 +142,17 @@ impl Lanes {
             return Said::Failed("the binding cannot be written as JSON".to_owned());
         };
         let path = pod_path(key, "binding");
-        for attempt in 0_u32.. {
-            turn(self.bind_limit.as_ref()).await;
-            // Asked as late as can be: from here to the server there is nothing to wait for but the server.
-            if !self.settings.fence.may_bind(Instant::now()) {
-                return Said::Failed("this replica does not lead any more".to_owned());
-            }
-            let request = RawRequest {
-                method: Method::POST,
-                path: &path,
-                content_type: "application/json",
-                body: body.clone(),
-                timeout: self.settings.bind_timeout,
-            };
-            let answer = send(&self.settings.clients.bind, request).await;
-            match &answer {
-                Ok(a) if a.status == StatusCode::TOO_MANY_REQUESTS && attempt < BUSY_TRIES => {
-                    sleep(a.retry_after.unwrap_or(Duration::from_secs(1)).min(LONGEST_WAIT)).await;
-                }
-                _ => return self.read_answer(answer),
-            }
+        let request = RawRequest {
+            method: Method::POST,
+            path: &path,
+            content_type: "application/json",
+            body,
+            timeout: self.settings.bind_timeout,
+        };
+        match self.bind.send(&self.settings.clients.bind, &request, || self.leads()).await {
+            Ok(answer) => self.read_answer(answer),
+            Err(NotAllowed) => Said::Failed(NOT_LEADING.to_owned()),
         }
-        Said::Failed("the API server is busy".to_owned())
     }
 
     fn read_answer(&self, answer: Result<RawResponse, CallError>) -> Said {

@@ -2,7 +2,10 @@
 //!
 //! Events are the first to be dropped when there is too much to write: a bounded number waits, and what does not fit is
 //! counted. The same event again and again (a pod that is tried in vain) becomes a series: the second is written as
-//! such, further ones are only counted and told with the series' next update (reference section 9.5.1).
+//! such, further ones are only counted and told with the series' next update (reference section 9.5.1). Where
+//! `eventPolicy` says so, pods of one owner that found a place are told together, or not at all.
+
+mod summary;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,14 +20,17 @@ use serde_json::json;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
-use super::{CALL_TIMEOUT, WriterSettings, permission, refusal, segment, turn};
-use crate::client::{RateLimit, RawRequest, describe, send};
+use super::lane::{Busy, Lane};
+use super::{CALL_TIMEOUT, WriterSettings, permission, refusal, segment};
+use crate::client::{RawRequest, describe};
 use crate::driver::timestamp;
+use crate::metrics::{LaneName, Metrics};
+use summary::Summary;
 
 /// Events that may wait to be written.
 const WAITING: usize = 1_000;
 /// Calls at a time.
-const LANE: usize = 8;
+const LANE: u16 = 8;
 /// Events that are remembered as possible beginnings of a series.
 const REMEMBERED: usize = 4_096;
 /// An event that comes again within this is the same series.
@@ -60,37 +66,56 @@ struct Call {
 pub(super) struct Recorder {
     calls: Option<mpsc::Sender<Call>>,
     series: HashMap<Key, Series>,
+    summary: Summary,
     instance: String,
     dropped: prometheus::IntCounter,
 }
 
 impl Recorder {
-    pub(super) fn start(settings: &WriterSettings, tasks: &mut JoinSet<()>) -> Self {
+    pub(super) fn start(settings: &WriterSettings, busy: &Arc<Busy>, tasks: &mut JoinSet<()>) -> Self {
         let (calls, incoming) = mpsc::channel::<Call>(WAITING);
-        let limit = settings.limit.and_then(|(qps, burst)| RateLimit::new(qps, burst)).map(Arc::new);
-        let incoming = Arc::new(tokio::sync::Mutex::new(incoming));
+        let lane = Lane::new(LaneName::Events, LANE, settings.limit, busy, &settings.metrics).giving_way();
+        let (incoming, lane) = (Arc::new(tokio::sync::Mutex::new(incoming)), Arc::new(lane));
         for _ in 0..LANE {
-            let (incoming, limit) = (Arc::clone(&incoming), limit.clone());
+            let (incoming, lane) = (Arc::clone(&incoming), Arc::clone(&lane));
             let (client, metrics) = (settings.clients.events.clone(), Arc::clone(&settings.metrics));
             tasks.spawn(async move {
                 loop {
                     let call = incoming.lock().await.recv().await;
                     let Some(call) = call else { return };
-                    turn(limit.as_deref()).await;
-                    write(&client, &metrics, call).await;
+                    write(&lane, &client, &metrics, call).await;
                 }
             });
         }
         Self {
             calls: Some(calls),
             series: HashMap::new(),
+            summary: Summary::new(settings.event_policy),
             instance: settings.instance.clone(),
             dropped: settings.metrics.plimsoll.events_dropped.clone(),
         }
     }
 
-    /// Records an event, if there is room.
+    /// Records an event, if it is to be written and there is room.
     pub(super) fn record(&mut self, event: PodEvent, now: Time) {
+        if let Some(event) = self.summary.take(event, now) {
+            self.send(&event, now);
+        }
+    }
+
+    /// When [`Self::tick`] next has something to do.
+    pub(super) fn next_due(&self) -> Option<Time> {
+        self.summary.next_due()
+    }
+
+    /// Records what is due by now of what was put off.
+    pub(super) fn tick(&mut self, now: Time) {
+        for event in self.summary.due(now) {
+            self.send(&event, now);
+        }
+    }
+
+    fn send(&mut self, event: &PodEvent, now: Time) {
         let pod = &event.pod;
         let key = Key {
             pod: pod.key.uid.clone(),
@@ -111,7 +136,7 @@ impl Recorder {
             Call { method: Method::PATCH, path: format!("{events}/{}", series.name), body: body.to_string().into() }
         } else {
             let name = format!("{}.{:x}", pod.key.name, now.as_duration().as_nanos());
-            let body = self.body(&event, &name, now).to_string().into();
+            let body = self.body(event, &name, now).to_string().into();
             self.remember(key, Series { name, count: 1, last: now, written: now });
             Call { method: Method::POST, path: events, body }
         };
@@ -121,7 +146,10 @@ impl Recorder {
     }
 
     /// No more events come; those that wait are written.
-    pub(super) fn close(&mut self) {
+    pub(super) fn close(&mut self, now: Time) {
+        for event in self.summary.rest(now) {
+            self.send(&event, now);
+        }
         self.calls = None;
     }
 
@@ -171,7 +199,7 @@ impl Recorder {
     }
 }
 
-async fn write(client: &kube::Client, metrics: &crate::metrics::Metrics, call: Call) {
+async fn write(lane: &Lane, client: &kube::Client, metrics: &Metrics, call: Call) {
     let patch = call.method == Method::PATCH;
     let request = RawRequest {
         method: call.method,
@@ -180,7 +208,9 @@ async fn write(client: &kube::Client, metrics: &crate::metrics::Metrics, call: C
         body: call.body,
         timeout: CALL_TIMEOUT,
     };
-    match send(client, request).await {
+    // Whoever stands by says why pods are held back, too.
+    let Ok(answer) = lane.send(client, &request, || true).await else { return };
+    match answer {
         Ok(answer) => {
             permission(metrics, if patch { "patch" } else { "create" }, "events", &answer);
             // The namespace is being deleted, or a series' first event has expired: nobody misses the event.

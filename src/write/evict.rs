@@ -10,10 +10,12 @@ use plimsoll_engine::effect::EvictRequest;
 use plimsoll_engine::event::{Event, EvictResult};
 use plimsoll_framework::pod::PodInfo;
 use serde_json::{Value, json};
-use tokio::time::{Instant, sleep};
+use tokio::time::sleep;
 
-use super::{CALL_TIMEOUT, Lanes, PodRead, backoff, is_transient, pod_path, refusal, time_text, turn};
-use crate::client::{CallError, RawRequest, RawResponse, describe, send};
+use super::{
+    CALL_TIMEOUT, Lanes, NOT_LEADING, NotAllowed, PodRead, backoff, is_transient, pod_path, refusal, time_text,
+};
+use crate::client::{CallError, RawRequest, RawResponse, describe};
 
 /// How often a call is tried.
 const TRIES: u32 = 4;
@@ -21,7 +23,6 @@ const TRIES: u32 = 4;
 impl Lanes {
     /// Makes a pod go and tells the engine how that ended.
     pub(super) async fn evict(&self, request: EvictRequest) {
-        let Ok(_place) = self.evict.acquire().await else { return };
         let result = if request.strict { self.ask_for_eviction(&request).await } else { self.delete(&request).await };
         let (victim, preemptor) = (&request.victim.key, &request.preemptor.key);
         match &result {
@@ -115,7 +116,7 @@ impl Lanes {
         }
     }
 
-    /// One call, tried again where the server was busy. Only a replica that leads makes pods go.
+    /// One call, tried again where the server failed. Only a replica that leads makes pods go.
     async fn call(
         &self,
         method: Method,
@@ -123,23 +124,18 @@ impl Lanes {
         content_type: &'static str,
         body: &Value,
     ) -> Result<RawResponse, String> {
-        let body = Bytes::from(body.to_string());
-        for attempt in 1_u32.. {
-            turn(self.evict_limit.as_ref()).await;
-            if !self.settings.fence.may_bind(Instant::now()) {
-                return Err("this replica does not lead any more".to_owned());
+        let (body, timeout) = (Bytes::from(body.to_string()), self.settings.bind_timeout.min(CALL_TIMEOUT));
+        let request = RawRequest { method, path, content_type, body, timeout };
+        let mut attempt = 1;
+        loop {
+            let sent = self.evict.send(&self.settings.clients.status, &request, || self.leads()).await;
+            let result = sent.map_err(|NotAllowed| NOT_LEADING.to_owned())?;
+            if !is_transient(&result) || attempt == TRIES || is_conflict(&result) {
+                return result.map_err(|error| describe(&error));
             }
-            let timeout = self.settings.bind_timeout.min(CALL_TIMEOUT);
-            let request = RawRequest { method: method.clone(), path, content_type, body: body.clone(), timeout };
-            let result = send(&self.settings.clients.status, request).await;
-            let refused = result.as_ref().is_ok_and(stands_against);
-            if is_transient(&result) && !refused && attempt < TRIES && !is_conflict(&result) {
-                sleep(backoff(attempt)).await;
-                continue;
-            }
-            return result.map_err(|error| describe(&error));
+            sleep(backoff(attempt)).await;
+            attempt += 1;
         }
-        Err("the API server is busy".to_owned())
     }
 }
 
@@ -148,7 +144,7 @@ fn is_conflict(result: &Result<RawResponse, CallError>) -> bool {
 }
 
 /// Whether a PodDisruptionBudget is why the API server refused; a busy server answers with the same code.
-fn stands_against(answer: &RawResponse) -> bool {
+pub(super) fn stands_against(answer: &RawResponse) -> bool {
     answer.status == StatusCode::TOO_MANY_REQUESTS && causes(answer).any(|(reason, _)| reason == "DisruptionBudget")
 }
 

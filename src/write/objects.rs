@@ -4,22 +4,18 @@
 //! the attempt: the next one looks again. Where an answer is lost nothing is asked either: what was done comes back by the
 //! watch.
 
-use std::time::Duration;
-
 use bytes::Bytes;
-use http::{Method, StatusCode};
+use http::Method;
 use plimsoll_engine::effect::WriteRequest;
 use plimsoll_engine::event::{Event, WriteFailure};
 use plimsoll_framework::plugin::Write;
-use tokio::time::{Instant, sleep};
 
-use super::{BUSY_TRIES, LONGEST_WAIT, Lanes, refusal, segment, turn};
-use crate::client::{RawRequest, describe, send};
+use super::{Lanes, NOT_LEADING, NotAllowed, refusal, segment};
+use crate::client::{RawRequest, describe};
 
 impl Lanes {
     /// Writes what a pod needs, one after the other, and tells the engine how that ended.
     pub(super) async fn write_before_binding(&self, request: WriteRequest) {
-        let Ok(_place) = self.objects.acquire().await else { return };
         let mut result = Ok(());
         for (plugin, write) in &request.writes {
             if let Err(message) = self.write_object(write).await {
@@ -40,31 +36,18 @@ impl Lanes {
             format!("patching {} {}/{}", write.plural, write.namespace, write.name)
         };
         let path = path(write);
-        let body = Bytes::from(write.merge_patch.to_string());
-        for attempt in 0_u32.. {
-            turn(self.objects_limit.as_ref()).await;
-            if !self.settings.fence.may_bind(Instant::now()) {
-                return Err(format!("{act}: this replica does not lead any more"));
-            }
-            let request = RawRequest {
-                method: Method::PATCH,
-                path: &path,
-                content_type: "application/merge-patch+json",
-                body: body.clone(),
-                timeout: self.settings.bind_timeout,
-            };
-            let answer = send(&self.settings.clients.objects, request).await;
-            let answer = answer.map_err(|error| format!("{act}: {}", describe(&error)))?;
-            self.permission("patch", &write.plural, &answer);
-            if answer.status.is_success() {
-                return Ok(());
-            }
-            if answer.status != StatusCode::TOO_MANY_REQUESTS || attempt >= BUSY_TRIES {
-                return Err(format!("{act}: {}", refusal(&answer)));
-            }
-            sleep(answer.retry_after.unwrap_or(Duration::from_secs(1)).min(LONGEST_WAIT)).await;
-        }
-        Err(format!("{act}: the API server is busy"))
+        let request = RawRequest {
+            method: Method::PATCH,
+            path: &path,
+            content_type: "application/merge-patch+json",
+            body: Bytes::from(write.merge_patch.to_string()),
+            timeout: self.settings.bind_timeout,
+        };
+        let sent = self.volumes.send(&self.settings.clients.objects, &request, || self.leads()).await;
+        let answer = sent.map_err(|NotAllowed| format!("{act}: {NOT_LEADING}"))?;
+        let answer = answer.map_err(|error| format!("{act}: {}", describe(&error)))?;
+        self.permission("patch", &write.plural, &answer);
+        if answer.status.is_success() { Ok(()) } else { Err(format!("{act}: {}", refusal(&answer))) }
     }
 }
 

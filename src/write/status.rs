@@ -10,8 +10,8 @@ use plimsoll_engine::event::Event;
 use serde_json::{Map, Value, json};
 use tokio::time::sleep;
 
-use super::{CALL_TIMEOUT, Lanes, is_transient, pod_path, refusal, time_text, turn};
-use crate::client::{RawRequest, describe, send};
+use super::{CALL_TIMEOUT, Lanes, is_transient, pod_path, refusal, time_text};
+use crate::client::{RawRequest, describe};
 
 /// How often a status write is tried.
 const TRIES: u32 = 4;
@@ -69,28 +69,27 @@ impl Lanes {
         }
     }
 
-    /// Patches a status in the status lane, a few times where the server is busy. `body` is asked once the lane has a
-    /// place for it, so that the time it names is that of the write. What is gone needs no status: that is no error. Gives
-    /// what the server answered.
+    /// Patches a status in the status lane, a few times where the server fails. What is gone needs no status: that is no
+    /// error. Gives what the server answered.
     pub(super) async fn patch_status(
         &self,
         resource: &str,
         path: &str,
         body: impl FnOnce(Timestamp) -> Value,
     ) -> Result<Bytes, String> {
-        let Ok(_place) = self.status.acquire().await else { return Ok(Bytes::new()) };
-        let body = Bytes::from(body(self.settings.clock.timestamp()).to_string());
+        let request = RawRequest {
+            method: Method::PATCH,
+            path,
+            content_type: "application/strategic-merge-patch+json",
+            body: Bytes::from(body(self.settings.clock.timestamp()).to_string()),
+            timeout: CALL_TIMEOUT,
+        };
         let mut attempt = 1;
         let result = loop {
-            turn(self.status_limit.as_ref()).await;
-            let request = RawRequest {
-                method: Method::PATCH,
-                path,
-                content_type: "application/strategic-merge-patch+json",
-                body: body.clone(),
-                timeout: CALL_TIMEOUT,
+            // Whoever stands by writes statuses, too.
+            let Ok(result) = self.status.send(&self.settings.clients.status, &request, || true).await else {
+                return Ok(Bytes::new());
             };
-            let result = send(&self.settings.clients.status, request).await;
             if attempt == TRIES || !is_transient(&result) {
                 break result;
             }

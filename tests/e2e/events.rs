@@ -3,7 +3,7 @@
 use plimsoll_testkit::{node, pod};
 use serde_json::json;
 
-use crate::rig::{Rig, condition, text};
+use crate::rig::{Rig, condition, single, text};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_binding_is_told_as_kube_scheduler_tells_it() {
@@ -22,6 +22,18 @@ async fn a_binding_is_told_as_kube_scheduler_tells_it() {
     assert_eq!(event["regarding"]["namespace"], "default");
     assert!(text(&event, "/eventTime").ends_with('Z'), "{event}");
     assert!(text(&event, "/metadata/name").starts_with("web."), "{event}");
+    rig.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn those_who_find_a_place_need_not_be_told_of() {
+    let own = "---\napiVersion: config.plimsoll/v1alpha1\nkind: PlimsollConfiguration\neventPolicy: FailuresOnly";
+    let rig = Rig::start_with(vec![node("only").build()], single(own)).await;
+    rig.create(pod("web"));
+    rig.bound("web").await;
+    rig.create(pod("large").requests(&[("cpu", "5")]));
+    rig.until("the event", || !rig.events("large", "FailedScheduling").is_empty()).await;
+    assert!(rig.events("web", "Scheduled").is_empty());
     rig.end().await;
 }
 
