@@ -1,4 +1,5 @@
-//! The admin server: health, metrics, configuration and log level, over plain HTTP on a port of its own.
+//! The admin server: health, metrics, configuration and log level, over plain HTTP on a port of its own, and all of that
+//! and more over TLS on another, the secured one.
 //!
 //! | path | |
 //! |---|---|
@@ -9,11 +10,14 @@
 //! | `/log-level` | GET: the filter in use; PUT: a new one, such as `info,plimsoll=debug` |
 //! | `/debug/flags/v` | PUT: a verbosity, as in kube-scheduler |
 //!
-//! Health paths take `?verbose`, `?exclude=CHECK` and `/CHECK`. Everything can be read by whoever reaches the port;
-//! only what comes from the host itself (or by `kubectl port-forward`) may change the log level.
+//! Health paths take `?verbose`, `?exclude=CHECK` and `/CHECK`. On the plain port everything can be read by whoever
+//! reaches it; only what comes from the host itself (or by `kubectl port-forward`) may change the log level. On the
+//! secured port the API server says who may do what ([`guard`]).
 
+mod guard;
 mod health;
 mod routes;
+mod secured;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -29,15 +33,17 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{sleep, timeout};
-use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tower::ServiceExt as _;
 
+pub use guard::{GuardSettings, OpenPaths};
 pub use health::{Check, CheckState, Health, Heartbeat, LIVENESS_LIMIT};
+pub use secured::{Secured, SecuredSettings};
 
 use crate::logging::LogHandle;
 use crate::metrics::Metrics;
+use crate::tls::Tls;
 
 /// Where the server listens unless told otherwise: beside kube-scheduler's 10259 and its former 10251.
 pub const DEFAULT_ADDRESS: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::UNSPECIFIED), 10251);
@@ -101,14 +107,11 @@ impl AdminServer {
     }
 
     /// The same with further paths, and over TLS where that is given.
-    pub(crate) async fn serve_with(
-        self,
-        admin: Admin,
-        further: Router,
-        tls: Option<TlsAcceptor>,
-        shutdown: CancellationToken,
-    ) {
-        let router = further.merge(routes::router(admin));
+    pub(crate) async fn serve_with(self, admin: Admin, further: Router, tls: Option<Tls>, shutdown: CancellationToken) {
+        self.serve_router(further.merge(routes::router(admin)), tls, shutdown).await;
+    }
+
+    async fn serve_router(self, router: Router, tls: Option<Tls>, shutdown: CancellationToken) {
         let places = Arc::new(Semaphore::new(MAX_CONNECTIONS));
         let connections = TaskTracker::new();
         loop {

@@ -13,6 +13,7 @@ pub mod metrics;
 pub mod reflector;
 pub mod registry;
 pub mod scheduler;
+pub mod tls;
 pub mod write;
 
 use std::sync::Arc;

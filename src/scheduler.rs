@@ -15,7 +15,7 @@ use plimsoll_framework::intern::Istr;
 use plimsoll_framework::object::KindRef;
 use tokio_util::sync::CancellationToken;
 
-use crate::admin::AdminServer;
+use crate::admin::{AdminServer, Secured};
 use crate::client::Clients;
 use crate::config::Config;
 use crate::driver::{Clock, Inbox};
@@ -39,6 +39,7 @@ pub struct Scheduler {
     namespace: String,
     identity: String,
     admin: Option<(AdminServer, LogHandle)>,
+    secured: Option<(Secured, LogHandle)>,
     max_in_unschedulable: Duration,
     simulated: Option<SystemTime>,
     inspector: Inspector,
@@ -66,6 +67,7 @@ impl Scheduler {
             namespace: "default".to_owned(),
             identity: identity(),
             admin: None,
+            secured: None,
             max_in_unschedulable: QueueSettings::default().max_in_unschedulable,
             simulated: None,
             inspector: Inspector::default(),
@@ -90,6 +92,13 @@ impl Scheduler {
     #[must_use]
     pub fn with_admin(mut self, server: AdminServer, log: LogHandle) -> Self {
         self.admin = Some((server, log));
+        self
+    }
+
+    /// Serves the same and more on a secured port.
+    #[must_use]
+    pub fn with_secured(mut self, secured: Secured, log: LogHandle) -> Self {
+        self.secured = Some((secured, log));
         self
     }
 

@@ -336,7 +336,7 @@ impl Lanes {
 }
 
 /// Notes whether a verb is missing from our role. Said once, when it begins.
-fn permission(metrics: &Metrics, verb: &str, resource: &str, answer: &RawResponse) {
+pub(crate) fn permission(metrics: &Metrics, verb: &str, resource: &str, answer: &RawResponse) {
     let gauge = metrics.plimsoll.missing_permission(verb, resource);
     if is_missing_permission(answer) {
         if gauge.get() == 0 {

@@ -74,7 +74,7 @@ impl Process {
 
     /// Runs the scheduler with these arguments, with its admin server on a free port.
     fn scheduler(arguments: &[&str]) -> (Self, SocketAddr) {
-        let always = ["run", "--http-address", "127.0.0.1:0"];
+        let always = ["run", "--http-address", "127.0.0.1:0", "--secure-port", "0"];
         let process = Self::start(program().args(always).args(arguments));
         let line = process.line("serving health and metrics");
         let address = line.split("127.0.0.1:").nth(1).unwrap();
@@ -293,8 +293,17 @@ fn extenders_are_asked_over_tls_as_configured() {
             "{HEAD}extenders:\n- urlPrefix: https://a\n  enableHTTPS: true\n  tlsConfig: {{caFile: /nowhere/ca.pem}}\n"
         ),
     );
-    let (code, _, err) =
-        run(&["run", "--http-address", "0", "--kubeconfig", &kubeconfig, "--config", &files_of_nobody]);
+    let (code, _, err) = run(&[
+        "run",
+        "--http-address",
+        "0",
+        "--secure-port",
+        "0",
+        "--kubeconfig",
+        &kubeconfig,
+        "--config",
+        &files_of_nobody,
+    ]);
     assert_eq!(code, 1);
     assert!(err.contains("extenders[0]: tlsConfig: reading caFile /nowhere/ca.pem"), "{err}");
 }
@@ -487,7 +496,7 @@ fn completion_scripts_are_printed() {
 fn a_scheduler_binds_serves_and_ends_at_sigterm() {
     let (files, api) = (Files::new(), Api::any());
     let kubeconfig = files.write("kubeconfig", &api.server.kubeconfig());
-    let foreign = ["--secure-port=10259", "--profiling=false", "--bind-address", "0.0.0.0"];
+    let foreign = ["--cert-dir=/certs", "--profiling=false", "--client-ca-file", "ca.crt"];
     let arguments = [&["--kubeconfig", &kubeconfig, "--logging-format", "json"][..], &foreign].concat();
     let (mut scheduler, admin) = Process::scheduler(&arguments);
     api.server.create(pod("web")).unwrap();
@@ -510,7 +519,7 @@ fn a_scheduler_binds_serves_and_ends_at_sigterm() {
     let with = |text: &str| lines.iter().filter(|line| line.to_string().contains(text)).collect::<Vec<_>>();
     let warned = with("have no effect here");
     assert_eq!(warned.len(), 1, "{lines:#?}");
-    assert!(warned[0].to_string().contains("--secure-port --profiling --bind-address") && warned[0]["level"] == "WARN");
+    assert!(warned[0].to_string().contains("--cert-dir --profiling --client-ca-file") && warned[0]["level"] == "WARN");
     let bound = with("pod is bound");
     assert_eq!(bound.len(), 1);
     // No score: where only one node fits there is nothing to compare.
