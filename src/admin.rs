@@ -12,8 +12,14 @@
 //!
 //! Health paths take `?verbose`, `?exclude=CHECK` and `/CHECK`. On the plain port everything can be read by whoever
 //! reaches it; only what comes from the host itself (or by `kubectl port-forward`) may change the log level. On the
-//! secured port the API server says who may do what ([`guard`]).
+//! secured port the API server says who may do what ([`guard`]), and there is more ([`debug`]):
+//!
+//! | path | |
+//! |---|---|
+//! | `/debug/queue` | which pods wait where, for what and for how long |
+//! | `/debug/cache` | nodes with their pods and sums; `?compare=true`: how that compares with the API server |
 
+pub(crate) mod debug;
 mod guard;
 mod health;
 mod routes;
@@ -41,6 +47,7 @@ pub use guard::{GuardSettings, OpenPaths};
 pub use health::{Check, CheckState, Health, Heartbeat, LIVENESS_LIMIT};
 pub use secured::{Secured, SecuredSettings};
 
+use crate::inspect::COMPARE_TIMEOUT;
 use crate::logging::LogHandle;
 use crate::metrics::Metrics;
 use crate::tls::Tls;
@@ -52,6 +59,8 @@ pub const DEFAULT_ADDRESS: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(std
 const HEADER_TIMEOUT: Duration = Duration::from_secs(5);
 /// A request's body must be there, and answered, within this.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
+/// The same where everything is compared with the API server: once that has its own time, and who asks is known.
+const CACHE_TIMEOUT: Duration = COMPARE_TIMEOUT.saturating_add(REQUEST_TIMEOUT);
 /// No connection lives longer, so that idle ones and slow readers do not use up the places.
 const CONNECTION_LIFETIME: Duration = Duration::from_secs(600);
 /// How long open requests are waited for at shutdown.
@@ -162,10 +171,11 @@ async fn connection(
 ) {
     let service = hyper::service::service_fn(move |request: Request<Incoming>| {
         let mut request = request.map(Body::new);
+        let limit = if request.uri().path() == debug::CACHE { CACHE_TIMEOUT } else { REQUEST_TIMEOUT };
         request.extensions_mut().insert(Peer(peer));
         let answer = router.clone().oneshot(request);
         async move {
-            timeout(REQUEST_TIMEOUT, answer).await.unwrap_or_else(|_| {
+            timeout(limit, answer).await.unwrap_or_else(|_| {
                 let mut late = Response::new(Body::from("request timed out\n"));
                 *late.status_mut() = StatusCode::REQUEST_TIMEOUT;
                 Ok(late)

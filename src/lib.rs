@@ -6,6 +6,7 @@ pub mod commands;
 pub mod config;
 pub mod driver;
 pub mod extender;
+mod inspect;
 pub mod lease;
 pub mod logging;
 pub mod manifest;

@@ -20,6 +20,7 @@ use crate::client::Clients;
 use crate::config::Config;
 use crate::driver::{Clock, Inbox};
 use crate::extender::Extenders;
+use crate::inspect::Inspect;
 use crate::lease::{LeaseSettings, identity};
 use crate::logging::LogHandle;
 use crate::metrics::Metrics;
@@ -128,6 +129,11 @@ impl Scheduler {
     /// A look at what it knows, once it runs.
     pub fn inspector(&self) -> Inspector {
         self.inspector.clone()
+    }
+
+    /// A way to look at what it knows, for people.
+    pub(crate) fn inspect(&self) -> Inspect {
+        Inspect::new(self.inspector(), self.clients.watch.clone(), self.clock())
     }
 
     /// Runs until `shutdown`; then no more pods are taken, bindings under way end, and the lease is released.

@@ -379,7 +379,7 @@ pub(crate) fn pod_path(key: &PodKey, subresource: &str) -> String {
 }
 
 /// A name as a path segment. Kubernetes' names need no escaping; what is none must not become another path.
-fn segment(text: &str) -> String {
+pub(crate) fn segment(text: &str) -> String {
     let plain = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'.' | b'_');
     let mut out = String::with_capacity(text.len());
     for byte in text.bytes() {

@@ -8,12 +8,14 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use plimsoll_plugins::args::GoDuration;
+use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
 use super::{cancel_on_signal, fail};
 use crate::admin::DEFAULT_ADDRESS;
 use crate::client::{Cluster, Source};
 use crate::config::{Config, ConfigError, Defaults};
+use crate::inspect::Inspect;
 use crate::logging::{self, LogFormat, LogHandle, LogLevel};
 use crate::metrics::Metrics;
 use crate::registry::Registry;
@@ -210,8 +212,22 @@ async fn serve(args: &Args, config: Config, registry: Registry, log: LogHandle) 
         tracing::info!(address = %secured.local_addr(), "serving the secured port");
         scheduler = scheduler.with_secured(secured, log);
     }
+    if let Err(error) = dump_on_signal(scheduler.inspect()) {
+        return fail(&error, 1);
+    }
     match scheduler.run(shutdown).await {
         Ok(()) => 0,
         Err(error) => fail(&error, 1),
     }
+}
+
+/// At SIGUSR2 what the scheduler knows is written into the log, as with kube-scheduler.
+fn dump_on_signal(inspect: Inspect) -> anyhow::Result<()> {
+    let mut asked = signal(SignalKind::user_defined2()).context("listening for SIGUSR2")?;
+    tokio::spawn(async move {
+        while asked.recv().await.is_some() {
+            inspect.dump().await;
+        }
+    });
+    Ok(())
 }

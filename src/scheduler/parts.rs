@@ -4,7 +4,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context as _, anyhow};
-use axum::Router;
 use plimsoll_engine::engine::Engine;
 use plimsoll_framework::intern::Istr;
 use plimsoll_framework::object::KindRef;
@@ -16,7 +15,7 @@ use tokio_util::task::AbortOnDropHandle;
 
 use super::Scheduler;
 use super::election::elect;
-use crate::admin::{Admin, CheckState, Health};
+use crate::admin::{Admin, CheckState, Health, debug};
 use crate::config::Config;
 use crate::driver::{Driver, Inbox, inbox};
 use crate::extender::Extenders;
@@ -111,7 +110,7 @@ impl Parts {
             },
             effects,
         );
-        let stop_admin = CancellationToken::new();
+        let (stop_admin, inspect) = (CancellationToken::new(), scheduler.inspect());
         let config = Arc::new(scheduler.config);
         let configz: Arc<dyn Fn() -> serde_json::Value + Send + Sync> = Arc::new(
             move || serde_json::json!({ "componentconfig": config.to_v1(), "plimsoll": config.to_plimsoll() }),
@@ -123,7 +122,7 @@ impl Parts {
             admin.spawn(server.serve(shown(log), stop_admin.clone()));
         }
         if let Some((secured, log)) = scheduler.secured {
-            admin.spawn(secured.serve(shown(log), Router::new(), stop_admin.clone()));
+            admin.spawn(secured.serve(shown(log), debug::router(inspect), stop_admin.clone()));
         }
         Ok(Self {
             inbox: StopOnDrop(inbox),
