@@ -1,4 +1,3 @@
-
 use plimsoll_engine::engine::{Engine, EngineSettings};
 use plimsoll_engine::event::Event;
 use plimsoll_framework::api;
