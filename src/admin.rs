@@ -1,4 +1,5 @@
-//! The admin server: health, metrics, configuration and log level, over plain HTTP on a port of its own.
+//! The admin server: health, metrics, configuration and log level, over plain HTTP on a port of its own, and all of that
+//! and more over TLS on another, the secured one.
 //!
 //! | path | |
 //! |---|---|
@@ -9,11 +10,20 @@
 //! | `/log-level` | GET: the filter in use; PUT: a new one, such as `info,plimsoll=debug` |
 //! | `/debug/flags/v` | PUT: a verbosity, as in kube-scheduler |
 //!
-//! Health paths take `?verbose`, `?exclude=CHECK` and `/CHECK`. Everything can be read by whoever reaches the port;
-//! only what comes from the host itself (or by `kubectl port-forward`) may change the log level.
+//! Health paths take `?verbose`, `?exclude=CHECK` and `/CHECK`. On the plain port everything can be read by whoever
+//! reaches it; only what comes from the host itself (or by `kubectl port-forward`) may change the log level. On the
+//! secured port the API server says who may do what ([`guard`]), and there is more ([`debug`]):
+//!
+//! | path | |
+//! |---|---|
+//! | `/debug/queue` | which pods wait where, for what and for how long |
+//! | `/debug/cache` | nodes with their pods and sums; `?compare=true`: how that compares with the API server |
 
+pub(crate) mod debug;
+mod guard;
 mod health;
 mod routes;
+mod secured;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -29,15 +39,18 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{sleep, timeout};
-use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tower::ServiceExt as _;
 
+pub use guard::{GuardSettings, OpenPaths};
 pub use health::{Check, CheckState, Health, Heartbeat, LIVENESS_LIMIT};
+pub use secured::{Secured, SecuredSettings};
 
+use crate::inspect::COMPARE_TIMEOUT;
 use crate::logging::LogHandle;
 use crate::metrics::Metrics;
+use crate::tls::Tls;
 
 /// Where the server listens unless told otherwise: beside kube-scheduler's 10259 and its former 10251.
 pub const DEFAULT_ADDRESS: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::UNSPECIFIED), 10251);
@@ -46,6 +59,8 @@ pub const DEFAULT_ADDRESS: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(std
 const HEADER_TIMEOUT: Duration = Duration::from_secs(5);
 /// A request's body must be there, and answered, within this.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
+/// The same where everything is compared with the API server: once that has its own time, and who asks is known.
+const CACHE_TIMEOUT: Duration = COMPARE_TIMEOUT.saturating_add(REQUEST_TIMEOUT);
 /// No connection lives longer, so that idle ones and slow readers do not use up the places.
 const CONNECTION_LIFETIME: Duration = Duration::from_secs(600);
 /// How long open requests are waited for at shutdown.
@@ -101,14 +116,11 @@ impl AdminServer {
     }
 
     /// The same with further paths, and over TLS where that is given.
-    pub(crate) async fn serve_with(
-        self,
-        admin: Admin,
-        further: Router,
-        tls: Option<TlsAcceptor>,
-        shutdown: CancellationToken,
-    ) {
-        let router = further.merge(routes::router(admin));
+    pub(crate) async fn serve_with(self, admin: Admin, further: Router, tls: Option<Tls>, shutdown: CancellationToken) {
+        self.serve_router(further.merge(routes::router(admin)), tls, shutdown).await;
+    }
+
+    async fn serve_router(self, router: Router, tls: Option<Tls>, shutdown: CancellationToken) {
         let places = Arc::new(Semaphore::new(MAX_CONNECTIONS));
         let connections = TaskTracker::new();
         loop {
@@ -159,10 +171,11 @@ async fn connection(
 ) {
     let service = hyper::service::service_fn(move |request: Request<Incoming>| {
         let mut request = request.map(Body::new);
+        let limit = if request.uri().path() == debug::CACHE { CACHE_TIMEOUT } else { REQUEST_TIMEOUT };
         request.extensions_mut().insert(Peer(peer));
         let answer = router.clone().oneshot(request);
         async move {
-            timeout(REQUEST_TIMEOUT, answer).await.unwrap_or_else(|_| {
+            timeout(limit, answer).await.unwrap_or_else(|_| {
                 let mut late = Response::new(Body::from("request timed out\n"));
                 *late.status_mut() = StatusCode::REQUEST_TIMEOUT;
                 Ok(late)

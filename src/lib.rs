@@ -6,6 +6,7 @@ pub mod commands;
 pub mod config;
 pub mod driver;
 pub mod extender;
+mod inspect;
 pub mod lease;
 pub mod logging;
 pub mod manifest;
@@ -13,6 +14,7 @@ pub mod metrics;
 pub mod reflector;
 pub mod registry;
 pub mod scheduler;
+pub mod tls;
 pub mod write;
 
 use std::sync::Arc;

@@ -35,7 +35,7 @@ pub(crate) use relist::{Relist, relist};
 use slim::Slim;
 
 /// Pods that have run to their end take up nothing: they are not even sent.
-const UNFINISHED_PODS: &str = "status.phase!=Succeeded,status.phase!=Failed";
+pub(crate) const UNFINISHED_PODS: &str = "status.phase!=Succeeded,status.phase!=Failed";
 /// The server ends a watch after this long. Also bounds how long a connection that died in silence goes unnoticed.
 const WATCH_SECONDS: u32 = 120;
 /// How many events of a list are handed over at once.

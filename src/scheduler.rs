@@ -15,11 +15,12 @@ use plimsoll_framework::intern::Istr;
 use plimsoll_framework::object::KindRef;
 use tokio_util::sync::CancellationToken;
 
-use crate::admin::AdminServer;
+use crate::admin::{AdminServer, Secured};
 use crate::client::Clients;
 use crate::config::Config;
 use crate::driver::{Clock, Inbox};
 use crate::extender::Extenders;
+use crate::inspect::Inspect;
 use crate::lease::{LeaseSettings, identity};
 use crate::logging::LogHandle;
 use crate::metrics::Metrics;
@@ -39,6 +40,7 @@ pub struct Scheduler {
     namespace: String,
     identity: String,
     admin: Option<(AdminServer, LogHandle)>,
+    secured: Option<(Secured, LogHandle)>,
     max_in_unschedulable: Duration,
     simulated: Option<SystemTime>,
     inspector: Inspector,
@@ -66,6 +68,7 @@ impl Scheduler {
             namespace: "default".to_owned(),
             identity: identity(),
             admin: None,
+            secured: None,
             max_in_unschedulable: QueueSettings::default().max_in_unschedulable,
             simulated: None,
             inspector: Inspector::default(),
@@ -90,6 +93,13 @@ impl Scheduler {
     #[must_use]
     pub fn with_admin(mut self, server: AdminServer, log: LogHandle) -> Self {
         self.admin = Some((server, log));
+        self
+    }
+
+    /// Serves the same and more on a secured port.
+    #[must_use]
+    pub fn with_secured(mut self, secured: Secured, log: LogHandle) -> Self {
+        self.secured = Some((secured, log));
         self
     }
 
@@ -119,6 +129,11 @@ impl Scheduler {
     /// A look at what it knows, once it runs.
     pub fn inspector(&self) -> Inspector {
         self.inspector.clone()
+    }
+
+    /// A way to look at what it knows, for people.
+    pub(crate) fn inspect(&self) -> Inspect {
+        Inspect::new(self.inspector(), self.clients.watch.clone(), self.clock())
     }
 
     /// Runs until `shutdown`; then no more pods are taken, bindings under way end, and the lease is released.

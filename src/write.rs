@@ -341,7 +341,7 @@ impl Lanes {
 }
 
 /// Notes whether a verb is missing from our role. Said once, when it begins.
-fn permission(metrics: &Metrics, verb: &str, resource: &str, answer: &RawResponse) {
+pub(crate) fn permission(metrics: &Metrics, verb: &str, resource: &str, answer: &RawResponse) {
     let gauge = metrics.plimsoll.missing_permission(verb, resource);
     if is_missing_permission(answer) {
         if gauge.get() == 0 {
@@ -377,7 +377,7 @@ pub(crate) fn pod_path(key: &PodKey, subresource: &str) -> String {
 }
 
 /// A name as a path segment. Kubernetes' names need no escaping; what is none must not become another path.
-fn segment(text: &str) -> String {
+pub(crate) fn segment(text: &str) -> String {
     let plain = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'.' | b'_');
     let mut out = String::with_capacity(text.len());
     for byte in text.bytes() {

@@ -471,16 +471,18 @@ fn what_is_not_built_or_not_allowed_is_named_with_its_line() {
 #[test]
 fn secrets_are_not_shown() {
     let text = format!(
-        "{HEAD}extenders:\n- urlPrefix: https://user:passw0rd@h:8443/x\n  filterVerb: f\n  enableHTTPS: true\n  \
-         tlsConfig: {{keyData: c2VjcmV0, certFile: /tls.crt, keyFile: /tls.key}}\n"
+        "{HEAD}extenders:\n- urlPrefix: https://user:passw0rd@h:8443/x?token=t0ken\n  filterVerb: f\n  enableHTTPS: true\n  \
+         tlsConfig: {{keyData: c2VjcmV0, certData: Y2VydA==, caData: Y2E0NDQ=, certFile: /tls.crt, keyFile: /tls.key}}\n"
     );
     let config = Config::parse("f.yaml", &text, &Defaults::plimsoll()).unwrap();
     let tls = config.extenders[0].tls_config.as_ref().unwrap();
     assert_eq!(tls.key_data.expose(), b"secret");
     let shown = [config.to_yaml().unwrap(), config.to_resolved().to_string(), format!("{:?}", config.to_v1())];
     for shown in shown {
-        assert!(!shown.contains("c2VjcmV0") && !shown.contains("passw0rd"), "{shown}");
-        assert!(shown.contains("/tls.crt") && shown.contains("https://<redacted>@h:8443/x"), "{shown}");
+        for secret in ["c2VjcmV0", "Y2VydA==", "Y2E0NDQ=", "passw0rd", "t0ken"] {
+            assert!(!shown.contains(secret), "{secret} in {shown}");
+        }
+        assert!(shown.contains("/tls.crt") && shown.contains("https://<redacted>@h:8443/x?<redacted>"), "{shown}");
     }
     let refused = errors(&format!("{HEAD}extenders: [{{tlsConfig: {{keyData: \"!secret!\"}}}}]\n"));
     assert_eq!(refused, ["f.yaml:3:35: extenders[0].tlsConfig.keyData: must be base64"]);

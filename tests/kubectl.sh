@@ -103,7 +103,7 @@ if ! eventually said "serving Kubernetes" "$work/apiserver.log"; then
     cat "$work/apiserver.log"
     exit 1
 fi
-"$program" run --kubeconfig "$work/kubeconfig" --http-address 127.0.0.1:0 >"$work/scheduler.log" 2>&1 &
+"$program" run --kubeconfig "$work/kubeconfig" --http-address 127.0.0.1:0 --secure-port 0 >"$work/scheduler.log" 2>&1 &
 started+=($!)
 if ! eventually said "leading" "$work/scheduler.log"; then
     cat "$work/scheduler.log"

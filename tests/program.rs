@@ -74,7 +74,7 @@ impl Process {
 
     /// Runs the scheduler with these arguments, with its admin server on a free port.
     fn scheduler(arguments: &[&str]) -> (Self, SocketAddr) {
-        let always = ["run", "--http-address", "127.0.0.1:0"];
+        let always = ["run", "--http-address", "127.0.0.1:0", "--secure-port", "0"];
         let process = Self::start(program().args(always).args(arguments));
         let line = process.line("serving health and metrics");
         let address = line.split("127.0.0.1:").nth(1).unwrap();
@@ -293,8 +293,17 @@ fn extenders_are_asked_over_tls_as_configured() {
             "{HEAD}extenders:\n- urlPrefix: https://a\n  enableHTTPS: true\n  tlsConfig: {{caFile: /nowhere/ca.pem}}\n"
         ),
     );
-    let (code, _, err) =
-        run(&["run", "--http-address", "0", "--kubeconfig", &kubeconfig, "--config", &files_of_nobody]);
+    let (code, _, err) = run(&[
+        "run",
+        "--http-address",
+        "0",
+        "--secure-port",
+        "0",
+        "--kubeconfig",
+        &kubeconfig,
+        "--config",
+        &files_of_nobody,
+    ]);
     assert_eq!(code, 1);
     assert!(err.contains("extenders[0]: tlsConfig: reading caFile /nowhere/ca.pem"), "{err}");
 }
@@ -487,7 +496,7 @@ fn completion_scripts_are_printed() {
 fn a_scheduler_binds_serves_and_ends_at_sigterm() {
     let (files, api) = (Files::new(), Api::any());
     let kubeconfig = files.write("kubeconfig", &api.server.kubeconfig());
-    let foreign = ["--secure-port=10259", "--profiling=false", "--bind-address", "0.0.0.0"];
+    let foreign = ["--cert-dir=/certs", "--profiling=false", "--client-ca-file", "ca.crt"];
     let arguments = [&["--kubeconfig", &kubeconfig, "--logging-format", "json"][..], &foreign].concat();
     let (mut scheduler, admin) = Process::scheduler(&arguments);
     api.server.create(pod("web")).unwrap();
@@ -510,7 +519,7 @@ fn a_scheduler_binds_serves_and_ends_at_sigterm() {
     let with = |text: &str| lines.iter().filter(|line| line.to_string().contains(text)).collect::<Vec<_>>();
     let warned = with("have no effect here");
     assert_eq!(warned.len(), 1, "{lines:#?}");
-    assert!(warned[0].to_string().contains("--secure-port --profiling --bind-address") && warned[0]["level"] == "WARN");
+    assert!(warned[0].to_string().contains("--cert-dir --profiling --client-ca-file") && warned[0]["level"] == "WARN");
     let bound = with("pod is bound");
     assert_eq!(bound.len(), 1);
     // No score: where only one node fits there is nothing to compare.
@@ -519,6 +528,127 @@ fn a_scheduler_binds_serves_and_ends_at_sigterm() {
     }
     assert_eq!(with("shut down").len(), 1);
     assert!(lines.iter().all(|line| line["level"].is_string() && line["timestamp"].is_string()), "{lines:#?}");
+}
+
+/// Status and body of what is served over TLS there, with the certificate of tests/certs.
+fn get_over_tls(address: SocketAddr, path: &str) -> (u16, String) {
+    use rustls::pki_types::CertificateDer;
+    use rustls::pki_types::pem::PemObject as _;
+    let ca = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/certs/ca.pem");
+    let mut roots = rustls::RootCertStore::empty();
+    roots.add(CertificateDer::from_pem_file(ca).unwrap()).unwrap();
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let config = rustls::ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions().unwrap();
+    let config = Arc::new(config.with_root_certificates(roots).with_no_client_auth());
+    let connection = rustls::ClientConnection::new(config, "extender.example".try_into().unwrap()).unwrap();
+    let mut stream = rustls::StreamOwned::new(connection, TcpStream::connect(address).unwrap());
+    write!(stream, "GET {path} HTTP/1.1\r\nHost: admin\r\nConnection: close\r\n\r\n").unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+    (head.split(' ').nth(1).unwrap().parse().unwrap(), body.to_owned())
+}
+
+#[test]
+fn the_secured_port_is_served_as_the_flags_say() {
+    let (files, api) = (Files::new(), Api::any());
+    let kubeconfig = files.write("kubeconfig", &api.server.kubeconfig());
+    let cert = |name: &str| Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/certs").join(name).display().to_string();
+    let address = free_address();
+    let port = address.port().to_string();
+    let (certificate, key) = (cert("cert.pem"), cert("key.pem"));
+    let always = ["run", "--http-address", "0", "--bind-address", "127.0.0.1", "--kubeconfig", &kubeconfig];
+    let tls = ["--tls-cert-file", &certificate, "--tls-private-key-file", &key, "--tls-min-version", "VersionTLS13"];
+    let more = ["--secure-port", &port, "--tls-cipher-suites", "TLS_RSA_WITH_RC4_128_SHA"];
+    let mut scheduler = Process::start(
+        program().args(always).args(tls).args(more).args(["--authorization-always-allow-paths", "/livez"]),
+    );
+    scheduler.line("serving the secured port");
+    assert!(scheduler.line("these are not served here").contains("TLS_RSA_WITH_RC4_128_SHA"));
+    assert_eq!(get_over_tls(address, "/livez"), (200, "ok".to_owned()));
+    // Where the API server looks at no permissions, everybody has all of them, and is asked about all the same.
+    until("it to be ready", || get_over_tls(address, "/readyz").0 == 200);
+    let (status, body) = get_over_tls(address, "/debug/queue");
+    assert_eq!((status, &serde_json::from_str::<Value>(&body).unwrap()["pods"]), (200, &Value::Array(Vec::new())));
+    // A second one finds the port taken, and says which flag helps.
+    let (code, _, err) = ended(program().args(always).args(["--secure-port", &port]).output().unwrap());
+    assert_eq!(code, 1, "{err}");
+    assert!(err.contains("--secure-port takes another") && err.contains(&port), "{err}");
+    scheduler.signal("TERM");
+    assert_eq!(scheduler.end(), 0);
+    for (arguments, expect) in [
+        (["--tls-cert-file", "/nowhere.crt", "--tls-private-key-file", "/nowhere.key"], "reading /nowhere.crt"),
+        (["--tls-cert-file", &certificate, "--tls-private-key-file", &certificate], "no PEM private key"),
+        (["--tls-cert-file", &certificate, "--tls-min-version", "VersionTLS13"], "--tls-private-key-file"),
+        (["--tls-min-version", "1.2", "-v", "2"], "must be VersionTLS12 or VersionTLS13"),
+        (["--authorization-always-allow-paths", "livez", "-v", "2"], "does not begin with /"),
+    ] {
+        let (code, _, err) =
+            ended(program().args(always).args(["--secure-port", &port]).args(arguments).output().unwrap());
+        assert_eq!(code, 2, "{err}");
+        assert!(err.contains(expect), "{err}");
+    }
+}
+
+#[test]
+fn at_sigusr2_it_says_what_it_knows() {
+    let (files, api) = (Files::new(), Api::any());
+    let kubeconfig = files.write("kubeconfig", &api.server.kubeconfig());
+    let (mut scheduler, _) = Process::scheduler(&["--kubeconfig", &kubeconfig]);
+    api.server.create(pod("fits")).unwrap();
+    api.until_bound("fits");
+    api.server.create(pod("large").requests(&[("cpu", "900")])).unwrap();
+    scheduler.line("pod is not scheduled");
+    scheduler.signal("USR2");
+    scheduler.line("comparison of the cache with the API server: 0 differences");
+    let dumped: Vec<String> = scheduler.lines().into_iter().filter(|line| line.contains("dump of the")).collect();
+    let has = |parts: &[&str]| dumped.iter().any(|line| parts.iter().all(|part| line.contains(part)));
+    assert!(has(&["dump of the queue: ", "unschedulable=1", "left_out=0"]), "{dumped:#?}");
+    assert!(has(&["dump of the queue", "default/large", "unschedulable", "NodeResourcesFit"]), "{dumped:#?}");
+    assert!(has(&["dump of the cache: nodes=1"]), "{dumped:#?}");
+    assert!(has(&["dump of the cache", "only", "default/fits"]), "{dumped:#?}");
+    scheduler.signal("TERM");
+    assert_eq!(scheduler.end(), 0);
+}
+
+/// What is shown, and what is logged, holds none of the secrets that the program was given.
+#[test]
+fn secrets_are_neither_served_nor_logged() {
+    let (files, api) = (Files::new(), Api::any());
+    let kubeconfig =
+        files.write("kubeconfig", &api.server.kubeconfig().replace("user: {}", "user: {token: secret-token}"));
+    let read = |name: &str| {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/certs").join(name);
+        use base64::Engine as _;
+        base64::engine::general_purpose::STANDARD.encode(std::fs::read(path).unwrap())
+    };
+    let (ca, certificate, key) = (read("ca.pem"), read("cert.pem"), read("key.pem"));
+    let config = files.write(
+        "config.yaml",
+        &format!(
+            "{HEAD}extenders:\n- urlPrefix: https://secret-user:secret-password@127.0.0.1:1/x?secret=query\n  \
+             filterVerb: f\n  ignorable: true\n  enableHTTPS: true\n  \
+             tlsConfig: {{caData: {ca}, certData: {certificate}, keyData: {key}}}\n"
+        ),
+    );
+    let arguments = ["--kubeconfig", &kubeconfig, "--config", &config, "--log-level", "debug,plimsoll=trace"];
+    let (mut scheduler, admin) = Process::scheduler(&arguments);
+    until("it to be ready", || get(admin, "/readyz").0 == 200);
+    api.server.create(pod("asks")).unwrap();
+    api.until_bound("asks");
+    let ((status, shown), (_, metrics)) = (get(admin, "/configz"), get(admin, "/metrics"));
+    assert_eq!(status, 200);
+    assert!(shown.contains("https://<redacted>@127.0.0.1:1/x?<redacted>"), "{shown}");
+    scheduler.signal("USR2");
+    scheduler.line("comparison of the cache");
+    scheduler.signal("TERM");
+    assert_eq!(scheduler.end(), 0);
+    let log = scheduler.lines().join("\n");
+    for secret in ["secret-token", "secret-password", "secret=query", &ca, &certificate, &key] {
+        for (what, text) in [("configz", &shown), ("metrics", &metrics), ("the log", &log)] {
+            assert!(!text.contains(secret), "{secret:.20} is in {what}");
+        }
+    }
 }
 
 #[test]

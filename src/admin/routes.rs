@@ -6,6 +6,7 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{get, put};
 use axum::{Json, Router};
 
+use super::guard::Authorized;
 use super::health::{Finding, Probe};
 use super::{Admin, Peer};
 use crate::logging::LogLevel;
@@ -15,7 +16,9 @@ use crate::metrics::TEXT_FORMAT;
 const MAX_BODY_BYTES: usize = 2048;
 
 type Options = Vec<(String, String)>;
-type Text = (StatusCode, [(HeaderName, HeaderValue); 2], String);
+/// Who wants to change something: where from, and whether that was found to be allowed.
+type Who = (Extension<Peer>, Option<Extension<Authorized>>);
+pub(super) type Text = (StatusCode, [(HeaderName, HeaderValue); 2], String);
 
 pub(super) fn router(admin: Admin) -> Router {
     Router::new()
@@ -79,23 +82,24 @@ async fn log_level(State(admin): State<Admin>) -> Response {
     }
 }
 
-async fn set_log_level(State(admin): State<Admin>, Extension(peer): Extension<Peer>, body: String) -> Text {
-    change(&admin, peer, &LogLevel::Filter(body.trim().to_owned()), || "successfully set the log level\n".to_owned())
+async fn set_log_level(State(admin): State<Admin>, who: Who, body: String) -> Text {
+    change(&admin, who, &LogLevel::Filter(body.trim().to_owned()), || "successfully set the log level\n".to_owned())
 }
 
-async fn set_verbosity(State(admin): State<Admin>, Extension(peer): Extension<Peer>, body: String) -> Text {
+async fn set_verbosity(State(admin): State<Admin>, who: Who, body: String) -> Text {
     match body.trim().parse::<u8>() {
-        Ok(verbosity) => change(&admin, peer, &LogLevel::Verbosity(verbosity), || {
+        Ok(verbosity) => change(&admin, who, &LogLevel::Verbosity(verbosity), || {
             format!("successfully set the verbosity to {verbosity}\n")
         }),
         Err(_) => text(StatusCode::BAD_REQUEST, "the verbosity is a number from 0 to 255\n"),
     }
 }
 
-/// Changes the log level, for peers on this host.
-fn change(admin: &Admin, Peer(peer): Peer, level: &LogLevel, done: impl Fn() -> String) -> Text {
-    // The port has no authentication, and at a high level a log can fill a disk.
-    if !peer.ip().to_canonical().is_loopback() {
+/// Changes the log level, for peers on this host and for those who were asked who they are.
+fn change(admin: &Admin, who: Who, level: &LogLevel, done: impl Fn() -> String) -> Text {
+    let (Extension(Peer(peer)), authorized) = who;
+    // The plain port has no authentication, and at a high level a log can fill a disk.
+    if authorized.is_none() && !peer.ip().to_canonical().is_loopback() {
         let hint = "the log level is changed from the pod itself only: kubectl port-forward, then curl 127.0.0.1\n";
         return text(StatusCode::FORBIDDEN, hint);
     }
@@ -152,7 +156,7 @@ fn failed(act: &str, error: &dyn std::fmt::Display) -> Response {
 }
 
 /// Plain text that nothing on the way keeps or takes for something else.
-fn text(status: StatusCode, body: impl Into<String>) -> Text {
+pub(super) fn text(status: StatusCode, body: impl Into<String>) -> Text {
     let headers = [
         (header::CACHE_CONTROL, HeaderValue::from_static("no-cache, no-store, must-revalidate")),
         (header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff")),

@@ -5,11 +5,18 @@ use super::*;
 use crate::logging::{LogFormat, LogLevel, subscriber};
 
 async fn put(path: &str, peer: &str, body: &str) -> (StatusCode, String, String) {
+    put_as(None, path, peer, body).await
+}
+
+async fn put_as(who: Option<guard::Authorized>, path: &str, peer: &str, body: &str) -> (StatusCode, String, String) {
     let (_subscriber, log) = subscriber(LogFormat::Text, &LogLevel::default(), TestWriter::new, false).unwrap();
     let metrics = Arc::new(Metrics::new().unwrap());
     let admin = Admin { health: Health::new(), metrics, configz: Arc::new(|| serde_json::json!({})), log: log.clone() };
     let mut request = Request::put(path).body(Body::from(body.to_owned())).unwrap();
     request.extensions_mut().insert(Peer(peer.parse().unwrap()));
+    if let Some(authorized) = who {
+        request.extensions_mut().insert(authorized);
+    }
     let answer = routes::router(admin).oneshot(request).await.unwrap();
     let status = answer.status();
     let body = to_bytes(answer.into_body(), 1 << 20).await.unwrap();
@@ -35,6 +42,12 @@ async fn only_this_host_may_change_the_log_level() {
             assert_eq!(now.contains(filter), allowed, "{peer} {path}: {now}");
         }
     }
+}
+
+#[tokio::test]
+async fn whoever_was_found_to_be_allowed_may_change_it_from_anywhere() {
+    let (status, _, now) = put_as(Some(guard::Authorized), "/debug/flags/v", "10.0.0.7:5", "6").await;
+    assert!(status == StatusCode::OK && now.contains("plimsoll=trace"), "{now}");
 }
 
 #[tokio::test]

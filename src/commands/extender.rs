@@ -1,13 +1,10 @@
 //! `plimsoll extender`: another scheduler asks, Plimsoll's plugins answer.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use anyhow::{Context as _, anyhow};
-use rustls::pki_types::pem::PemObject as _;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer};
-use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 
 use super::{cancel_on_signal, fail, run};
@@ -19,6 +16,7 @@ use crate::logging::{self, LogFormat, LogHandle, LogLevel};
 use crate::metrics::Metrics;
 use crate::registry::Registry;
 use crate::scheduler::Scheduler;
+use crate::tls::{Rules, Tls};
 
 /// Arguments of `extender`.
 #[derive(Debug, clap::Args)]
@@ -41,7 +39,7 @@ pub struct Args {
     /// does.
     #[arg(long, value_name = "PORT", default_value_t = 8888)]
     port: u16,
-    /// Serve over TLS with this certificate (PEM, with its chain).
+    /// Serve over TLS with this certificate (PEM, with its chain). When it changes, the new one is served.
     #[arg(long, value_name = "FILE", requires = "tls_private_key_file")]
     tls_cert_file: Option<PathBuf>,
     /// The key of the certificate (PEM).
@@ -95,7 +93,7 @@ async fn serve(args: &Args, config: Config, registry: &Registry, log: LogHandle)
     let cluster = Cluster::load(&source).await.map_err(|error| input(error.into()))?.with_metrics(&metrics);
     let client = cluster.client().map_err(|error| input(error.into()))?;
     let tls = match (&args.tls_cert_file, &args.tls_private_key_file) {
-        (Some(certificate), Some(key)) => Some(acceptor(certificate, key).map_err(input)?),
+        (Some(certificate), Some(key)) => Some(Tls::from_files(certificate, key, &Rules::default()).map_err(input)?),
         _ => None,
     };
     let server = AdminServer::bind(SocketAddr::new(args.bind_address, args.port)).await.map_err(failed)?;
@@ -127,17 +125,4 @@ fn profile(args: &Args, config: &Config) -> anyhow::Result<usize> {
     let names: Vec<&str> = config.profiles.iter().map(|p| p.scheduler_name.as_str()).collect();
     let found = names.iter().position(|name| name == wanted);
     found.ok_or_else(|| anyhow!("--profile {wanted:?}: there is no such profile, only {}", names.join(", ")))
-}
-
-fn acceptor(certificate: &Path, key: &Path) -> anyhow::Result<TlsAcceptor> {
-    crate::client::install_crypto_provider();
-    let read = |path: &Path| std::fs::read(path).with_context(|| format!("reading {}", path.display()));
-    let chain: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&read(certificate)?).collect();
-    let chain = chain.map_err(|error| anyhow!("--tls-cert-file {}: {error}", certificate.display()))?;
-    // The parser's error might quote the key.
-    let key = PrivateKeyDer::from_pem_slice(&read(key)?)
-        .map_err(|_| anyhow!("--tls-private-key-file {}: no PEM private key", key.display()))?;
-    let config = rustls::ServerConfig::builder().with_no_client_auth().with_single_cert(chain, key);
-    let config = config.with_context(|| format!("--tls-cert-file {}", certificate.display()))?;
-    Ok(TlsAcceptor::from(Arc::new(config)))
 }

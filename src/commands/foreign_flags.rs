@@ -4,18 +4,13 @@
 use std::ffi::OsString;
 
 /// Flags and whether a value follows in an argument of its own.
-const FLAGS: [(&str, bool); 46] = [
+const FLAGS: [(&str, bool); 36] = [
     ("allow-metric-labels", true),
     ("allow-metric-labels-manifest", true),
     ("authentication-kubeconfig", true),
     ("authentication-skip-lookup", false),
-    ("authentication-token-webhook-cache-ttl", true),
     ("authentication-tolerate-lookup-failure", false),
-    ("authorization-always-allow-paths", true),
     ("authorization-kubeconfig", true),
-    ("authorization-webhook-cache-authorized-ttl", true),
-    ("authorization-webhook-cache-unauthorized-ttl", true),
-    ("bind-address", true),
     ("cert-dir", true),
     ("client-ca-file", true),
     ("contention-profiling", false),
@@ -40,13 +35,8 @@ const FLAGS: [(&str, bool); 46] = [
     ("requestheader-group-headers", true),
     ("requestheader-uid-headers", true),
     ("requestheader-username-headers", true),
-    ("secure-port", true),
     ("show-hidden-metrics-for-version", true),
-    ("tls-cert-file", true),
-    ("tls-cipher-suites", true),
     ("tls-curve-preferences", true),
-    ("tls-min-version", true),
-    ("tls-private-key-file", true),
     ("tls-sni-cert-key", true),
     ("leader-elect-resource-lock", true),
     ("vmodule", true),
@@ -93,8 +83,8 @@ mod tests {
     #[test]
     fn other_commands_keep_their_flags() {
         let split = |line: &[&str]| split(line.iter().map(OsString::from));
-        assert_eq!(split(&["plimsoll", "extender", "--tls-cert-file", "x"]).0.len(), 4);
-        assert_eq!(split(&["plimsoll", "run", "--tls-cert-file", "x"]).0, ["plimsoll", "run"]);
+        assert_eq!(split(&["plimsoll", "extender", "--client-ca-file", "x"]).0.len(), 4);
+        assert_eq!(split(&["plimsoll", "run", "--client-ca-file", "x"]).0, ["plimsoll", "run"]);
         assert_eq!(split(&["plimsoll"]), (vec!["plimsoll".into()], Vec::new()));
     }
 
@@ -102,11 +92,11 @@ mod tests {
     fn foreign_flags_are_taken_off_with_their_values() {
         let line = [
             "plimsoll",
-            "--secure-port=0",
+            "--cert-dir=/tmp",
             "--config",
             "a",
-            "--bind-address",
-            "127.0.0.1",
+            "--client-ca-file",
+            "ca.crt",
             "--profiling",
             "-v",
             "2",
@@ -114,6 +104,6 @@ mod tests {
         ];
         let (ours, ignored) = split(line.map(OsString::from));
         assert_eq!(ours, ["plimsoll", "--config", "a", "-v", "2", "--nope"].map(OsString::from));
-        assert_eq!(ignored, ["--secure-port", "--bind-address", "--profiling"]);
+        assert_eq!(ignored, ["--cert-dir", "--client-ca-file", "--profiling"]);
     }
 }

@@ -1,18 +1,21 @@
 //! `plimsoll run`: the scheduler.
 
-use std::net::SocketAddr;
+mod serving;
+
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
 use plimsoll_plugins::args::GoDuration;
+use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
 use super::{cancel_on_signal, fail};
-use crate::admin::{AdminServer, DEFAULT_ADDRESS};
+use crate::admin::DEFAULT_ADDRESS;
 use crate::client::{Cluster, Source};
 use crate::config::{Config, ConfigError, Defaults};
+use crate::inspect::Inspect;
 use crate::logging::{self, LogFormat, LogHandle, LogLevel};
 use crate::metrics::Metrics;
 use crate::registry::Registry;
@@ -22,7 +25,7 @@ use crate::scheduler::Scheduler;
 const NAMESPACE_FILE: &str = "/var/run/secrets/kubernetes.io/serviceaccount/namespace";
 
 /// Arguments of `run`.
-#[derive(Debug, Default, clap::Args)]
+#[derive(Debug, clap::Args)]
 pub struct Args {
     /// Configuration file: a KubeSchedulerConfiguration and, as a second document, a PlimsollConfiguration.
     #[arg(long, value_name = "FILE")]
@@ -37,6 +40,8 @@ pub struct Args {
     /// Where health, metrics and configuration are served over plain HTTP; "0" turns it off.
     #[arg(long, value_name = "ADDRESS", default_value_t = DEFAULT_ADDRESS.to_string())]
     http_address: String,
+    #[command(flatten)]
+    secured: serving::SecuredArgs,
     /// Elect a leader; overrides the configuration, as do the other leader election flags.
     #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
     leader_elect: Option<bool>,
@@ -89,6 +94,7 @@ pub fn main(args: &Args, ignored: &[String], registry: &Registry) -> i32 {
     if !ignored.is_empty() {
         tracing::warn!("these flags of kube-scheduler have no effect here: {}", ignored.join(" "));
     }
+    args.secured.warn();
     let config = match configuration(args, registry) {
         Ok(config) => config,
         Err(code) => return code,
@@ -180,8 +186,12 @@ async fn serve(args: &Args, config: Config, registry: Registry, log: LogHandle) 
         Ok(clients) => clients,
         Err(error) => return fail(&anyhow::Error::new(error), 2),
     };
-    let admin = match admin_server(&args.http_address).await {
+    let admin = match serving::plain(&args.http_address).await {
         Ok(admin) => admin,
+        Err((error, code)) => return fail(&error, code),
+    };
+    let secured = match args.secured.secured(&cluster, &metrics).await {
+        Ok(secured) => secured,
         Err((error, code)) => return fail(&error, code),
     };
     let shutdown = CancellationToken::new();
@@ -196,7 +206,14 @@ async fn serve(args: &Args, config: Config, registry: Registry, log: LogHandle) 
         .with_max_in_unschedulable(args.pod_max_in_unschedulable_pods_duration);
     if let Some(server) = admin {
         tracing::info!(address = %server.local_addr(), "serving health and metrics");
-        scheduler = scheduler.with_admin(server, log);
+        scheduler = scheduler.with_admin(server, log.clone());
+    }
+    if let Some(secured) = secured {
+        tracing::info!(address = %secured.local_addr(), "serving the secured port");
+        scheduler = scheduler.with_secured(secured, log);
+    }
+    if let Err(error) = dump_on_signal(scheduler.inspect()) {
+        return fail(&error, 1);
     }
     match scheduler.run(shutdown).await {
         Ok(()) => 0,
@@ -204,13 +221,13 @@ async fn serve(args: &Args, config: Config, registry: Registry, log: LogHandle) 
     }
 }
 
-async fn admin_server(address: &str) -> Result<Option<AdminServer>, (anyhow::Error, i32)> {
-    if address == "0" {
-        return Ok(None);
-    }
-    let address: SocketAddr = address
-        .parse()
-        .with_context(|| format!("--http-address {address:?}: not an address and port such as 0.0.0.0:10251"))
-        .map_err(|error| (error, 2))?;
-    AdminServer::bind(address).await.map(Some).map_err(|error| (error, 1))
+/// At SIGUSR2 what the scheduler knows is written into the log, as with kube-scheduler.
+fn dump_on_signal(inspect: Inspect) -> anyhow::Result<()> {
+    let mut asked = signal(SignalKind::user_defined2()).context("listening for SIGUSR2")?;
+    tokio::spawn(async move {
+        while asked.recv().await.is_some() {
+            inspect.dump().await;
+        }
+    });
+    Ok(())
 }

@@ -1,6 +1,7 @@
 //! A configuration written out again: for `/configz`, for `--write-config-to` and for `check-config`.
 //!
-//! Nothing secret is written: keys and certificates of extenders are redacted, and so is a password in an extender's address.
+//! Nothing secret is written: keys and certificates of extenders are redacted, and so are a password and a query in an
+//! extender's address.
 
 use serde_json::{Map, Value, json};
 
@@ -43,7 +44,7 @@ impl Config {
             pod_initial_backoff_seconds: Some(self.pod_initial_backoff_seconds),
             pod_max_backoff_seconds: Some(self.pod_max_backoff_seconds),
             profiles: self.profiles.iter().map(ProfileConfig::to_v1).collect(),
-            extenders: self.extenders.iter().map(without_password).collect(),
+            extenders: self.extenders.iter().map(without_secrets).collect(),
             delay_cache_until_active: self.delay_cache_until_active,
         }
     }
@@ -113,9 +114,14 @@ impl ProfileConfig {
     }
 }
 
-/// The extender, with `<redacted>` for what stands before the `@` of its address.
-fn without_password(extender: &v1::Extender) -> v1::Extender {
+/// The extender, with `<redacted>` for what stands before the `@` of its address, and for its query.
+fn without_secrets(extender: &v1::Extender) -> v1::Extender {
     let mut extender = extender.clone();
+    if let Some((address, query)) = extender.url_prefix.split_once('?')
+        && !query.is_empty()
+    {
+        extender.url_prefix = format!("{address}?<redacted>");
+    }
     if let Some((scheme, rest)) = extender.url_prefix.split_once("://") {
         let (host, path) = rest.split_at(rest.find(['/', '?', '#']).unwrap_or(rest.len()));
         if let Some((_, host)) = host.rsplit_once('@') {

@@ -6,11 +6,11 @@ use anyhow::{Context as _, bail};
 use hyper_rustls::ConfigBuilderExt as _;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::{CryptoProvider, verify_tls12_signature, verify_tls13_signature};
-use rustls::pki_types::pem::PemObject as _;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
+use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::{ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme};
 
 use crate::config::v1::{Extender, TlsConfig};
+use crate::tls::{certificates, private_key};
 
 /// Reads what the configuration names. Without a CA, `enableHTTPS` checks no certificate, as in kube-scheduler.
 pub(super) fn config(extender: &Extender) -> anyhow::Result<ClientConfig> {
@@ -40,9 +40,7 @@ pub(super) fn config(extender: &Extender) -> anyhow::Result<ClientConfig> {
         (None, None) => Ok(builder.with_no_client_auth()),
         (Some(certificate), Some(key)) => {
             let chain = certificates("tlsConfig: the client certificate", &certificate)?;
-            // The parser's error might quote the key.
-            let key = PrivateKeyDer::from_pem_slice(&key)
-                .map_err(|_| anyhow::anyhow!("tlsConfig: the client key is no PEM private key"))?;
+            let key = private_key("tlsConfig: the client key", &key)?;
             builder.with_client_auth_cert(chain, key).context("tlsConfig: the client certificate")
         }
         _ => bail!("tlsConfig: a client certificate needs its key, and a key its certificate"),
@@ -56,15 +54,6 @@ fn pem(field: &str, path: &str, data: &[u8]) -> anyhow::Result<Option<Vec<u8>>> 
         ([], path) => Ok(Some(std::fs::read(path).with_context(|| format!("tlsConfig: reading {field} {path}"))?)),
         (data, _) => Ok(Some(data.to_owned())),
     }
-}
-
-fn certificates(what: &str, pem: &[u8]) -> anyhow::Result<Vec<CertificateDer<'static>>> {
-    let read: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(pem).collect();
-    let read = read.map_err(|error| anyhow::anyhow!("{what}: {error}"))?;
-    if read.is_empty() {
-        bail!("{what}: holds no PEM certificate");
-    }
-    Ok(read)
 }
 
 /// Trusts any certificate, for whoever said so. Signatures are still checked.

@@ -15,7 +15,7 @@ use tokio_util::task::AbortOnDropHandle;
 
 use super::Scheduler;
 use super::election::elect;
-use crate::admin::{Admin, CheckState, Health};
+use crate::admin::{Admin, CheckState, Health, debug};
 use crate::config::Config;
 use crate::driver::{Driver, Inbox, inbox};
 use crate::extender::Extenders;
@@ -45,7 +45,8 @@ pub(super) struct Parts {
     writer: AbortOnDropHandle<()>,
     election: JoinSet<anyhow::Result<()>>,
     stop_election: CancellationToken,
-    admin: Option<AbortOnDropHandle<()>>,
+    /// What is served over HTTP; it ends last, and fails nothing else.
+    admin: JoinSet<()>,
     stop_admin: CancellationToken,
     drain_limit: Duration,
 }
@@ -110,14 +111,20 @@ impl Parts {
             },
             effects,
         );
-        let stop_admin = CancellationToken::new();
+        let (stop_admin, inspect) = (CancellationToken::new(), scheduler.inspect());
         let config = Arc::new(scheduler.config);
-        let admin = scheduler.admin.map(|(server, log)| {
-            let configz =
-                move || serde_json::json!({ "componentconfig": config.to_v1(), "plimsoll": config.to_plimsoll() });
-            let admin = Admin { health, metrics, configz: Arc::new(configz), log };
-            AbortOnDropHandle::new(tokio::spawn(server.serve(admin, stop_admin.clone())))
-        });
+        let configz: Arc<dyn Fn() -> serde_json::Value + Send + Sync> = Arc::new(
+            move || serde_json::json!({ "componentconfig": config.to_v1(), "plimsoll": config.to_plimsoll() }),
+        );
+        let shown =
+            |log| Admin { health: health.clone(), metrics: Arc::clone(&metrics), configz: Arc::clone(&configz), log };
+        let mut admin = JoinSet::new();
+        if let Some((server, log)) = scheduler.admin {
+            admin.spawn(server.serve(shown(log), stop_admin.clone()));
+        }
+        if let Some((secured, log)) = scheduler.secured {
+            admin.spawn(secured.serve(shown(log), debug::router(inspect), stop_admin.clone()));
+        }
         Ok(Self {
             inbox: StopOnDrop(inbox),
             tasks,
@@ -173,9 +180,7 @@ impl Parts {
         self.stop_watching.cancel();
         while self.tasks.join_next().await.is_some() {}
         self.stop_admin.cancel();
-        if let Some(admin) = self.admin {
-            drop(admin.await);
-        }
+        while self.admin.join_next().await.is_some() {}
         tracing::info!("shut down");
     }
 }

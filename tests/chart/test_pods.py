@@ -48,9 +48,27 @@ def test_own_pods_are_never_scheduled_by_themselves():
 
 def test_probes_are_on_the_plain_port():
     container = install(with_image()).container()
-    assert container["ports"] == [{"name": "metrics", "containerPort": 10251, "protocol": "TCP"}]
+    assert container["ports"] == [
+        {"name": "metrics", "containerPort": 10251, "protocol": "TCP"},
+        {"name": "secure", "containerPort": 10259, "protocol": "TCP"},
+    ]
     assert container["livenessProbe"]["httpGet"] == {"path": "/livez", "port": "metrics"}
     assert container["readinessProbe"]["httpGet"] == {"path": "/readyz", "port": "metrics"}
+
+
+def test_the_secured_port_can_be_turned_off_and_given_a_certificate():
+    off = install(with_image(secureServing={"enabled": False})).container()
+    assert [port["name"] for port in off["ports"]] == ["metrics"]
+    assert off["args"][-1] == "--secure-port=0"
+    rendered = install(with_image(secureServing={"tlsSecretName": "plimsoll-tls"}))
+    container = rendered.container()
+    assert container["args"][-2:] == [
+        "--tls-cert-file=/etc/plimsoll-tls/tls.crt", "--tls-private-key-file=/etc/plimsoll-tls/tls.key",
+    ]
+    assert {"name": "tls", "mountPath": "/etc/plimsoll-tls", "readOnly": True} in container["volumeMounts"]
+    assert {"name": "tls", "secret": {"secretName": "plimsoll-tls"}} in rendered.pod()["spec"]["volumes"]
+    both = install(with_image(secureServing={"enabled": False, "tlsSecretName": "plimsoll-tls"}))
+    assert [volume["name"] for volume in both.pod()["spec"]["volumes"]] == ["config"]
 
 
 def test_image_forms():

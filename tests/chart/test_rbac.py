@@ -2,6 +2,11 @@
 
 from chart import ci_values, install, with_image
 
+# What the secured port needs, and nothing else does.
+SECURED = {
+    ("authentication.k8s.io", "tokenreviews"): {"create"},
+    ("authorization.k8s.io", "subjectaccessreviews"): {"create"},
+}
 # (group, resource): verbs. A permission is added here only together with the code that uses it.
 CLUSTER = {
     ("", "nodes"): {"list", "watch"},
@@ -28,6 +33,7 @@ CLUSTER = {
     ("scheduling.x-k8s.io", "podgroups"): {"list", "watch"},
     ("scheduling.sigs.k8s.io", "podgroups"): {"list", "watch"},
     ("scheduling.k8s.io", "podgroups/status"): {"patch"},
+    **SECURED,
 }
 # (group, resource, name or None): verbs, in the lease's namespace.
 LEASE = {
@@ -73,6 +79,12 @@ def test_more_profiles_and_monitoring_need_no_more():
     one, many = install(with_image()), install(ci_values("monitoring"))
     for kind in ("ClusterRole", "Role"):
         assert granted(one.one(kind)) == granted(many.one(kind))
+
+
+def test_without_the_secured_port_nobody_is_asked_about():
+    rendered = install(with_image(secureServing={"enabled": False}))
+    expected = {(*key, None): verbs for key, verbs in CLUSTER.items() if key not in SECURED}
+    assert granted(rendered.one("ClusterRole")) == expected
 
 
 def test_the_role_follows_the_lease():

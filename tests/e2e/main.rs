@@ -17,6 +17,7 @@ mod refusals;
 mod replicas;
 mod rig;
 mod scripted;
+mod secured;
 mod shutdown;
 mod volumes;
 mod wire;

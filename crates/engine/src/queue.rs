@@ -348,6 +348,16 @@ impl Queue {
         (self.in_flight.len(), self.in_flight.event_count())
     }
 
+    /// The pods that are in flight, in no promised order.
+    pub fn in_flight_uids(&self) -> impl Iterator<Item = &Uid> {
+        self.in_flight.uids()
+    }
+
+    /// When the backoff of a pod that waits is over; `None` where it has none.
+    pub fn backoff_expiry(&self, info: &QueuedPodInfo) -> Option<Time> {
+        info.backoff_expiry(&self.settings.backoff)
+    }
+
     /// Every pod that waits, in no promised order.
     pub fn iter(&self) -> impl Iterator<Item = (&QueuedPodInfo, Place)> {
         self.slots.iter().flatten().map(|s| (&s.info, s.place))

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use hashbrown::HashMap;
+use smallvec::SmallVec;
 
 use crate::chunk::{Chunk, LANES, ROWS};
 use crate::cluster::{ClusterInfo, Nominations};
@@ -11,6 +12,7 @@ use crate::labels::LabelSet;
 use crate::node::NodeInfo;
 use crate::pod::{PodInfo, Uid};
 use crate::read::{Groups, Versions};
+use crate::resources::Resources;
 use crate::topology::{CounterKey, CounterSpec, Counts, Index, Placed};
 
 /// A row of the table: a node for as long as it exists. Numbers are used again only for nodes that come later.
@@ -110,6 +112,23 @@ impl View {
     pub fn pods(&self, row: Row) -> &[Arc<PodInfo>] {
         let (chunk, row) = split(row);
         self.chunks.get(chunk).map_or(&[], |c| c.pods.of(row))
+    }
+
+    /// What the pods on the node of a row take up together, as it is kept count of; for inspection.
+    pub fn requested(&self, row: Row) -> Resources {
+        let (chunk, row) = split(row);
+        let Some(chunk) = self.chunks.get(chunk) else { return Resources::default() };
+        let usage = &chunk.usage;
+        let columns = self.cluster.resource_columns.iter().enumerate();
+        let amounts = columns.map(|(at, name)| (name.clone(), usage.scalar(at, row)));
+        let mut scalars: SmallVec<[_; 2]> = amounts.filter(|(_, amount)| *amount != 0).collect();
+        scalars.sort_unstable();
+        Resources {
+            milli_cpu: usage.milli_cpu[row],
+            memory_bytes: usage.memory_bytes[row],
+            ephemeral_storage_bytes: usage.ephemeral_storage_bytes[row],
+            scalars,
+        }
     }
 
     /// Every row that holds a node, in ascending order.

@@ -47,7 +47,14 @@ impl Rig {
         let kubeconfig = tempfile::NamedTempFile::new().unwrap();
         std::fs::write(kubeconfig.path(), server.kubeconfig()).unwrap();
         let mut command = program();
-        command.args(["--http-address=0", "--leader-elect=false", "--config", CONFIG, "--kubeconfig"]);
+        command.args([
+            "--http-address=0",
+            "--secure-port=0",
+            "--leader-elect=false",
+            "--config",
+            CONFIG,
+            "--kubeconfig",
+        ]);
         let scheduler = command.arg(kubeconfig.path()).spawn().unwrap();
         Self { server, scheduler, _kubeconfig: kubeconfig }
     }

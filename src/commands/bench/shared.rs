@@ -69,7 +69,7 @@ impl Scheduler {
         )?;
         let program = std::env::current_exe().context("finding this program")?;
         let child = Command::new(program)
-            .args(["run", "--http-address", "0", "-v", "0", "--log-level", "error", "--config"])
+            .args(["run", "--http-address", "0", "--secure-port", "0", "-v", "0", "--log-level", "error", "--config"])
             .arg(&config)
             .arg("--kubeconfig")
             .arg(&kubeconfig)

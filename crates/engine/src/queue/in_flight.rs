@@ -63,6 +63,10 @@ impl InFlight {
         self.popped.len()
     }
 
+    pub(super) fn uids(&self) -> impl Iterator<Item = &Uid> {
+        self.popped.keys()
+    }
+
     /// The number of events kept.
     pub(super) fn event_count(&self) -> usize {
         self.events.len()
