@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Config;
 use super::check::Check;
+use super::coexistence::{Coexistence, CoexistenceConfig};
 
 /// The API version.
 pub(super) const API_VERSION: &str = "config.plimsoll/v1alpha1";
@@ -46,6 +47,9 @@ pub struct PlimsollConfiguration {
     /// What is kept from one decision to the next.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub memo: Option<Memo>,
+    /// What is done for others that use the same nodes, and about them.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub coexistence: Option<Coexistence>,
 }
 
 /// What each worker keeps from one decision to the next.
@@ -130,6 +134,8 @@ pub struct PlimsollConfig {
     pub preemption: Preemption,
     /// What each worker keeps from one decision to the next.
     pub memo: Memo,
+    /// What is done for others that use the same nodes, and about them.
+    pub coexistence: CoexistenceConfig,
 }
 
 impl Config {
@@ -163,6 +169,7 @@ impl PlimsollConfiguration {
         {
             check.fail("extenderParallelism", &format!("must be between 1 and {MAX_EXTENDER_PARALLELISM}, not {pods}"));
         }
+        self.coexistence.iter().for_each(|coexistence| coexistence.validate(check));
         if self.seed.is_some() && self.tie_break == Some(TieBreak::Name) {
             check.warn("seed", "has no effect with tieBreak: name");
         }
@@ -177,6 +184,7 @@ impl PlimsollConfiguration {
             replace_default_scheduler: self.replace_default_scheduler,
             preemption: self.preemption.unwrap_or_default(),
             memo: self.memo.unwrap_or_default(),
+            coexistence: self.coexistence.clone().unwrap_or_default().resolve(),
         }
     }
 }

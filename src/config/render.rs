@@ -60,6 +60,7 @@ impl Config {
             replace_default_scheduler: self.plimsoll.replace_default_scheduler,
             preemption: Some(self.plimsoll.preemption),
             memo: Some(self.plimsoll.memo),
+            coexistence: Some(self.plimsoll.coexistence.to_section()),
         }
     }
 
