@@ -6,6 +6,7 @@
 //! [`Config::refusals`].
 
 mod check;
+mod coexistence;
 mod decode;
 mod defaults;
 mod deserializer;
@@ -31,6 +32,7 @@ use std::io::Read;
 use std::path::Path;
 use std::sync::Arc;
 
+pub use coexistence::{Amount, Coexistence, CoexistenceConfig, HeadroomPool};
 pub use defaults::Defaults;
 pub use error::{ConfigError, ConfigErrors, Mark};
 pub use expand::{EnabledPlugin, EnabledPlugins};

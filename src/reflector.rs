@@ -6,6 +6,7 @@
 
 mod backoff;
 mod discovery;
+mod refusals;
 mod relist;
 mod slim;
 
@@ -64,7 +65,7 @@ trait Sink<K>: Send {
     /// A list begins.
     fn list_begins(&mut self);
     /// A list is complete.
-    fn list_ends(&mut self) -> Event;
+    fn list_ends(&mut self) -> Option<Event>;
     /// What follows from the server not serving the kind at all, where that can be; otherwise it is trouble like any
     /// other.
     fn not_served(&mut self) -> Option<Event> {
@@ -214,7 +215,7 @@ impl Reflectors {
                     }
                 }
                 Ok(watcher::Event::InitDone) => {
-                    batch.push(sink.list_ends());
+                    batch.extend(sink.list_ends());
                     self.inbox.events(std::mem::take(&mut batch));
                     self.inbox.synced(list, synced.clone());
                 }
@@ -284,7 +285,7 @@ impl Reflectors {
 /// The resource of a kind, as permissions name it; further kinds go by it already.
 fn resource(kind: &str) -> &str {
     match kind {
-        "Pod" => "pods",
+        "Pod" | refusals::KIND => "pods",
         "Node" => "nodes",
         plural => plural,
     }
@@ -369,10 +370,10 @@ impl<const TOLERANT: bool> Sink<Slim<api::Pod, TOLERANT>> for Pods {
     fn list_begins(&mut self) {
         self.listed.clear();
     }
-    fn list_ends(&mut self) -> Event {
+    fn list_ends(&mut self) -> Option<Event> {
         let listed = std::mem::take(&mut self.listed);
         let resource_version = listed.iter().map(|(_, rv)| *rv).max().unwrap_or(u64::MAX);
-        Event::PodsListed { present: listed.into_iter().map(|(uid, _)| uid).collect(), resource_version }
+        Some(Event::PodsListed { present: listed.into_iter().map(|(uid, _)| uid).collect(), resource_version })
     }
 }
 
@@ -405,8 +406,8 @@ impl<const TOLERANT: bool> Sink<Slim<api::Node, TOLERANT>> for Nodes {
     fn list_begins(&mut self) {
         self.listed.clear();
     }
-    fn list_ends(&mut self) -> Event {
-        Event::NodesListed { present: std::mem::take(&mut self.listed) }
+    fn list_ends(&mut self) -> Option<Event> {
+        Some(Event::NodesListed { present: std::mem::take(&mut self.listed) })
     }
 }
 
@@ -433,8 +434,8 @@ impl Sink<DynamicObject> for Namespaces {
     fn list_begins(&mut self) {
         self.listed.clear();
     }
-    fn list_ends(&mut self) -> Event {
-        Event::NamespacesListed { present: std::mem::take(&mut self.listed) }
+    fn list_ends(&mut self) -> Option<Event> {
+        Some(Event::NamespacesListed { present: std::mem::take(&mut self.listed) })
     }
 }
 
@@ -474,13 +475,13 @@ impl Sink<DynamicObject> for Objects {
     fn list_begins(&mut self) {
         self.listed.clear();
     }
-    fn list_ends(&mut self) -> Event {
-        Event::ObjectsListed { kind: self.kind, present: std::mem::take(&mut self.listed) }
+    fn list_ends(&mut self) -> Option<Event> {
+        Some(Event::ObjectsListed { kind: self.kind, present: std::mem::take(&mut self.listed) })
     }
     /// An older server lacks kinds that are new.
     fn not_served(&mut self) -> Option<Event> {
         self.list_begins();
-        Some(self.list_ends())
+        self.list_ends()
     }
     fn ends_unserved(&self) -> bool {
         self.kind.any_version

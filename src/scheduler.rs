@@ -186,6 +186,8 @@ impl Scheduler {
             memo: own.memo.into(),
             evictions: self.config.evictions(),
             ask_limit: usize::from(own.extender_parallelism),
+            refusal_cooldown: own.coexistence.refusal_cooldown,
+            headroom: self.config.headroom(),
         }
     }
 

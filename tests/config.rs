@@ -4,6 +4,7 @@
 
 use std::collections::BTreeMap;
 use std::io::Read;
+use std::time::Duration;
 
 use plimsoll::config::{Config, ConfigErrors, Defaults, EnabledPlugin, TieBreak};
 use plimsoll_plugins::args::PluginArgs;
@@ -323,7 +324,30 @@ fn bad_files_and_their_messages() {
                 "f.yaml:6:10: workers: must be between 1 and 64, not 0",
                 "f.yaml:7:11: tieBreak: must be one of random, name, not \"never\"",
                 "f.yaml:8:1: eventPolicy: unknown field \"eventPolicy\"; allowed here: apiVersion, kind, workers, tieBreak, \
-                 seed, extenderParallelism, replaceDefaultScheduler, preemption, memo",
+                 seed, extenderParallelism, replaceDefaultScheduler, preemption, memo, coexistence",
+            ],
+        ),
+        (
+            format!(
+                "{HEAD}---\n{OWN}coexistence:\n  refusalCooldown: 2h\n  headroom:\n  - {{}}\n  \
+                 - {{nodeSelector: {{a/b/c: x}}, resources: {{cpu: 1x, cores: 1, memory: -1}}}}\n"
+            ),
+            &[
+                "f.yaml:7:20: coexistence.refusalCooldown: must be between 0s, which switches it off, and 1h0m0s, not 2h0m0s",
+                "f.yaml:9:5: coexistence.headroom[0].resources: is required: what is to stay free",
+                "f.yaml:10:20: coexistence.headroom[1].nodeSelector.a/b/c: is no label name",
+                "f.yaml:10:47: coexistence.headroom[1].resources.cpu: \"1x\" is not a quantity (such as 2, 100m, 1.5Gi or 3e6)",
+                "f.yaml:10:56: coexistence.headroom[1].resources.cores: is no resource that pods ask for, such as cpu, \
+                 memory or example.com/gpu",
+                "f.yaml:10:66: coexistence.headroom[1].resources.memory: must not be negative",
+            ],
+        ),
+        (
+            format!("{HEAD}---\n{OWN}coexistence: {{refusalCooldown: 30, headroom: [{{resources: {{cpu: true}}}}]}}\n"),
+            &[
+                "f.yaml:6:32: coexistence.refusalCooldown: must be a duration with a unit, such as 15s or 1m30s, not the \
+                 number 30",
+                "f.yaml:6:64: coexistence.headroom[0].resources.cpu: invalid type",
             ],
         ),
         (
@@ -416,6 +440,27 @@ fn the_second_document_is_read() {
     assert_eq!(config.plimsoll.tie_break, TieBreak::Name);
     assert_eq!(config.parallelism, 2);
     assert_eq!(config.warnings, ["f.yaml:5:7: seed: has no effect with tieBreak: name"]);
+}
+
+#[test]
+fn what_is_done_about_others_is_read_and_written() {
+    let config = Config::default();
+    assert_eq!(config.plimsoll.coexistence.refusal_cooldown, Duration::from_secs(30));
+    assert!(config.headroom().0.is_empty());
+    let text = format!(
+        "{HEAD}---\n{OWN}coexistence:\n  refusalCooldown: 0s\n  headroom:\n  \
+         - {{nodeSelector: {{pool: batch}}, resources: {{cpu: 500m, memory: 1Gi, example.com/gpu: 2}}}}\n  \
+         - {{resources: {{cpu: 1.5}}}}\n"
+    );
+    let config = Config::parse("f.yaml", &text, &Defaults::plimsoll()).unwrap();
+    assert_eq!(config.plimsoll.coexistence.refusal_cooldown, Duration::ZERO);
+    let headroom = config.headroom();
+    let [batch, all] = &*headroom.0 else { panic!("{headroom:?}") };
+    assert_eq!(&*batch.node_selector, [("pool".into(), "batch".into())]);
+    assert_eq!((batch.free.milli_cpu, batch.free.memory_bytes, batch.free.get("example.com/gpu")), (500, 1 << 30, 2));
+    assert_eq!((all.node_selector.len(), all.free.milli_cpu, all.free.memory_bytes), (0, 1_500, 0));
+    let again = Config::parse("f.yaml", &config.to_yaml().unwrap(), &Defaults::plimsoll()).unwrap();
+    assert_eq!(again.plimsoll, config.plimsoll);
 }
 
 #[test]

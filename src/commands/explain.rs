@@ -101,6 +101,9 @@ fn configuration(args: &Args, registry: &Registry) -> anyhow::Result<Config> {
     for problem in config.unsupported(&|name| registry.contains(name)) {
         warn(&format!("{problem}; it is left out here"));
     }
+    if !config.headroom().0.is_empty() {
+        warn("the scheduler avoids nodes for the sake of coexistence.headroom; here none is avoided");
+    }
     Ok(config)
 }
 

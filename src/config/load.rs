@@ -82,7 +82,8 @@ fn resolve(file: &str, documents: Documents, faults: &mut Vec<Fault>, defaults: 
         let mut check = Check::new(Some(node));
         let decoded = decode(node, "", &[], |de| PlimsollConfiguration::deserialize(de));
         check.unreadable(decoded.faults);
-        if let Some(own) = &decoded.value {
+        // With an element of a list left out, rules would be reported at the wrong index.
+        if let Some(own) = decoded.value.as_ref().filter(|_| !decoded.shifted) {
             own.validate(&mut check);
         }
         warnings.append(&mut check.warnings);

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Config;
 use super::check::Check;
+use super::coexistence::{Coexistence, CoexistenceConfig};
 
 /// The API version.
 pub(super) const API_VERSION: &str = "config.plimsoll/v1alpha1";
@@ -49,6 +50,9 @@ pub struct PlimsollConfiguration {
     /// What is kept from one decision to the next.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub memo: Option<Memo>,
+    /// What is done for others that use the same nodes, and about them.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub coexistence: Option<Coexistence>,
 }
 
 /// What each worker keeps from one decision to the next.
@@ -147,6 +151,8 @@ pub struct PlimsollConfig {
     pub preemption: Preemption,
     /// What each worker keeps from one decision to the next.
     pub memo: Memo,
+    /// What is done for others that use the same nodes, and about them.
+    pub coexistence: CoexistenceConfig,
 }
 
 impl Config {
@@ -180,6 +186,7 @@ impl PlimsollConfiguration {
         {
             check.fail("extenderParallelism", &format!("must be between 1 and {MAX_EXTENDER_PARALLELISM}, not {pods}"));
         }
+        self.coexistence.iter().for_each(|coexistence| coexistence.validate(check));
         if self.seed.is_some() && self.tie_break == Some(TieBreak::Name) {
             check.warn("seed", "has no effect with tieBreak: name");
         }
@@ -195,6 +202,7 @@ impl PlimsollConfiguration {
             event_policy: self.event_policy.unwrap_or_default(),
             preemption: self.preemption.unwrap_or_default(),
             memo: self.memo.unwrap_or_default(),
+            coexistence: self.coexistence.clone().unwrap_or_default().resolve(),
         }
     }
 }

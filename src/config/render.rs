@@ -62,6 +62,7 @@ impl Config {
             event_policy: Some(self.plimsoll.event_policy),
             preemption: Some(self.plimsoll.preemption),
             memo: Some(self.plimsoll.memo),
+            coexistence: Some(self.plimsoll.coexistence.to_section()),
         }
     }
 

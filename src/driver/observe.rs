@@ -114,6 +114,7 @@ impl Observer {
             Observation::RuledOut => self.metrics.plimsoll.wakeups_ruled_out.inc(),
             Observation::StaleScore => self.metrics.plimsoll.stale_scores.inc(),
             Observation::Held { reason } => self.metrics.plimsoll.invalid_pods(reason.as_str()).inc(),
+            Observation::RefusedByKubelet { kind } => self.metrics.plimsoll.kubelet_refusals(kind).inc(),
             Observation::PluginFailed { plugin, point } => {
                 scheduler.plugin_failed(point, plugin);
             }

@@ -31,6 +31,7 @@ pub struct PlimsollMetrics {
     evictions: IntCounterVec,
     futile_wakeups: IntCounterVec,
     invalid_pods: IntCounterVec,
+    kubelet_refusals: IntCounterVec,
     watch_events: IntCounterVec,
     watch_restarts: IntCounterVec,
     missing_permissions: IntGaugeVec,
@@ -140,6 +141,11 @@ impl PlimsollMetrics {
                 &["reason"],
                 "Pods with a field that could not be read, by what was wrong.",
             )?,
+            kubelet_refusals: make.counters(
+                "kubelet_refusals_total",
+                &["reason"],
+                "Pods of ours that a kubelet refused after they had been bound to its node.",
+            )?,
             watch_events: make.counters("watch_events_total", &["type", "kind"], "Watch events received.")?,
             watch_restarts: make.counters(
                 "watch_restarts_total",
@@ -206,6 +212,11 @@ impl PlimsollMetrics {
     /// Pods that could not be read for `reason`, which comes from a fixed list and never from the pod.
     pub fn invalid_pods(&self, reason: &'static str) -> IntCounter {
         self.invalid_pods.with_label_values(&[reason])
+    }
+
+    /// Pods that a kubelet refused for `reason`, which comes from a fixed list.
+    pub fn kubelet_refusals(&self, reason: &'static str) -> IntCounter {
+        self.kubelet_refusals.with_label_values(&[reason])
     }
 
     /// The series of an extender, by its address without credentials.

@@ -79,6 +79,8 @@ impl Parts {
             seed: scheduler.seed(),
         });
         let (mut tasks, lists, relists) = watch(&reflectors, kinds, &health, &stop_watching);
+        let names = scheduler.config.profiles.iter().map(|profile| profile.scheduler_name.clone());
+        watch_refusals(&mut tasks, &reflectors, (lists, names), &health, &stop_watching);
         if let Some(extenders) = extenders.clone().filter(|extenders| extenders.nodes().is_some()) {
             let (client, stop) = (scheduler.clients.watch.clone(), stop_watching.clone());
             tasks.spawn(async move {
@@ -240,6 +242,24 @@ pub(super) fn watch(
         });
     }
     (tasks, lists, [relist_nodes, relist_pods])
+}
+
+/// Begins the watches of pods that kubelets refuse, whose lists are numbered from `first` and awaited by nobody.
+fn watch_refusals(
+    tasks: &mut JoinSet<anyhow::Result<()>>,
+    reflectors: &Arc<Reflectors>,
+    (first, names): (usize, impl Iterator<Item = String>),
+    health: &Health,
+    stop: &CancellationToken,
+) {
+    for (number, name) in (first..).zip(names) {
+        let not_yet = CheckState::Failing("failed pods have not been listed yet".to_owned());
+        let (reflector, check, end) = (Arc::clone(reflectors), health.check("refusals-synced", not_yet), stop.clone());
+        tasks.spawn(async move {
+            reflector.refusals(number, name, check, end).await;
+            Ok(())
+        });
+    }
 }
 
 pub(super) fn failed(what: &str, ended: Result<anyhow::Result<()>, tokio::task::JoinError>) -> anyhow::Error {

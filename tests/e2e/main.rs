@@ -6,6 +6,7 @@
 #![cfg(feature = "tools")]
 #![expect(clippy::unwrap_used, reason = "in a test, a failed step is a failed test")]
 
+mod coexistence;
 mod decisions;
 mod events;
 mod extenders;

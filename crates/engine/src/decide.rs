@@ -5,6 +5,7 @@
 
 mod ask;
 mod audit;
+mod avoid;
 mod dry_run;
 mod extended;
 mod filter;
@@ -29,6 +30,7 @@ use plimsoll_framework::time::Time;
 use plimsoll_framework::verdict::{Code, Verdict};
 
 pub use audit::Mismatch;
+use avoid::Avoidance;
 use extended::passed;
 pub use filter::NodeVerdict;
 use filter::Search;
@@ -43,6 +45,7 @@ use score::{rows, splitmix};
 
 use crate::diagnosis::Diagnosis;
 use crate::extender::{Answer, Answers};
+use crate::headroom::Headroom;
 use crate::memo::{Memo, MemoSettings, MemoStats};
 use crate::profile::Profile;
 
@@ -144,6 +147,7 @@ pub struct Worker {
     batch: Overlay,
     probe: Option<Box<dyn Probe>>,
     policy: EvictionPolicy,
+    avoidance: Avoidance,
     tie_break: TieBreak,
     seed: u64,
 }
@@ -155,6 +159,10 @@ pub(crate) struct Scratch {
     pub(crate) rejected: Vec<(u8, Verdict)>,
     /// By block of 64 rows.
     pub(crate) feasible: Vec<u64>,
+    /// Likewise: the feasible rows that are not to be avoided.
+    left: Vec<u64>,
+    /// Whether some feasible row was left out that is to be avoided, since this was last reset.
+    has_left_out: bool,
     totals: Vec<i64>,
     raw: Vec<i64>,
     /// Where scores come by levels.
@@ -188,6 +196,13 @@ impl Worker {
     #[must_use]
     pub fn with_memo(mut self, settings: MemoSettings) -> Self {
         self.memo = Memo::new(settings);
+        self
+    }
+
+    /// Avoids taking up what is to stay free on nodes.
+    #[must_use]
+    pub fn with_headroom(mut self, headroom: &Headroom) -> Self {
+        self.avoidance.set_headroom(headroom);
         self
     }
 
@@ -318,10 +333,12 @@ impl Worker {
         if let Some(row) = nominated.filter(|row| !asks || passed(view, *row, answer)) {
             return chosen(view, row, None);
         }
-        // Extenders were asked about certain nodes, so it is those that are looked for.
+        let avoided = self.avoidance.for_pod(view, pod);
+        // Extenders were asked about certain nodes, so it is those that are looked for; or those that need not be avoided,
+        // which some of the nodes might not have among them.
         let search = match answer {
-            None => Search::of(profile, view.node_count(), splitmix(self.seed ^ draw)),
-            Some(_) => Search::ALL,
+            None if avoided.is_none() => Search::of(profile, view.node_count(), splitmix(self.seed ^ draw)),
+            _ => Search::ALL,
         };
         let mut feasible = self.scratch.search(search, &prepared, view, overlay, pod);
         if let Some(failed) = self.scratch.failure(&prepared, view) {
@@ -340,6 +357,9 @@ impl Worker {
                 Err(outcome) => return outcome,
             }
             feasible = u32::try_from(extra.len()).unwrap_or(u32::MAX);
+        }
+        if let Some(avoided) = avoided.filter(|_| feasible > 1) {
+            feasible = self.scratch.leave_out(&avoided, view, overlay).unwrap_or(feasible);
         }
         match feasible {
             0 => unfit(self.scratch.diagnose(&prepared, view, &[])),

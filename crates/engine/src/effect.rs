@@ -254,6 +254,11 @@ pub enum Observation {
         /// Whether it was taken back.
         taken_back: bool,
     },
+    /// A kubelet has refused a pod that was bound to its node.
+    RefusedByKubelet {
+        /// Of what kind the refusal is: see [`plimsoll_framework::pod::RefusalKind`].
+        kind: &'static str,
+    },
     /// A pod waited for Permit.
     PermitWait {
         /// The status code it ended with.

@@ -4,6 +4,7 @@ mod ask;
 mod awaiting;
 mod binding;
 mod brake;
+mod coexistence;
 mod commit;
 mod counting;
 mod failure;
@@ -31,6 +32,7 @@ use plimsoll_framework::time::Time;
 use ask::Asking;
 use awaiting::AwaitingPods;
 use binding::{Binding, Waiting};
+use coexistence::Cooling;
 use counting::Counting;
 use gang::Gangs;
 pub use hand_out::HandOut;
@@ -43,6 +45,7 @@ use crate::cache::Cache;
 use crate::decide::{Mismatch, Probe, Proposal, Ticket, TieBreak, Worker};
 use crate::effect::{Effect, Observation};
 use crate::event::Event;
+use crate::headroom::Headroom;
 use crate::memo::{MemoSettings, MemoStats};
 use crate::profile::Profile;
 use crate::queue::{Queue, QueueSettings, QueuedPodInfo};
@@ -71,6 +74,10 @@ pub struct EngineSettings {
     pub evictions: EvictionPolicy,
     /// How many pods that extenders have a say in may be on their way to a node at once, the questions included.
     pub ask_limit: usize,
+    /// For how long a node is avoided whose kubelet has refused a pod; zero: it is not.
+    pub refusal_cooldown: Duration,
+    /// What is to stay free on nodes where pods find room elsewhere.
+    pub headroom: Headroom,
 }
 
 impl Default for EngineSettings {
@@ -84,6 +91,8 @@ impl Default for EngineSettings {
             memo: MemoSettings::default(),
             evictions: EvictionPolicy::default(),
             ask_limit: 1,
+            refusal_cooldown: Duration::ZERO,
+            headroom: Headroom::default(),
         }
     }
 }
@@ -138,6 +147,7 @@ pub struct Engine {
     leads: bool,
     preemptions: Preemptions,
     nominations: Nominations,
+    cooling: Cooling,
     telling: Telling,
     effects: VecDeque<Effect>,
     observations: Vec<Observation>,
@@ -169,6 +179,7 @@ impl Engine {
             leads: true,
             preemptions: Preemptions::default(),
             nominations: Nominations::default(),
+            cooling: Cooling::default(),
             telling: Telling::default(),
             effects: VecDeque::new(),
             observations: Vec::new(),
@@ -188,6 +199,7 @@ impl Engine {
         self.expire_gangs(now);
         self.look_at_doubtful_gangs(now);
         self.end_holding_off(now);
+        self.end_cooling(now);
         self.look_at_awaiting(now);
     }
 
@@ -196,7 +208,8 @@ impl Engine {
         let permits = self.waiting.iter().flat_map(|w| w.plugins.iter().map(|(_, deadline, _)| *deadline));
         let gangs = self.next_gang_deadline();
         let held_off = self.preemptions.deadline();
-        permits.chain(self.awaiting.deadline()).chain(self.queue.next_deadline()).chain(gangs).chain(held_off).min()
+        let others = [self.awaiting.deadline(), self.queue.next_deadline(), gangs, held_off, self.cooling.deadline()];
+        permits.chain(others.into_iter().flatten()).min()
     }
 
     /// Whether there is a pod to be decided, or something has happened that may have made one ready.
@@ -364,7 +377,10 @@ impl Engine {
 }
 
 fn worker(settings: &EngineSettings) -> Worker {
-    Worker::new(settings.tie_break, settings.seed).with_policy(settings.evictions.clone()).with_memo(settings.memo)
+    Worker::new(settings.tie_break, settings.seed)
+        .with_policy(settings.evictions.clone())
+        .with_memo(settings.memo)
+        .with_headroom(&settings.headroom)
 }
 
 /// The longest that a Permit plugin may hold a pod.

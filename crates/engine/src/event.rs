@@ -8,7 +8,7 @@ use plimsoll_framework::intern::Istr;
 use plimsoll_framework::labels::LabelSet;
 use plimsoll_framework::node::NodeInfo;
 use plimsoll_framework::object::{KindRef, ObjectKey};
-use plimsoll_framework::pod::{PodInfo, PodKey, Uid};
+use plimsoll_framework::pod::{KubeletRefusal, PodInfo, PodKey, Uid};
 
 use crate::extender::{Answer, Shrunk};
 
@@ -136,6 +136,9 @@ pub enum Event {
         /// Which.
         key: PodKey,
     },
+    /// A kubelet has refused a pod that one of the profiles is named for; told once a pod, and not of those that it had
+    /// refused before anybody looked.
+    RefusedByKubelet(Box<KubeletRefusal>),
 }
 
 pub use plimsoll_framework::cluster::AnyObject;

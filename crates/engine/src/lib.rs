@@ -20,6 +20,7 @@ pub mod engine;
 pub mod event;
 pub mod extender;
 pub mod gang;
+pub mod headroom;
 pub mod memo;
 pub mod profile;
 pub mod queue;

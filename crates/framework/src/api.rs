@@ -80,6 +80,8 @@ objects! {
     /// `v1.PodStatus`.
     PodStatus {
         phase: Istr,
+        reason: Box<str>,
+        message: Box<str>,
         nominated_node_name: Istr,
         start_time: Option<Box<str>>,
         conditions: Vec<PodCondition>,

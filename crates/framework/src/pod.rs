@@ -6,6 +6,7 @@
 
 mod affinity;
 mod group;
+mod refusal;
 mod requests;
 
 use std::cmp::Ordering;
@@ -23,6 +24,7 @@ use crate::toleration::Toleration;
 
 pub use affinity::{PodAffinity, PodAffinityTerm, SpreadConstraint, WeightedPodAffinityTerm};
 pub use group::{GroupKey, GroupRef, NamedBy};
+pub use refusal::{KubeletRefusal, RefusalKind};
 pub(crate) use requests::resource_list;
 pub use requests::{DEFAULT_MEMORY_REQUEST_BYTES, DEFAULT_MILLI_CPU_REQUEST, PodRequests};
 

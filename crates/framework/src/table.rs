@@ -29,6 +29,8 @@ pub struct View {
     pub(crate) chunks: Vec<Chunk>,
     pub(crate) cluster: Arc<ClusterInfo>,
     pub(crate) nominations: Arc<Nominations>,
+    /// Without zeros at its end; mostly empty.
+    avoided: Arc<Vec<u64>>,
     pub(crate) topology: Arc<Counts>,
     rows: Arc<HashMap<Istr, Row>>,
     identity: Arc<()>,
@@ -60,6 +62,12 @@ impl View {
     /// The pods that nodes are being cleared for.
     pub fn nominations(&self) -> &Nominations {
         &self.nominations
+    }
+
+    /// The rows that decisions leave out where others are left, in words of 64; those beyond its end are not among them.
+    /// No plugin reads it: whether a pod may be on a node does not depend on it.
+    pub fn avoided(&self) -> &[u64] {
+        &self.avoided
     }
 
     /// The node in a row, if there is one.
@@ -245,6 +253,7 @@ impl Table {
     pub fn remove_node(&mut self, name: &Istr) -> Option<Arc<NodeInfo>> {
         let row = self.row(name)?;
         let old = self.live.node(row).cloned()?;
+        self.avoid(row, false);
         let epoch = self.bump();
         self.images_change(Some(&old), None, epoch);
         Arc::make_mut(&mut self.live.cluster).replace_node(Some(&old), None);
@@ -317,6 +326,23 @@ impl Table {
     pub fn nominations_mut(&mut self) -> &mut Nominations {
         self.bump();
         Arc::make_mut(&mut self.live.nominations)
+    }
+
+    /// Has decisions leave a row out where others are left, or not any more, from the next view on. That ends with its
+    /// node, and a row without one is never left out. Nothing that is kept of rows changes by it, so the epoch does not.
+    pub fn avoid(&mut self, row: Row, avoid: bool) {
+        let (block, lane) = (row as usize / LANES, 1_u64 << (row as usize % LANES));
+        let avoid = avoid && self.live.node(row).is_some();
+        let is = self.live.avoided.get(block).is_some_and(|lanes| lanes & lane != 0);
+        if avoid == is {
+            return;
+        }
+        let rows = Arc::make_mut(&mut self.live.avoided);
+        rows.resize(rows.len().max(block + 1), 0);
+        if let Some(lanes) = rows.get_mut(block) {
+            *lanes ^= lane;
+        }
+        while rows.pop_if(|lanes| *lanes == 0).is_some() {}
     }
 
     /// Whether, since `epoch`, something changed that a function reading `groups` could have read of this row or of the cluster.

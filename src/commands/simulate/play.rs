@@ -53,6 +53,7 @@ pub(super) fn play(
         admission: registry.admission(config),
         memo: config.plimsoll.memo.into(),
         evictions: config.evictions(),
+        headroom: config.headroom(),
         ..EngineSettings::default()
     };
     let mut stage = Stage {

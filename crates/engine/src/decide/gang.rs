@@ -65,9 +65,23 @@ impl GangPlan {
 impl Worker {
     /// Looks for room for a whole group: where a pod of it finds no place, PostFilter is asked which pods would have to go
     /// for it, and those that come after see them gone. Extenders are not asked: what they said of nodes counts, and others
-    /// are taken to pass. The error, where so many as are needed could not be placed even so, names the plugins that forbade
-    /// pods to go; then nobody has to go for any of them.
+    /// are taken to pass. No node is avoided. The error, where so many as are needed could not be placed even so, names the
+    /// plugins that forbade pods to go; then nobody has to go for any of them.
     pub(crate) fn plan_gang(
+        &mut self,
+        profile: &Profile,
+        view: &View,
+        group: &Group<'_>,
+        draw: u64,
+    ) -> Result<GangPlan, PluginSet> {
+        let avoided = self.avoidance.suspend(true);
+        let plan = self.plan_with_victims(profile, view, group, draw);
+        self.avoidance.suspend(avoided);
+        plan
+    }
+
+    /// The same with what is avoided at the moment.
+    fn plan_with_victims(
         &mut self,
         profile: &Profile,
         view: &View,
@@ -109,7 +123,8 @@ impl Worker {
 
     /// Decides the pods of a group through an overlay, which then holds those that found a place if they are as many as
     /// needed, and is as it was before otherwise. They are tried in their order; if that fails and they differ, once
-    /// more with the largest first. The answers are in the pods' order; where not enough found a place there may be fewer.
+    /// more with the largest first; and if even so some place was left out that is to be avoided, all of it again with
+    /// nothing avoided. The answers are in the pods' order; where not enough found a place there may be fewer.
     ///
     /// A pod that extenders have to be asked about counts, for those behind it, where the plugins alone would put it; the
     /// overlay is as it was before then, too.
@@ -122,12 +137,38 @@ impl Worker {
         draw: u64,
     ) -> Vec<Outcome> {
         self.tell(|probe| probe.gang_begins());
-        let (pods, needed, before) = (group.pods, group.needed, overlay.deltas().len());
+        let before = overlay.deltas().len();
+        self.scratch.has_left_out = false;
+        let mut outcomes = self.decide_in_orders(profile, view, overlay, group, draw);
+        if self.scratch.has_left_out && count_seated(&outcomes) < group.needed && !has_failed(&outcomes) {
+            let avoided = self.avoidance.suspend(true);
+            let again = self.decide_in_orders(profile, view, overlay, group, draw);
+            self.avoidance.suspend(avoided);
+            if count_seated(&again) >= group.needed {
+                outcomes = again;
+            }
+        }
+        if outcomes.iter().any(|outcome| matches!(outcome, Outcome::Ask { .. })) {
+            take_back(overlay, view, before);
+        }
+        self.tell(|probe| probe.gang_ended());
+        outcomes
+    }
+
+    /// Decides the pods of a group in their order, and in another if that fails.
+    fn decide_in_orders(
+        &mut self,
+        profile: &Profile,
+        view: &View,
+        overlay: &mut Overlay,
+        group: &Group<'_>,
+        draw: u64,
+    ) -> Vec<Outcome> {
+        let (pods, needed) = (group.pods, group.needed);
         let mut given: Vec<usize> = (0..pods.len()).collect();
         let mut outcomes = self.decide_in_order(profile, view, overlay, (group, &given), draw);
-        let failed = outcomes.iter().any(|outcome| matches!(outcome, Outcome::Failed(_)));
         let alike = pods.windows(2).all(|pair| matches!(pair, [a, b] if Arc::ptr_eq(&a.spec, &b.spec)));
-        if count_seated(&outcomes) < needed && !failed && !alike {
+        if count_seated(&outcomes) < needed && !has_failed(&outcomes) && !alike {
             given.sort_by_key(|at| std::cmp::Reverse(pods.get(*at).map(|pod| size(pod))));
             let again = self.decide_in_order(profile, view, overlay, (group, &given), draw);
             if count_seated(&again) >= needed {
@@ -136,10 +177,6 @@ impl Worker {
                 outcomes = in_order.into_iter().map(|(_, outcome)| outcome).collect();
             }
         }
-        if outcomes.iter().any(|outcome| matches!(outcome, Outcome::Ask { .. })) {
-            take_back(overlay, view, before);
-        }
-        self.tell(|probe| probe.gang_ended());
         outcomes
     }
 
@@ -195,6 +232,10 @@ impl Worker {
             _ => None,
         }
     }
+}
+
+fn has_failed(outcomes: &[Outcome]) -> bool {
+    outcomes.iter().any(|outcome| matches!(outcome, Outcome::Failed(_)))
 }
 
 /// How many pods of a group were given a node.

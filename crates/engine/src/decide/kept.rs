@@ -76,14 +76,14 @@ impl Worker {
         pod: &PodInfo,
         draw: u64,
     ) -> Option<Outcome> {
-        let Self { memo, asked, scratch, probe, tie_break, seed, .. } = self;
+        let Self { memo, asked, scratch, probe, avoidance, tie_break, seed, .. } = self;
         let class = memo.class(profile, view, overlay, pod)?;
         asked.ask_filters(profile, class, view, overlay, pod)?;
         asked.find_nominated(view, pod);
         if asked.filters.iter().any(|(_, filter)| filter.is_reached_by(view, overlay)) {
             return None;
         }
-        let by_class = asked.filters.is_empty();
+        let mut by_class = asked.filters.is_empty();
         if by_class {
             scratch.close_nominated(asked, profile, class, (view, overlay), pod);
         } else {
@@ -105,6 +105,15 @@ impl Worker {
                 return rows(feasible).next().map(|row| chosen(view, row, None));
             }
             _ => {}
+        }
+        if let Some(avoided) = avoidance.for_pod(view, pod) {
+            if by_class {
+                scratch.feasible.clone_from(&class.feasible);
+            }
+            match scratch.leave_out(&avoided, view, overlay) {
+                Some(1) => return rows(&scratch.feasible).next().map(|row| chosen(view, row, None)),
+                left => by_class &= left.is_none(),
+            }
         }
         asked.ask_scores(profile, class, view, overlay, pod, probe.as_deref_mut());
         let draw = *seed ^ draw;

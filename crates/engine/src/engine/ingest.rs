@@ -72,6 +72,7 @@ impl Engine {
             Event::Answered { uid, number, result } => self.answered(now, &uid, number, result),
             Event::PreemptAnswered { uid, number, result } => self.preempt_answered(&uid, number, result),
             Event::PodAbsent { key } => self.pod_absent(now, &key),
+            Event::RefusedByKubelet(refusal) => self.refused_by_kubelet(now, &refusal),
         }
     }
 
@@ -358,6 +359,7 @@ impl Engine {
 
     fn node_deleted(&mut self, now: Time, name: &Istr) {
         self.awaiting.node_changed(now, name);
+        self.cooling.end(name);
         if let Some(old) = self.cache.remove_node(name) {
             let event = ClusterEvent::new(EventResource::Node, Actions::DELETE);
             self.wake(now, &event, OwnedChange::Node(Some(old), None), |_| true);
