@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 use tokio::time::{Instant, sleep};
 
 use super::{CALL_TIMEOUT, Lanes, PodRead, backoff, is_transient, pod_path, refusal, time_text, turn};
-use crate::client::{CallError, RawRequest, RawResponse, describe, send};
+use crate::client::{CallError, RawRequest, RawResponse, describe, one_line, send};
 
 /// How often a call is tried.
 const TRIES: u32 = 4;
@@ -148,14 +148,14 @@ fn is_conflict(result: &Result<RawResponse, CallError>) -> bool {
 }
 
 /// Whether a PodDisruptionBudget is why the API server refused; a busy server answers with the same code.
-fn stands_against(answer: &RawResponse) -> bool {
+pub(super) fn stands_against(answer: &RawResponse) -> bool {
     answer.status == StatusCode::TOO_MANY_REQUESTS && causes(answer).any(|(reason, _)| reason == "DisruptionBudget")
 }
 
 /// What the API server says of the budget.
-fn why_not(answer: &RawResponse) -> String {
+pub(super) fn why_not(answer: &RawResponse) -> String {
     let said = causes(answer).find(|(reason, _)| reason == "DisruptionBudget").map(|(_, message)| message);
-    said.filter(|message| !message.is_empty()).unwrap_or_else(|| refusal(answer))
+    said.map(|message| one_line(&message)).filter(|said| !said.is_empty()).unwrap_or_else(|| refusal(answer))
 }
 
 fn causes(answer: &RawResponse) -> impl Iterator<Item = (String, String)> {
@@ -199,6 +199,7 @@ mod tests {
         let said = "The disruption budget web needs 2 healthy pods and has 2 currently";
         for (code, body, stands, why) in [
             (429, budget, true, said),
+            (429, r#"{"details":{"causes":[{"reason":"DisruptionBudget","message":"a\nb\u001b[m"}]}}"#, true, "ab[m"),
             (429, r#"{"message":"too many requests"}"#, false, "too many requests (429)"),
             (429, "rubbish", false, "rubbish (429)"),
             (403, budget, false, said),
