@@ -6,6 +6,8 @@ pub mod commands;
 pub mod config;
 pub mod driver;
 pub mod extender;
+#[cfg(any(test, feature = "fuzz"))]
+pub mod laws;
 pub mod lease;
 pub mod logging;
 pub mod manifest;

@@ -6,6 +6,8 @@
 
 mod backoff;
 mod discovery;
+#[cfg(any(test, feature = "fuzz"))]
+pub(crate) mod laws;
 mod relist;
 mod slim;
 

@@ -8,6 +8,8 @@
 mod bind;
 mod events;
 mod evict;
+#[cfg(any(test, feature = "fuzz"))]
+pub(crate) mod laws;
 mod objects;
 mod pod_group;
 mod status;
