@@ -152,9 +152,11 @@ pub(crate) fn message(body: &[u8]) -> Option<String> {
     Some(one_line(status.get("message")?.as_str()?))
 }
 
-/// A text of somebody else as a line that can be shown: its beginning, without what a terminal could take for an order.
+/// A text of somebody else as a line that can be shown: its beginning, with spaces for ends of lines and for whatever a
+/// terminal could take for an order.
 pub(crate) fn one_line(text: &str) -> String {
-    let kept: String = text.trim().chars().filter(|c| !c.is_control()).take(LONGEST_MESSAGE).collect();
+    let shown = |c: char| if c.is_control() { ' ' } else { c };
+    let kept: String = text.trim().chars().map(shown).take(LONGEST_MESSAGE).collect();
     kept.trim_end().to_owned()
 }
 

@@ -199,7 +199,7 @@ mod tests {
         let said = "The disruption budget web needs 2 healthy pods and has 2 currently";
         for (code, body, stands, why) in [
             (429, budget, true, said),
-            (429, r#"{"details":{"causes":[{"reason":"DisruptionBudget","message":"a\nb\u001b[m"}]}}"#, true, "ab[m"),
+            (429, r#"{"details":{"causes":[{"reason":"DisruptionBudget","message":"a\nb\u001b[m"}]}}"#, true, "a b [m"),
             (429, r#"{"message":"too many requests"}"#, false, "too many requests (429)"),
             (429, "rubbish", false, "rubbish (429)"),
             (403, budget, false, said),
