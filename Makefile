@@ -4,7 +4,8 @@ CARGO ?= cargo
 LOCKED := --locked
 .DEFAULT_GOAL := help
 SEEDS ?= 500
-.PHONY: help build demo test fmt fmt-check lint layers unit chaos doc chart kubectl deny bench-core bench-e2e bench-preemption bench-pieces bench-storm bench-apiserver clean
+FUZZ_SECONDS ?= 60
+.PHONY: help build demo test fmt fmt-check lint layers unit chaos fuzz doc chart kubectl deny bench-core bench-e2e bench-preemption bench-pieces bench-storm bench-apiserver clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -36,6 +37,13 @@ unit: ## All Rust tests, with a few simulated hours
 
 chaos: ## Simulate hours in which everything goes wrong that can, SEEDS=500 of them
 	PLIMSOLL_CHAOS_SEEDS=$(SEEDS) $(CARGO) test $(LOCKED) --workspace --test chaos -- --nocapture many_hours
+
+fuzz: ## Feed every decoder with made-up input, FUZZ_SECONDS=60 each (needs cargo-fuzz and a C++ compiler)
+	@for target in $(basename $(notdir $(wildcard fuzz/fuzz_targets/*.rs))); do \
+		mkdir -p target/fuzz/$$target && echo "fuzz: $$target for $(FUZZ_SECONDS) s" && \
+		$(CARGO) fuzz run --sanitizer none --target-dir target/fuzz/build $$target target/fuzz/$$target fuzz/corpus/$$target -- \
+			-max_total_time=$(FUZZ_SECONDS) -max_len=4096 -timeout=10 -rss_limit_mb=2048 -verbosity=0 || exit 1; \
+	done; echo "fuzz: every law held"
 
 doc: ## Build the documentation, with warnings as errors
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc $(LOCKED) --workspace --no-deps --quiet

@@ -20,6 +20,7 @@ use tokio::io::DuplexStream;
 pub use config::{ClientError, Source};
 pub use limit::RateLimit;
 pub use raw::{CallError, MAX_RESPONSE_BYTES, RawRequest, RawResponse, describe, send, within};
+pub(crate) use raw::{message, one_line};
 pub(crate) use transport::{install_crypto_provider, tcp_connector};
 
 use crate::metrics::RestClientMetrics;

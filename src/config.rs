@@ -15,6 +15,8 @@ mod error;
 mod expand;
 mod extender;
 mod hints;
+#[cfg(any(test, feature = "fuzz"))]
+pub(crate) mod laws;
 mod load;
 mod own;
 mod profile;

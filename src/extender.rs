@@ -5,6 +5,8 @@
 //! all the pods that are pending. Nodes in full are watched once more, as text, and only where an extender needs them.
 
 mod client;
+#[cfg(any(test, feature = "fuzz"))]
+pub(crate) mod laws;
 mod nodes;
 mod preempt;
 pub(crate) mod serve;

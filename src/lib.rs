@@ -7,6 +7,8 @@ pub mod config;
 pub mod driver;
 pub mod extender;
 mod inspect;
+#[cfg(any(test, feature = "fuzz"))]
+pub mod laws;
 pub mod lease;
 pub mod logging;
 pub mod manifest;

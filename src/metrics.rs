@@ -14,6 +14,7 @@ mod plimsoll;
 mod process;
 mod rest_client;
 mod scheduler;
+mod unknown;
 
 use prometheus::{IntGauge, IntGaugeVec, Opts, Registry, TextEncoder};
 
@@ -25,6 +26,7 @@ pub use labels::{
 pub use plimsoll::{ExtenderMetrics, PlimsollMetrics, WatchMetrics};
 pub use rest_client::RestClientMetrics;
 pub use scheduler::{PluginMetrics, ProfileMetrics, SchedulerMetrics};
+pub use unknown::UnknownFieldCounters;
 
 /// The content type of [`Metrics::render`].
 pub const TEXT_FORMAT: &str = prometheus::TEXT_FORMAT;

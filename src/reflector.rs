@@ -6,6 +6,8 @@
 
 mod backoff;
 mod discovery;
+#[cfg(any(test, feature = "fuzz"))]
+pub(crate) mod laws;
 mod refusals;
 mod relist;
 mod slim;
@@ -81,7 +83,8 @@ impl Reflectors {
     /// Watches pods until `stop`. `synced` passes once the first list, which the driver knows as number `list`, is in.
     pub async fn pods(self: Arc<Self>, list: usize, synced: Check, stop: CancellationToken, mut orders: Orders) {
         let config = config().fields(UNFINISHED_PODS);
-        let mut pods = Pods { parser: PodParser::new(self.annotation_keys.clone()), listed: Vec::new() };
+        let parser = PodParser::new(self.annotation_keys.clone());
+        let mut pods = Pods { parser, listed: Vec::new(), metrics: Arc::clone(&self.metrics) };
         // Objects are decoded straight into structs. A server that sends one that does not decode would keep the list
         // from ever being read, so from then on each object is cut out first and decoded by itself, which takes longer.
         let api = Api::<Slim<api::Pod, false>>::all(self.client.clone());
@@ -341,24 +344,35 @@ fn restart_reason(error: &watcher::Error) -> RestartReason {
 struct Pods {
     parser: PodParser,
     listed: Vec<(Uid, u64)>,
+    metrics: Arc<Metrics>,
 }
 
 impl Pods {
-    fn parse(&mut self, pod: &Result<api::Pod, Box<slim::Undecoded<api::Pod>>>) -> PodInfo {
-        match pod {
-            Ok(pod) => self.parser.parse(pod),
-            Err(undecoded) => {
-                let mut pod = self.parser.parse(&undecoded.skeleton);
-                pod.faults = Some(Box::new(plimsoll_framework::pod::Faults::one("pod", &undecoded.error)));
-                pod
-            }
+    /// Counts what a newer Kubernetes says of a pod that this version does not read.
+    fn count_unknown(&self, pod: &api::Pod) {
+        for field in pod.spec.unknown.iter().filter_map(|field| self.metrics.plimsoll.unknown_fields.count(field)) {
+            let (namespace, name) = (&pod.metadata.namespace, &pod.metadata.name);
+            tracing::warn!(field, pod = %format_args!("{namespace}/{name}"), "a pod has a field that this version does not know: it does not count, here and in other pods");
+        }
+    }
+}
+
+/// Parses what was decoded; what was not has that as its fault.
+fn parse(parser: &mut PodParser, pod: &Result<api::Pod, Box<slim::Undecoded<api::Pod>>>) -> PodInfo {
+    match pod {
+        Ok(pod) => parser.parse(pod),
+        Err(undecoded) => {
+            let mut pod = parser.parse(&undecoded.skeleton);
+            pod.faults = Some(Box::new(undecoded.faults.clone()));
+            pod
         }
     }
 }
 
 impl<const TOLERANT: bool> Sink<Slim<api::Pod, TOLERANT>> for Pods {
     fn apply(&mut self, object: Slim<api::Pod, TOLERANT>) -> Option<Event> {
-        let pod = self.parse(&object.object);
+        object.object.iter().for_each(|pod| self.count_unknown(pod));
+        let pod = parse(&mut self.parser, &object.object);
         self.listed.push((pod.key.uid.clone(), pod.resource_version));
         Some(Event::Pod(Box::new(pod)))
     }
@@ -395,7 +409,7 @@ impl<const TOLERANT: bool> Sink<Slim<api::Node, TOLERANT>> for Nodes {
             }
             // What it can give is not known, so it gives nothing.
             Err(undecoded) => {
-                tracing::warn!(node = %undecoded.skeleton.metadata.name, error = %undecoded.error, "a node cannot be read; it takes no pods");
+                tracing::warn!(node = %undecoded.skeleton.metadata.name, faults = %undecoded.faults, "a node cannot be read; it takes no pods");
                 Some(Event::Node(Box::new(NodeInfo::parse(&undecoded.skeleton, &self.annotation_keys).0)))
             }
         }
@@ -491,7 +505,7 @@ impl Sink<DynamicObject> for Objects {
 /// Parses a pod that was read by itself.
 pub(crate) fn parse_pod(json: &[u8], annotation_keys: &[Istr]) -> Option<PodInfo> {
     let object: Slim<api::Pod, true> = serde_json::from_slice(json).ok()?;
-    Some(Pods { parser: PodParser::new(annotation_keys.to_vec()), listed: Vec::new() }.parse(&object.object))
+    Some(parse(&mut PodParser::new(annotation_keys.to_vec()), &object.object))
 }
 
 #[cfg(test)]

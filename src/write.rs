@@ -9,6 +9,8 @@ mod bind;
 mod events;
 mod evict;
 mod lane;
+#[cfg(any(test, feature = "fuzz"))]
+pub(crate) mod laws;
 mod objects;
 mod pod_group;
 mod status;
@@ -28,7 +30,7 @@ use tokio::sync::{Semaphore, mpsc};
 use tokio::task::{JoinError, JoinSet};
 use tokio::time::{Instant, sleep};
 
-use crate::client::{CallError, Clients, RawRequest, RawResponse, describe, send};
+use crate::client::{CallError, Clients, RawRequest, RawResponse, describe, message, one_line, send};
 use crate::config::EventPolicy;
 use crate::driver::{Clock, Inbox};
 use crate::extender::Extenders;
@@ -388,11 +390,8 @@ pub(crate) fn segment(text: &str) -> String {
 
 /// What a refusal says, for messages: the text of the server's Status, or what else it sent, shortened.
 fn refusal(answer: &RawResponse) -> String {
-    let status: Option<serde_json::Value> = serde_json::from_slice(&answer.body).ok();
-    let message = status.as_ref().and_then(|s| s.get("message")).and_then(|m| m.as_str());
-    let text = message.map_or_else(|| String::from_utf8_lossy(&answer.body).into_owned(), str::to_owned);
-    let text: String = text.chars().take(300).collect();
-    format!("{} ({})", text.trim(), answer.status.as_u16())
+    let text = message(&answer.body).unwrap_or_else(|| one_line(&String::from_utf8_lossy(&answer.body)));
+    format!("{text} ({})", answer.status.as_u16())
 }
 
 /// Whether a call that ended like this may be tried again at once: the server failed, or lost a race with itself. That it

@@ -18,6 +18,12 @@ use tokio::time::timeout;
 /// The longest answer that is read, in bytes. Objects in the API are at most 1.5 MiB or so; no list goes this way.
 pub const MAX_RESPONSE_BYTES: usize = 4 << 20;
 
+/// The longest description of an error, in characters.
+const LONGEST_LINE: usize = 2_048;
+
+/// The longest message of a server that is repeated, in characters.
+const LONGEST_MESSAGE: usize = 300;
+
 /// One call.
 #[derive(Clone, Debug)]
 pub struct RawRequest<'a> {
@@ -120,7 +126,8 @@ pub async fn within<T, E: Into<CallError>>(
 }
 
 /// An error and its causes in one line, for messages about connections: "calling the api server: ...: connection
-/// refused". A cause whose text the line has already is left out, as some libraries repeat theirs.
+/// refused". A cause whose text the line has already is left out, as some libraries repeat theirs. What is longer than
+/// any message is cut: it quotes what somebody sent.
 pub fn describe(error: &dyn Error) -> String {
     let mut line = error.to_string();
     let mut cause = error.source();
@@ -132,7 +139,25 @@ pub fn describe(error: &dyn Error) -> String {
         }
         cause = error.source();
     }
+    if let Some((end, _)) = line.char_indices().nth(LONGEST_LINE) {
+        line.truncate(end);
+        line.push('…');
+    }
     line
+}
+
+/// The message of a `Status` in one line; `None` where the body is none, or has none.
+pub(crate) fn message(body: &[u8]) -> Option<String> {
+    let status: serde_json::Value = serde_json::from_slice(body).ok()?;
+    Some(one_line(status.get("message")?.as_str()?))
+}
+
+/// A text of somebody else as a line that can be shown: its beginning, with spaces for ends of lines and for whatever a
+/// terminal could take for an order.
+pub(crate) fn one_line(text: &str) -> String {
+    let shown = |c: char| if c.is_control() { ' ' } else { c };
+    let kept: String = text.trim().chars().map(shown).take(LONGEST_MESSAGE).collect();
+    kept.trim_end().to_owned()
 }
 
 async fn read(mut body: Body) -> Result<Bytes, CallError> {

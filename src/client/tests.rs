@@ -169,3 +169,10 @@ async fn an_unreachable_server_surely_saw_nothing_and_a_silent_one_may_have() {
     let said = describe(&error);
     assert!(said.starts_with("calling the api server: ") && said.contains("refused"), "{said}");
 }
+
+#[test]
+fn what_a_server_says_is_not_repeated_without_end() {
+    let page = std::io::Error::other("é".repeat(1 << 20));
+    let said = describe(&page);
+    assert_eq!((said.chars().count(), said.ends_with('…')), (2_049, true));
+}

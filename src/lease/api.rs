@@ -118,9 +118,7 @@ fn refusal(verb: &'static str, status: StatusCode, message: String) -> ApiError 
 
 /// The message of a `Status`, as far as it makes one line.
 fn message(body: &[u8]) -> String {
-    let status: Option<Value> = serde_json::from_slice(body).ok();
-    let message = status.as_ref().and_then(|status| status.get("message")?.as_str());
-    message.unwrap_or("no reason given").chars().filter(|c| !c.is_control()).take(300).collect()
+    crate::client::message(body).unwrap_or_else(|| "no reason given".to_owned())
 }
 
 /// Resource versions are opaque: only what cannot be misread in a query goes through unchanged.

@@ -3,6 +3,7 @@
 use prometheus::{Histogram, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Registry};
 
 use super::family::Maker;
+use super::unknown::UnknownFieldCounters;
 use super::{
     BindingResult, Counters, Family, GangState, Gauges, LaneName, RecheckResult, RestartReason, WatchEventType,
 };
@@ -28,6 +29,8 @@ pub struct PlimsollMetrics {
     pub gangs: Gauges<GangState>,
     /// Events that were not sent because too many were waiting.
     pub events_dropped: IntCounter,
+    /// Fields of pods that are neither used nor known to be irrelevant.
+    pub unknown_fields: UnknownFieldCounters,
     evictions: IntCounterVec,
     futile_wakeups: IntCounterVec,
     invalid_pods: IntCounterVec,
@@ -136,6 +139,11 @@ impl PlimsollMetrics {
             ),
             events_dropped: make
                 .counter("events_dropped_total", "Events that were not sent because too many were waiting.")?,
+            unknown_fields: UnknownFieldCounters::new(make.counters(
+                "unknown_scheduling_fields_total",
+                &["field"],
+                "Versions of pods with a field that is neither used nor known to be irrelevant for scheduling.",
+            )?),
             invalid_pods: make.counters(
                 "invalid_pods_total",
                 &["reason"],

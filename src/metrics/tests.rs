@@ -39,6 +39,7 @@ fn touched() -> Metrics {
     p.events_dropped.inc();
     p.gangs.at(GangState::Waiting).set(1);
     p.invalid_pods("quantity").inc();
+    p.unknown_fields.count("spec.fooBar");
     p.missing_permission("list", "pods").set(1);
     let watch = p.watch("Pod");
     watch.events.at(WatchEventType::Applied).inc();
@@ -110,6 +111,7 @@ fn names_types_labels_and_buckets_are_as_promised() {
         "plimsoll_missing_permissions gauge {resource,verb}",
         "plimsoll_preemptions_held_off_total counter {}",
         "plimsoll_stale_scores_total counter {}",
+        "plimsoll_unknown_scheduling_fields_total counter {field}",
         "plimsoll_wakeups_ruled_out_total counter {}",
         "plimsoll_watch_events_total counter {kind,type}",
         "plimsoll_watch_restarts_total counter {kind,reason}",

@@ -7,6 +7,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use k8s_openapi::{ClusterResourceScope, NamespaceResourceScope};
 use plimsoll_framework::api;
 use plimsoll_framework::intern::Istr;
+use plimsoll_framework::pod::Faults;
 use serde::de::{DeserializeOwned, Error as _};
 use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
@@ -15,6 +16,8 @@ use serde_json::value::RawValue;
 pub(super) trait Kind: DeserializeOwned + Clone + Debug + Send + Sync + 'static {
     const KIND: &'static str;
     const PLURAL: &'static str;
+    /// What an object is called that cannot be read.
+    const FAULTY: &'static str;
     type Scope;
     fn metadata(&self) -> &api::ObjectMeta;
     /// What is left of an object that does not decode: enough to know which it is, and whose.
@@ -56,6 +59,7 @@ impl Skeleton {
 impl Kind for api::Pod {
     const KIND: &'static str = "Pod";
     const PLURAL: &'static str = "pods";
+    const FAULTY: &'static str = "pod";
     type Scope = NamespaceResourceScope;
     fn metadata(&self) -> &api::ObjectMeta {
         &self.metadata
@@ -75,6 +79,7 @@ impl Kind for api::Pod {
 impl Kind for api::Node {
     const KIND: &'static str = "Node";
     const PLURAL: &'static str = "nodes";
+    const FAULTY: &'static str = "node";
     type Scope = ClusterResourceScope;
     fn metadata(&self) -> &api::ObjectMeta {
         &self.metadata
@@ -89,7 +94,7 @@ impl Kind for api::Node {
 #[derive(Clone, Debug)]
 pub(super) struct Undecoded<T> {
     pub(super) skeleton: T,
-    pub(super) error: String,
+    pub(super) faults: Faults,
 }
 
 /// A decoded object. With `TOLERANT`, one that does not decode is not an error but a value.
@@ -116,7 +121,7 @@ impl<'de, T: Kind, const TOLERANT: bool> Deserialize<'de> for Slim<T, TOLERANT> 
             match serde_json::from_str::<T>(raw.get()) {
                 Ok(object) => Ok(object),
                 Err(error) => match T::skeleton(raw.get()) {
-                    Some(skeleton) => Err(Box::new(Undecoded { skeleton, error: error.to_string() })),
+                    Some(skeleton) => Err(Box::new(Undecoded { skeleton, faults: Faults::one(T::FAULTY, error) })),
                     // It cannot even be said which object this is.
                     None => return Err(D::Error::custom(error)),
                 },

@@ -21,8 +21,8 @@ fn one_bad_object_does_not_keep_a_list_from_being_read() {
     let text = list(&[GOOD, BAD]);
     assert!(serde_json::from_str::<ObjectList<Strict>>(&text).is_err());
     let read: ObjectList<Tolerant> = serde_json::from_str(&text).unwrap();
-    let mut pods = Pods { parser: PodParser::default(), listed: Vec::new() };
-    let parsed: Vec<PodInfo> = read.items.iter().map(|o| pods.parse(&o.object)).collect();
+    let mut parser = PodParser::default();
+    let parsed: Vec<PodInfo> = read.items.iter().map(|o| parse(&mut parser, &o.object)).collect();
     assert!(parsed[0].faults.is_none());
     assert_eq!(parsed[1].key.to_string(), "ns/bad");
     assert_eq!(&*parsed[1].scheduler_name, "plimsoll");
@@ -34,8 +34,8 @@ fn one_bad_object_does_not_keep_a_list_from_being_read() {
 fn both_ways_of_decoding_agree() {
     let strict: Strict = serde_json::from_str(GOOD).unwrap();
     let tolerant: Tolerant = serde_json::from_str(GOOD).unwrap();
-    let mut pods = Pods { parser: PodParser::default(), listed: Vec::new() };
-    assert_eq!(pods.parse(&strict.object), pods.parse(&tolerant.object));
+    let mut parser = PodParser::default();
+    assert_eq!(parse(&mut parser, &strict.object), parse(&mut parser, &tolerant.object));
     assert_eq!(kube::ResourceExt::resource_version(&strict), Some("7".to_owned()));
 }
 
@@ -47,4 +47,18 @@ fn watch_events_decode() {
         let kube::core::WatchEvent::Added(pod) = event else { panic!("{line}") };
         assert_eq!(pod.object.is_ok(), expect);
     }
+}
+
+#[test]
+fn a_field_of_a_newer_kubernetes_is_counted_by_name() {
+    let metrics = Arc::new(Metrics::new().unwrap());
+    let mut pods = Pods { parser: PodParser::default(), listed: Vec::new(), metrics: Arc::clone(&metrics) };
+    let unknown = GOOD.replace(r#""spec":{"#, r#""spec":{"tolerations":[{"fooBar":1}],"#);
+    for text in [GOOD, &unknown, &unknown] {
+        assert!(pods.apply(serde_json::from_str::<Strict>(text).unwrap()).is_some());
+    }
+    pods.apply(serde_json::from_str::<Tolerant>(&unknown).unwrap());
+    let text = metrics.render().unwrap();
+    let series: Vec<&str> = text.lines().filter(|line| line.starts_with("plimsoll_unknown")).collect();
+    assert_eq!(series, [r#"plimsoll_unknown_scheduling_fields_total{field="spec.tolerations.fooBar"} 3"#]);
 }

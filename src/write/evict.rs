@@ -15,7 +15,7 @@ use tokio::time::sleep;
 use super::{
     CALL_TIMEOUT, Lanes, NOT_LEADING, NotAllowed, PodRead, backoff, is_transient, pod_path, refusal, time_text,
 };
-use crate::client::{CallError, RawRequest, RawResponse, describe};
+use crate::client::{CallError, RawRequest, RawResponse, describe, one_line};
 
 /// How often a call is tried.
 const TRIES: u32 = 4;
@@ -149,9 +149,9 @@ pub(super) fn stands_against(answer: &RawResponse) -> bool {
 }
 
 /// What the API server says of the budget.
-fn why_not(answer: &RawResponse) -> String {
+pub(super) fn why_not(answer: &RawResponse) -> String {
     let said = causes(answer).find(|(reason, _)| reason == "DisruptionBudget").map(|(_, message)| message);
-    said.filter(|message| !message.is_empty()).unwrap_or_else(|| refusal(answer))
+    said.map(|message| one_line(&message)).filter(|said| !said.is_empty()).unwrap_or_else(|| refusal(answer))
 }
 
 fn causes(answer: &RawResponse) -> impl Iterator<Item = (String, String)> {
@@ -195,6 +195,7 @@ mod tests {
         let said = "The disruption budget web needs 2 healthy pods and has 2 currently";
         for (code, body, stands, why) in [
             (429, budget, true, said),
+            (429, r#"{"details":{"causes":[{"reason":"DisruptionBudget","message":"a\nb\u001b[m"}]}}"#, true, "a b [m"),
             (429, r#"{"message":"too many requests"}"#, false, "too many requests (429)"),
             (429, "rubbish", false, "rubbish (429)"),
             (403, budget, false, said),

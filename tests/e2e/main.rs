@@ -13,6 +13,7 @@ mod extenders;
 mod faults;
 mod gangs;
 mod held;
+mod odd_objects;
 mod preemption;
 mod refusals;
 mod replicas;

@@ -4,7 +4,12 @@
 //! the rest of the program works with, and they are dropped at once. Words with a fixed meaning (operators, effects,
 //! quantities) stay text here, so that a word this version does not know cannot stop a list from being read.
 
+mod decode;
+mod pod_spec;
+mod unknown;
+
 use std::collections::BTreeMap;
+use std::sync::LazyLock;
 
 use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
@@ -12,14 +17,24 @@ use serde_json::value::RawValue;
 use crate::intern::Istr;
 use crate::quantity::RawQuantity;
 
+pub use pod_spec::{
+    Affinity, AwsElasticBlockStore, AzureDisk, Container, CsiVolume, GcePersistentDisk, IdentifiedVolume, ImageVolume,
+    Iscsi, LabelSelector, NodeAffinity, NodeSelector, NodeSelectorTerm, PersistentVolumeClaimSource, PodAffinity,
+    PodAffinityTerm, PodResourceClaim, PodSpec, PreferredSchedulingTerm, Rbd, Requirement, ResourceRequirements,
+    SchedulingGate, SchedulingGroup, Toleration, TopologySpreadConstraint, Volume, WeightedPodAffinityTerm,
+};
+pub use unknown::{OTHER as OTHER_FIELDS, UnknownFields};
+
 /// Go writes an empty list or map as `null` as often as it leaves it out.
 fn nullable<'de, D: Deserializer<'de>, T: Deserialize<'de> + Default>(d: D) -> Result<T, D::Error> {
     Ok(Option::deserialize(d)?.unwrap_or_default())
 }
 
 impl Default for Istr {
+    /// The empty string. Every object that is decoded begins with a few of them, so the pool is not asked each time.
     fn default() -> Self {
-        Self::new("")
+        static EMPTY: LazyLock<Istr> = LazyLock::new(|| Istr::new(""));
+        EMPTY.clone()
     }
 }
 
@@ -54,29 +69,6 @@ objects! {
     OwnerReference { api_version: Istr, kind: Istr, name: Istr, uid: Istr, controller: bool }
     /// `v1.Pod`.
     Pod { metadata: ObjectMeta, spec: PodSpec, status: PodStatus }
-    /// `v1.PodSpec`.
-    PodSpec {
-        scheduler_name: Istr,
-        node_name: Istr,
-        priority: Option<i32>,
-        preemption_policy: Istr,
-        node_selector: Option<BTreeMap<Istr, Istr>>,
-        affinity: Option<Affinity>,
-        tolerations: Vec<Toleration>,
-        topology_spread_constraints: Vec<TopologySpreadConstraint>,
-        containers: Vec<Container>,
-        init_containers: Vec<Container>,
-        volumes: Vec<Volume>,
-        overhead: BTreeMap<Istr, RawQuantity>,
-        resources: Option<ResourceRequirements>,
-        scheduling_gates: Vec<SchedulingGate>,
-        host_network: bool,
-        host_users: Option<bool>,
-        resource_claims: Vec<PodResourceClaim>,
-        scheduling_group: Option<SchedulingGroup>,
-    }
-    /// `v1.PodSchedulingGroup`.
-    SchedulingGroup { pod_group_name: Istr }
     /// `v1.PodStatus`.
     PodStatus {
         phase: Istr,
@@ -98,108 +90,10 @@ objects! {
         resources: Option<ResourceRequirements>,
         allocated_resources: BTreeMap<Istr, RawQuantity>,
     }
-    /// `v1.Container`, regular or init.
-    Container {
-        name: Istr,
-        image: Istr,
-        resources: ResourceRequirements,
-        ports: Vec<ContainerPort>,
-        restart_policy: Istr,
-        restart_policy_rules: Vec<ContainerRestartRule>,
-    }
     /// `v1.ContainerRestartRule`.
     ContainerRestartRule { action: Istr }
-    /// `v1.ResourceRequirements`.
-    ResourceRequirements { requests: BTreeMap<Istr, RawQuantity>, limits: BTreeMap<Istr, RawQuantity> }
     /// `v1.ContainerPort`.
     ContainerPort { host_port: i32, #[serde(rename = "hostIP")] host_ip: Istr, protocol: Istr }
-    /// `v1.PodSchedulingGate`.
-    SchedulingGate { name: Istr }
-    /// `v1.PodResourceClaim`.
-    PodResourceClaim { name: Istr }
-    /// `v1.Volume`, as far as it matters for placement.
-    Volume {
-        name: Istr,
-        persistent_volume_claim: Option<PersistentVolumeClaimSource>,
-        ephemeral: Option<serde::de::IgnoredAny>,
-        image: Option<ImageVolume>,
-        gce_persistent_disk: Option<GcePersistentDisk>,
-        aws_elastic_block_store: Option<AwsElasticBlockStore>,
-        azure_disk: Option<AzureDisk>,
-        azure_file: Option<serde::de::IgnoredAny>,
-        cinder: Option<IdentifiedVolume>,
-        portworx_volume: Option<IdentifiedVolume>,
-        vsphere_volume: Option<serde::de::IgnoredAny>,
-        iscsi: Option<Iscsi>,
-        rbd: Option<Rbd>,
-        csi: Option<CsiVolume>,
-    }
-    /// `v1.GCEPersistentDiskVolumeSource`.
-    GcePersistentDisk { pd_name: Istr, read_only: bool }
-    /// `v1.AWSElasticBlockStoreVolumeSource`.
-    AwsElasticBlockStore { #[serde(rename = "volumeID")] volume_id: Istr }
-    /// `v1.AzureDiskVolumeSource`.
-    AzureDisk { #[serde(rename = "diskURI")] disk_uri: Istr }
-    /// A volume source that is known by its ID: Cinder, Portworx.
-    IdentifiedVolume { #[serde(rename = "volumeID")] volume_id: Istr }
-    /// `v1.ISCSIVolumeSource`.
-    Iscsi { iqn: Istr, read_only: bool }
-    /// `v1.RBDVolumeSource`; the pool as the API server defaults it.
-    Rbd { monitors: Vec<Istr>, pool: Istr, image: Istr, read_only: bool }
-    /// `v1.CSIVolumeSource`, inline.
-    CsiVolume { driver: Istr }
-    /// `v1.PersistentVolumeClaimVolumeSource`.
-    PersistentVolumeClaimSource { claim_name: Istr, read_only: bool }
-    /// `v1.ImageVolumeSource`.
-    ImageVolume { reference: Istr }
-    /// `v1.Affinity`.
-    Affinity {
-        node_affinity: Option<NodeAffinity>,
-        pod_affinity: Option<PodAffinity>,
-        pod_anti_affinity: Option<PodAffinity>,
-    }
-    /// `v1.NodeAffinity`.
-    NodeAffinity {
-        #[serde(rename = "requiredDuringSchedulingIgnoredDuringExecution")] required: Option<NodeSelector>,
-        #[serde(rename = "preferredDuringSchedulingIgnoredDuringExecution")] preferred: Option<Vec<PreferredSchedulingTerm>>,
-    }
-    /// `v1.NodeSelector`.
-    NodeSelector { node_selector_terms: Vec<NodeSelectorTerm> }
-    /// `v1.NodeSelectorTerm`.
-    NodeSelectorTerm { match_expressions: Vec<Requirement>, match_fields: Vec<Requirement> }
-    /// `v1.PreferredSchedulingTerm`.
-    PreferredSchedulingTerm { weight: i32, preference: NodeSelectorTerm }
-    /// A requirement of a label or node selector.
-    Requirement { key: Istr, operator: Istr, values: Vec<Istr> }
-    /// `metav1.LabelSelector`.
-    LabelSelector { match_labels: BTreeMap<Istr, Istr>, match_expressions: Vec<Requirement> }
-    /// `v1.PodAffinity` and `v1.PodAntiAffinity`.
-    PodAffinity {
-        #[serde(rename = "requiredDuringSchedulingIgnoredDuringExecution")] required: Vec<PodAffinityTerm>,
-        #[serde(rename = "preferredDuringSchedulingIgnoredDuringExecution")] preferred: Vec<WeightedPodAffinityTerm>,
-    }
-    /// `v1.PodAffinityTerm`.
-    PodAffinityTerm {
-        label_selector: Option<LabelSelector>,
-        namespaces: Vec<Istr>,
-        namespace_selector: Option<LabelSelector>,
-        topology_key: Istr,
-    }
-    /// `v1.WeightedPodAffinityTerm`.
-    WeightedPodAffinityTerm { weight: i32, pod_affinity_term: PodAffinityTerm }
-    /// `v1.TopologySpreadConstraint`.
-    TopologySpreadConstraint {
-        max_skew: i32,
-        topology_key: Istr,
-        when_unsatisfiable: Istr,
-        label_selector: Option<LabelSelector>,
-        min_domains: Option<i32>,
-        node_affinity_policy: Istr,
-        node_taints_policy: Istr,
-        match_label_keys: Vec<Istr>,
-    }
-    /// `v1.Toleration`.
-    Toleration { key: Istr, operator: Istr, value: Istr, effect: Istr }
     /// `v1.Node`.
     Node { metadata: ObjectMeta, spec: NodeSpec, status: NodeStatus }
     /// `v1.NodeSpec`.

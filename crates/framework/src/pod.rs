@@ -5,6 +5,7 @@
 //! instead of scheduling it, so that one bad object stands in nobody's way.
 
 mod affinity;
+mod annotations;
 mod group;
 mod refusal;
 mod requests;
@@ -23,6 +24,7 @@ use crate::time;
 use crate::toleration::Toleration;
 
 pub use affinity::{PodAffinity, PodAffinityTerm, SpreadConstraint, WeightedPodAffinityTerm};
+pub(crate) use annotations::annotations;
 pub use group::{GroupKey, GroupRef, NamedBy};
 pub use refusal::{KubeletRefusal, RefusalKind};
 pub(crate) use requests::resource_list;
@@ -116,22 +118,36 @@ impl fmt::Display for Fault {
     }
 }
 
-/// The faults found while parsing one object; the first ten are kept.
+/// The faults found while parsing one object; the first ten are kept, of each the beginning: it may quote what stands
+/// in the object, and goes into conditions, events and logs.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Faults(Vec<Fault>);
 
 impl Faults {
     const KEPT: usize = 10;
+    /// In characters.
+    const LONGEST: usize = 512;
 
     pub(crate) fn note(&mut self, field: String, problem: impl ToString) {
         if self.0.len() < Self::KEPT {
-            self.0.push(Fault { field, problem: problem.to_string() });
+            self.0.push(Fault { field: Self::cut(field), problem: Self::cut(problem.to_string()) });
         }
+    }
+
+    fn cut(mut text: String) -> String {
+        if let Some((end, _)) = text.char_indices().nth(Self::LONGEST) {
+            text.truncate(end);
+            text.push('…');
+            text.shrink_to_fit();
+        }
+        text
     }
 
     /// A single fault of the object as a whole.
     pub fn one(field: &str, problem: impl ToString) -> Self {
-        Self(vec![Fault { field: field.to_owned(), problem: problem.to_string() }])
+        let mut faults = Self::default();
+        faults.note(field.to_owned(), problem);
+        faults
     }
 
     /// Whether everything could be read.
@@ -373,18 +389,6 @@ impl PodParser {
             }),
             annotations: annotations(meta, &self.annotation_keys, &mut faults),
             faults: (!faults.is_empty()).then(|| Box::new(faults)),
-        }
-    }
-}
-
-/// The values of the annotations in `keys`; the rest of the annotations is never parsed into memory.
-pub(crate) fn annotations(meta: &api::ObjectMeta, keys: &[Istr], faults: &mut Faults) -> Box<[(Istr, Box<str>)]> {
-    let (Some(raw), false) = (&meta.annotations, keys.is_empty()) else { return Box::default() };
-    match serde_json::from_str::<std::collections::BTreeMap<&str, serde_json::Value>>(raw.get()) {
-        Ok(map) => keys.iter().filter_map(|key| Some((key.clone(), map.get(&**key)?.as_str()?.into()))).collect(),
-        Err(e) => {
-            faults.note("metadata.annotations".to_owned(), e);
-            Box::default()
         }
     }
 }

@@ -71,7 +71,9 @@ impl Quantity {
 impl fmt::Debug for Quantity {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (whole, rest) = (self.nanos / NANOS, self.nanos.unsigned_abs() % NANOS.unsigned_abs());
-        if rest == 0 { write!(f, "{whole}") } else { write!(f, "{whole}.{rest:09}") }
+        let sign = if self.nanos < 0 { "-" } else { "" };
+        let whole = whole.unsigned_abs();
+        if rest == 0 { write!(f, "{sign}{whole}") } else { write!(f, "{sign}{whole}.{rest:09}") }
     }
 }
 
@@ -164,40 +166,41 @@ fn parse(text: &str) -> Option<Quantity> {
     if (whole.is_empty() && fraction.is_empty()) || fraction.contains('.') {
         return None;
     }
-    let by = multiplier(suffix)?;
-    let nanos = whole_part(whole.trim_start_matches('0'), &by) + fraction_part(fraction.trim_end_matches('0'), &by);
-    let nanos = nanos.min(MAX);
+    let Multiplier { ten, two } = multiplier(suffix)?;
+    let nanos = if two == 0 { decimal(whole, fraction, ten) } else { binary(whole, fraction, two) };
     Some(Quantity { nanos: if negative { -nanos } else { nanos } })
 }
 
-/// Billionths of the digits before the point, at most [`MAX`].
-fn whole_part(digits: &str, by: &Multiplier) -> i128 {
-    if digits.is_empty() {
-        return 0;
+/// `whole.fraction * 10^ten`, rounded up, at most [`MAX`]: the point moves, and whatever is then behind it rounds up.
+fn decimal(whole: &str, fraction: &str, ten: i32) -> i128 {
+    let mut places = i64::try_from(whole.len()).unwrap_or(i64::MAX).saturating_add(i64::from(ten));
+    let mut value = 0_i128;
+    for digit in whole.bytes().chain(fraction.bytes()).map(|byte| i128::from(byte - b'0')) {
+        if places > 0 {
+            value = (value * 10 + digit).min(MAX);
+        } else if digit != 0 {
+            return (value + 1).min(MAX);
+        }
+        places -= 1;
     }
-    // 38 digits fit; more of them are beyond the cap whatever the suffix but a large negative exponent.
-    let Ok(value) = digits.parse::<i128>() else { return MAX };
-    scale(value, by).min(MAX)
+    let zeros = u32::try_from(places.max(0)).ok().and_then(|places| 10_i128.checked_pow(places));
+    let shifted = if value == 0 { Some(0) } else { zeros.and_then(|zeros| value.checked_mul(zeros)) };
+    shifted.unwrap_or(MAX).min(MAX)
 }
 
-/// Billionths of the digits after the point, at most [`MAX`].
-fn fraction_part(digits: &str, by: &Multiplier) -> i128 {
-    // 18 digits are more than a billionth of an exbibyte needs; what lies behind them only rounds up.
-    let (read, sticky) = if digits.len() > 18 { (&digits[..18], 1) } else { (digits, 0) };
-    let Ok(value) = read.parse::<i128>() else { return 0 };
-    let places = i32::try_from(read.len()).unwrap_or(18);
-    (scale(value, &Multiplier { ten: by.ten - places, two: by.two }) + sticky).min(MAX)
-}
-
-/// `value * 2^two * 10^ten`, rounded up, saturating.
-fn scale(value: i128, by: &Multiplier) -> i128 {
-    let Some(value) = value.checked_mul(1_i128 << by.two) else { return MAX };
-    let power = 10_i128.checked_pow(by.ten.unsigned_abs());
-    if by.ten >= 0 {
-        power.and_then(|p| value.checked_mul(p)).unwrap_or(if value == 0 { 0 } else { MAX })
-    } else {
-        power.map_or_else(|| i128::from(value > 0), |p| value / p + i128::from(value % p > 0))
-    }
+/// Billionths of `whole.fraction * 2^two`, rounded up, at most [`MAX`].
+fn binary(whole: &str, fraction: &str, two: u32) -> i128 {
+    let nanos = decimal(whole, "", 0).checked_mul(NANOS << two).unwrap_or(MAX);
+    // The first 36 digits, in two halves so that each fits when it is multiplied; the rest only rounds up.
+    let half = |from: usize| {
+        let digits = fraction.bytes().chain(std::iter::repeat(b'0')).skip(from).take(18);
+        digits.fold(0, |sum, byte| sum * 10 + i128::from(byte - b'0')) << two
+    };
+    let (high, low) = (half(0), half(18));
+    let rest = high % NANOS * NANOS * NANOS + low;
+    let unit = NANOS * NANOS * NANOS;
+    let more = rest % unit != 0 || fraction.bytes().skip(36).any(|byte| byte != b'0');
+    (nanos.min(MAX) + high / NANOS + rest / unit + i128::from(more)).min(MAX)
 }
 
 #[cfg(test)]
@@ -240,10 +243,38 @@ mod tests {
             ("1e-999999999999", 1, 1),
             ("000123", 123, 123_000),
             ("0.1000000000000000000000000000001", 1, 101),
+            ("0.0000000000000000001E", 1, 100),
+            ("-0.5", -1, -500),
         ];
         for (text, value, milli) in rows {
             let q = Quantity::parse(text).unwrap_or_else(|e| panic!("{e}"));
             assert_eq!((q.value(), q.milli_value()), (*value, *milli), "{text}");
+        }
+    }
+
+    #[test]
+    fn what_is_finer_than_a_billionth_is_rounded_up_once() {
+        let rows = [
+            ("15.5e-10", "2n"),
+            ("1.5e-10", "1n"),
+            ("1.5n", "2n"),
+            ("-1.5n", "-2n"),
+            ("10.0e-1n", ""),
+            ("0.1Ki", "102.4"),
+            ("0.0000000000000000000000000001Ei", "1n"),
+            ("0.000000000000000000000000001Ei", "2n"),
+            ("0.000000000000000001Ei", "1.152921505"),
+        ];
+        for (text, same) in rows {
+            assert_eq!(Quantity::parse(text).ok(), Quantity::parse(same).ok(), "{text}");
+        }
+    }
+
+    #[test]
+    fn what_is_printed_is_what_was_read() {
+        for text in ["0", "-0.5", "0.5", "-1.000000001", "1n", "-1n", "9E", "-99E"] {
+            let read = Quantity::parse(text).unwrap();
+            assert_eq!(Quantity::parse(&format!("{read:?}")), Ok(read), "{text}: {read:?}");
         }
     }
 
