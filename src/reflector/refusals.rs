@@ -93,7 +93,7 @@ mod tests {
     #[test]
     fn each_refusal_is_news_once_and_old_ones_never_are() {
         let mut refusals = Refusals::default();
-        let mut tells = |refusals: &mut Refusals, uid: &str| refusals.apply(refused(uid)).is_some();
+        let tells = |refusals: &mut Refusals, uid: &str| refusals.apply(refused(uid)).is_some();
         refusals.list_begins();
         assert!(!tells(&mut refusals, "old"));
         assert!(refusals.list_ends().is_none());
