@@ -607,7 +607,7 @@ fn a_condition_is_part_of_the_whole_node() {
 #[test]
 fn a_row_is_avoided_as_long_as_it_has_its_node() {
     let nodes: Vec<_> = (0..100).map(|i| common::node(&json!({"metadata": {"name": format!("n{i}")}}))).collect();
-    let mut table = common::table(&nodes.iter().collect::<Vec<_>>(), []);
+    let mut table = common::table(&nodes, []);
     let epoch = table.view().epoch();
     for row in [3, 99, 99, 200, 100_000] {
         table.avoid(row, true);
