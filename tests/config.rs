@@ -335,11 +335,11 @@ fn bad_files_and_their_messages() {
             &[
                 "f.yaml:7:20: coexistence.refusalCooldown: must be between 0s, which switches it off, and 1h0m0s, not 2h0m0s",
                 "f.yaml:9:5: coexistence.headroom[0].resources: is required: what is to stay free",
-                "f.yaml:10:20: coexistence.headroom[1].nodeSelector.a/b/c: is no label name",
-                "f.yaml:10:47: coexistence.headroom[1].resources.cpu: \"1x\" is not a quantity (such as 2, 100m, 1.5Gi or 3e6)",
-                "f.yaml:10:56: coexistence.headroom[1].resources.cores: is no resource that pods ask for, such as cpu, \
+                "f.yaml:10:28: coexistence.headroom[1].nodeSelector.a/b/c: is no label name",
+                "f.yaml:10:49: coexistence.headroom[1].resources.cpu: \"1x\" is not a quantity (such as 2, 100m, 1.5Gi or 3e6)",
+                "f.yaml:10:60: coexistence.headroom[1].resources.cores: is no resource that pods ask for, such as cpu, \
                  memory or example.com/gpu",
-                "f.yaml:10:66: coexistence.headroom[1].resources.memory: must not be negative",
+                "f.yaml:10:71: coexistence.headroom[1].resources.memory: must not be negative",
             ],
         ),
         (
@@ -347,7 +347,8 @@ fn bad_files_and_their_messages() {
             &[
                 "f.yaml:6:32: coexistence.refusalCooldown: must be a duration with a unit, such as 15s or 1m30s, not the \
                  number 30",
-                "f.yaml:6:64: coexistence.headroom[0].resources.cpu: invalid type",
+                "f.yaml:6:65: coexistence.headroom[0].resources.cpu: invalid type: boolean `true`, expected a quantity: \
+                 a string or a number",
             ],
         ),
         (

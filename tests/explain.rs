@@ -371,10 +371,12 @@ fn check_config_tells_what_is_done_otherwise() {
         "clientConnection.burst",
         "parallelism",
         "percentageOfNodesToScore",
+        "coexistence.refusalCooldown",
         "plugins.DynamicResources",
     ] {
         assert!(fields.contains(field), "{field}: {fields:?}");
     }
+    assert!(!fields.contains("coexistence.headroom"), "nothing is to stay free");
     assert!(!fields.contains("plugins.VolumeBinding"), "it does all that kube-scheduler's does");
     let text = format!(
         "{head}profiles:\n- schedulerName: a\n  plugins: {{filter: {{disabled: [{{name: NodePorts}}]}}, score: {{disabled: \

@@ -604,6 +604,26 @@ fn a_condition_is_part_of_the_whole_node() {
     assert_eq!(read(table.view(), None).0[0].node.as_ref(), Some(&*form("False")));
 }
 
+#[test]
+fn a_row_is_avoided_as_long_as_it_has_its_node() {
+    let nodes: Vec<_> = (0..100).map(|i| common::node(&json!({"metadata": {"name": format!("n{i}")}}))).collect();
+    let mut table = common::table(&nodes, []);
+    let epoch = table.view().epoch();
+    for row in [3, 99, 99, 200, 100_000] {
+        table.avoid(row, true);
+    }
+    assert_eq!(table.view().avoided(), [1 << 3, 1 << 35], "rows without a node are not");
+    let before = table.view().clone();
+    table.avoid(3, false);
+    table.avoid(4, false);
+    assert_eq!((table.view().avoided(), table.view().epoch()), (&[0, 1 << 35][..], epoch));
+    assert_eq!(before.avoided(), [1 << 3, 1 << 35], "a view never changes");
+    table.set_node(common::node(&json!({"metadata": {"name": "n99", "labels": {"a": "b"}}})));
+    assert_eq!(table.view().avoided(), [0, 1 << 35], "it is the same node");
+    table.remove_node(&"n99".into());
+    assert!(table.view().avoided().is_empty());
+}
+
 /// More rows than a chunk has, in blocks and through an overlay that touches all of them.
 #[test]
 fn six_hundred_nodes() {

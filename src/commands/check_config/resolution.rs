@@ -122,6 +122,16 @@ pub(super) fn differences(upstream: Option<&Config>, own: &Config, not_done: &[&
         let why = "unset, every node is looked at; kube-scheduler looks at fewer of them from 100 nodes on";
         all.push(Difference::new("percentageOfNodesToScore", "by cluster size", "all nodes", why));
     }
+    let coexistence = &own.plimsoll.coexistence;
+    if !coexistence.refusal_cooldown.is_zero() {
+        let ours = format!("avoids it for {}", crate::config::show_duration(coexistence.refusal_cooldown));
+        let why = "of the node of a pod that its kubelet has refused, where another node will do";
+        all.push(Difference::new("coexistence.refusalCooldown", "chooses it again", ours, why));
+    }
+    if !coexistence.headroom.is_empty() {
+        let why = "of what is to stay free on nodes, where another node will do";
+        all.push(Difference::new("coexistence.headroom", "takes it up", "leaves it", why));
+    }
     // The plugin is built, but not all of what it does.
     let devices =
         |profile: &ProfileConfig| profile.plugins.at(Point::Filter).iter().any(|p| p.name == "DynamicResources");

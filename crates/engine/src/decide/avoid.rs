@@ -73,6 +73,9 @@ impl Scratch {
     /// are: none of them is to be avoided, or all are.
     pub(super) fn leave_out(&mut self, avoided: &Avoided<'_>, view: &View, overlay: &Overlay) -> Option<u32> {
         self.left.clone_from(&self.feasible);
+        if avoided.headroom.is_some() {
+            self.walked += self.left.iter().map(|lanes| lanes.count_ones() as usize).sum::<usize>();
+        }
         avoided.take_out(&mut self.left, view, overlay);
         let count = self.left.iter().map(|lanes| lanes.count_ones()).sum();
         if count == 0 || self.left == self.feasible {

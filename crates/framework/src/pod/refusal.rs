@@ -38,7 +38,7 @@ impl RefusalKind {
     /// The kind of the refusals with this reason.
     pub fn of(reason: &str) -> Self {
         let known = REASONS.iter().copied().find(|known| *known == reason);
-        Self(known.unwrap_or(if reason.starts_with("OutOf") { OUT_OF_ANOTHER } else { OTHER }))
+        Self(known.unwrap_or_else(|| if reason.starts_with("OutOf") { OUT_OF_ANOTHER } else { OTHER }))
     }
 
     /// The reason itself; of a resource that not every node has `OutOf-other`, and `other` where the reason is not known.
