@@ -53,7 +53,7 @@ impl UnknownFields {
 /// only when there is something to note.
 #[derive(Clone, Copy)]
 pub(super) struct Place<'a> {
-    above: Option<&'a Place<'a>>,
+    above: Option<&'a Self>,
     field: &'static str,
     unknown: Option<&'a Cell<UnknownFields>>,
 }
