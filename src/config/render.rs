@@ -118,9 +118,7 @@ impl ProfileConfig {
 /// The extender, with `<redacted>` for what stands before the `@` of its address, and for its query.
 fn without_secrets(extender: &v1::Extender) -> v1::Extender {
     let mut extender = extender.clone();
-    if let Some((address, query)) = extender.url_prefix.split_once('?')
-        && !query.is_empty()
-    {
+    if let Some((address, _)) = extender.url_prefix.split_once('?') {
         extender.url_prefix = format!("{address}?<redacted>");
     }
     if let Some((scheme, rest)) = extender.url_prefix.split_once("://") {

@@ -102,6 +102,7 @@ impl Address {
             return Err("is no URL: it lacks a host".to_owned());
         }
         let hidden = if user.is_some() { "<redacted>@" } else { "" };
+        let path = path.split_once('?').map_or_else(|| path.to_owned(), |(path, _)| format!("{path}?<redacted>"));
         Ok(Self { shown: format!("{scheme}://{hidden}{host}{path}"), url, user })
     }
 
@@ -277,6 +278,7 @@ mod tests {
             ("http://a:80/x//", "filter", "http://a:80/x/filter", "http://a:80/x/filter", None),
             ("https://u:p@a/x", "f/g", "https://a/x/f/g", "https://<redacted>@a/x/f/g", Some("u:p")),
             ("http://[::1]:8/", "f", "http://[::1]:8/f", "http://[::1]:8/f", None),
+            ("http://a/x?key=secret", "f", "http://a/x?key=secret/f", "http://a/x?<redacted>/f", None),
         ];
         for (prefix, verb, uri, shown, user) in rows {
             let address = Address::parse(prefix).unwrap();

@@ -315,8 +315,8 @@ async fn what_the_cache_has_missed_is_found() {
     until_while("the pod to be bound", || node_of("seen") == "only", || true).await;
     let compared = secure.told("/debug/cache?compare=true").await;
     assert_eq!(compared, json!({"nodes": 1, "pods": 1, "differenceCount": 0, "differences": []}));
-    // From now on nothing is heard of pods: the watch is cut, and the next one is deaf.
-    let deaf = Rule::new(Fault::Watch(WatchFault::Stall(Duration::ZERO))).verb("watch").resource("pods");
+    // From now on nothing is heard of pods: the watch is cut, and the next one tells everything much later.
+    let deaf = Rule::new(Fault::Watch(WatchFault::Lag(Duration::from_secs(3600)))).verb("watch").resource("pods");
     let deaf = secure.server.faults().add(deaf);
     secure.server.cut_watches("pods", false).unwrap();
     secure.until("the watch to begin anew", async || secure.server.faults().hits(deaf) > 0).await;

@@ -17,7 +17,7 @@ use crate::client::{RawRequest, describe, send};
 use crate::metrics::Metrics;
 use crate::write::permission;
 
-/// Two of them have to fit into the time that a request has.
+/// How long a question may take, the wait for a place included. Two have to fit into the time that a request has.
 const TIMEOUT: Duration = Duration::from_secs(4);
 /// Questions that are open at once: tokens that nobody knows are not to become a storm on the API server.
 const AT_ONCE: usize = 8;
@@ -117,10 +117,12 @@ impl Reviews {
         plural: &str,
         spec: &Value,
     ) -> Result<S, String> {
-        let result = match timeout(TIMEOUT, self.places.acquire()).await {
-            Ok(Ok(_place)) => self.call(group, kind, plural, spec).await,
-            _ => Err("too many of them are under way".to_owned()),
+        let call = async {
+            let _place = self.places.acquire().await;
+            self.call(group, kind, plural, spec).await
         };
+        let late = |_| Err(format!("no answer within {} s", TIMEOUT.as_secs()));
+        let result = timeout(TIMEOUT, call).await.unwrap_or_else(late);
         match &result {
             Ok(_) => self.in_trouble.store(false, Ordering::Relaxed),
             Err(problem) => {
