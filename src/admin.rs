@@ -12,7 +12,7 @@
 //!
 //! Health paths take `?verbose`, `?exclude=CHECK` and `/CHECK`. On the plain port everything can be read by whoever
 //! reaches it; only what comes from the host itself (or by `kubectl port-forward`) may change the log level. On the
-//! secured port the API server says who may do what ([`guard`]), and there is more ([`debug`]):
+//! secured port the API server says who may do what (`admin::guard`), and there is more (`admin::debug`):
 //!
 //! | path | |
 //! |---|---|
