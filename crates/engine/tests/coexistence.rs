@@ -61,7 +61,7 @@ fn goes(c: &mut Cluster, pod: Pod) -> String {
     let before = c.binds.len();
     c.add([&pod]);
     c.decide();
-    c.binds[before..].first().map_or("nowhere".to_owned(), |bind| bind.node.to_string())
+    c.binds[before..].first().map_or_else(|| "nowhere".to_owned(), |bind| bind.node.to_string())
 }
 
 // --- pods that kubelets refuse ---
@@ -347,7 +347,7 @@ impl Story {
         let nodes: Vec<Node> = (0..dice.between(1, 90))
             .map(|i| {
                 let made =
-                    node(&format!("n{i:02}")).zone(*dice.pick::<&str>(&["a", "b", "c"])).cpu(*dice.pick(&[500, 1_000]));
+                    node(&format!("n{i:02}")).zone(dice.pick::<&str>(&["a", "b", "c"])).cpu(*dice.pick(&[500, 1_000]));
                 let made = if dice.once_in(4) { made.taint("gpu") } else { made };
                 made.with(|n| n.memory_bytes = *dice.pick(&[800, 1_000, 1_200]))
             })
@@ -373,7 +373,7 @@ impl Story {
         let dice = &mut self.dice;
         let made = pod(name).cpu(*dice.pick(&[0, 100, 300])).with(|p| p.memory_bytes = *dice.pick(&[0, 100, 400]));
         let made = made.with(|p| p.tolerates = dice.once_in(2).then_some("gpu"));
-        let made = if dice.once_in(4) { made.label("apart", *dice.pick::<&str>(&["x", "y"])) } else { made };
+        let made = if dice.once_in(4) { made.label("apart", dice.pick::<&str>(&["x", "y"])) } else { made };
         if dice.once_in(4) { made.label("crowd", "") } else { made }
     }
 
