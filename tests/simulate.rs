@@ -358,3 +358,21 @@ fn wrong_input_is_named_with_its_place() {
         assert!(err.contains(error), "{input}: {err}");
     }
 }
+
+#[test]
+fn headroom_is_left_where_there_is_room_elsewhere() {
+    let folder = tempfile::tempdir().unwrap();
+    let config = folder.path().join("config.yaml");
+    let text = "apiVersion: config.plimsoll/v1alpha1\nkind: PlimsollConfiguration\ntieBreak: name\n\
+                coexistence: {headroom: [{nodeSelector: {pool: batch}, resources: {cpu: 2}}]}\n";
+    std::fs::write(&config, text).unwrap();
+    let sized = |name: &str| node(name).capacity(&[("cpu", "4"), ("memory", "8Gi"), ("pods", "10")]);
+    let mut items = vec![sized("a").label("pool", "batch").build(), sized("b").build()];
+    items.extend((0..8).map(|n| known(&format!("p{n}")).build()));
+    let nodes = |arguments: &[&str]| -> Vec<String> {
+        fates(&result(&items, arguments)).into_iter().map(|(_, node)| node.unwrap()).collect()
+    };
+    assert_eq!(nodes(&["--config", config.to_str().unwrap()]), ["a", "b", "a", "b", "b", "b", "a", "a"]);
+    std::fs::write(&config, text.split("coexistence").next().unwrap()).unwrap();
+    assert_eq!(nodes(&["--config", config.to_str().unwrap()]), ["a", "b", "a", "b", "a", "b", "a", "b"]);
+}
