@@ -21,17 +21,17 @@ struct Row {
 }
 
 const ROWS: [Row; 8] = [
-    Row { workload: "basic", grouped: false, wanted: [500_000, 400_000, 250_000, 100_000] },
-    Row { workload: "templates", grouped: false, wanted: [120_000, 70_000, 45_000, 18_000] },
-    Row { workload: "spread", grouped: true, wanted: [120_000, 40_000, 16_000, 5_000] },
-    Row { workload: "defaultspread", grouped: true, wanted: [50_000, 14_000, 5_000, 1_500] },
-    Row { workload: "affinity", grouped: true, wanted: [60_000, 25_000, 10_000, 3_000] },
-    Row { workload: "antiaffinity", grouped: true, wanted: [60_000, 25_000, 10_000, 3_000] },
-    Row { workload: "preferred", grouped: true, wanted: [60_000, 25_000, 10_000, 3_000] },
-    Row { workload: "unschedulable", grouped: false, wanted: [500_000, 500_000, 300_000, 100_000] },
+    Row { workload: "basic", grouped: false, wanted: [500_000, 400_000, 300_000, 200_000] },
+    Row { workload: "templates", grouped: false, wanted: [150_000, 80_000, 60_000, 40_000] },
+    Row { workload: "spread", grouped: true, wanted: [200_000, 120_000, 45_000, 18_000] },
+    Row { workload: "defaultspread", grouped: true, wanted: [75_000, 35_000, 15_000, 5_000] },
+    Row { workload: "affinity", grouped: true, wanted: [120_000, 70_000, 30_000, 10_000] },
+    Row { workload: "antiaffinity", grouped: true, wanted: [100_000, 50_000, 25_000, 9_000] },
+    Row { workload: "preferred", grouped: true, wanted: [80_000, 35_000, 14_000, 4_500] },
+    Row { workload: "unschedulable", grouped: false, wanted: [500_000, 500_000, 400_000, 300_000] },
 ];
 /// Microseconds in which cold decisions are wanted, but for the slowest of a hundred.
-const COLD_WANTED_US: [usize; 4] = [150, 400, 1_200, 5_000];
+const COLD_WANTED_US: [usize; 4] = [150, 400, 1_000, 3_500];
 
 /// What one run is asked for.
 #[derive(Clone, Copy)]
