@@ -319,12 +319,12 @@ fn bad_files_and_their_messages() {
             &["f.yaml:8:7: profiles[0].pluginConfig[0].args.scoringStrategy.type: is required"],
         ),
         (
-            format!("{HEAD}---\n{OWN}workers: 0\ntieBreak: never\neventPolicy: All\n"),
+            format!("{HEAD}---\n{OWN}workers: 0\ntieBreak: never\ncolour: red\n"),
             &[
                 "f.yaml:6:10: workers: must be between 1 and 64, not 0",
                 "f.yaml:7:11: tieBreak: must be one of random, name, not \"never\"",
-                "f.yaml:8:1: eventPolicy: unknown field \"eventPolicy\"; allowed here: apiVersion, kind, workers, tieBreak, \
-                 seed, extenderParallelism, replaceDefaultScheduler, preemption, memo, coexistence",
+                "f.yaml:8:1: colour: unknown field \"colour\"; allowed here: apiVersion, kind, workers, tieBreak, \
+                 seed, extenderParallelism, replaceDefaultScheduler, eventPolicy, preemption, memo, coexistence",
             ],
         ),
         (
