@@ -1,5 +1,6 @@
 //! Which events are written at all (`eventPolicy`), and those of many pods told as one.
 
+use std::collections::VecDeque;
 use std::time::Duration;
 
 use hashbrown::HashMap;
@@ -14,23 +15,21 @@ const EVERY: Duration = Duration::from_secs(10);
 /// Owners that are remembered.
 const OWNERS: usize = 4_096;
 
+/// The scheduler of a pod and the UID of its owner.
+type Key = (Istr, Istr);
+
 /// Says what is written of what happens.
 pub(super) struct Summary {
     policy: EventPolicy,
-    /// By scheduler and owner.
-    owners: HashMap<(Istr, Istr), Placed>,
-}
-
-/// Pods of one owner that found a place.
-struct Placed {
-    told: Time,
-    /// Since then: the last of them, and how many.
-    untold: Option<(PodEvent, u32)>,
+    /// Pods that found a place since somebody was told of others of their owner: the last of them, and how many.
+    untold: HashMap<Key, Option<(PodEvent, u32)>>,
+    /// When that was, the earliest first: an owner has been told of for as long as it is in here.
+    told: VecDeque<(Time, Key)>,
 }
 
 impl Summary {
     pub(super) fn new(policy: EventPolicy) -> Self {
-        Self { policy, owners: HashMap::new() }
+        Self { policy, untold: HashMap::new(), told: VecDeque::new() }
     }
 
     /// What is to be written of an event now: it may be nothing, or told later with others of its kind.
@@ -49,45 +48,47 @@ impl Summary {
     fn aggregate(&mut self, event: PodEvent, now: Time) -> Option<PodEvent> {
         let Some(owner) = &event.pod.owner else { return Some(event) };
         let key = (event.pod.scheduler_name.clone(), owner.uid.clone());
-        if let Some(placed) = self.owners.get_mut(&key) {
-            let before = placed.untold.take().map_or(0, |(_, count)| count);
-            placed.untold = Some((event, before + 1));
+        if let Some(untold) = self.untold.get_mut(&key) {
+            let before = untold.take().map_or(0, |(_, count)| count);
+            *untold = Some((event, before + 1));
             return None;
         }
         // Beyond measure everything is told as it comes.
-        if self.owners.len() < OWNERS {
-            self.owners.insert(key, Placed { told: now, untold: None });
+        if self.untold.len() < OWNERS {
+            self.untold.insert(key.clone(), None);
+            self.told.push_back((now, key));
         }
         Some(event)
     }
 
-    /// When [`Self::due`] next has something to tell.
+    /// When [`Self::due`] next has something to do.
     pub(super) fn next_due(&self) -> Option<Time> {
-        self.owners.values().map(|placed| placed.told.after(EVERY)).min()
+        self.told.front().map(|(told, _)| told.after(EVERY))
     }
 
     /// What is to be written by now of pods that were placed before.
     pub(super) fn due(&mut self, now: Time) -> Vec<PodEvent> {
-        self.tell(|placed| placed.told.after(EVERY) <= now, now)
+        let mut events = Vec::new();
+        while let Some((told, key)) = self.told.pop_front_if(|(told, _)| told.after(EVERY) <= now) {
+            match self.untold.get_mut(&key).and_then(Option::take) {
+                Some((event, count)) => {
+                    events.push(summed_up(event, count, now.since(told)));
+                    self.told.push_back((now, key));
+                }
+                None => drop(self.untold.remove(&key)),
+            }
+        }
+        events
     }
 
     /// All that has not been told yet.
     pub(super) fn rest(&mut self, now: Time) -> Vec<PodEvent> {
-        self.tell(|_| true, now)
-    }
-
-    fn tell(&mut self, is_due: impl Fn(&Placed) -> bool, now: Time) -> Vec<PodEvent> {
-        let mut told = Vec::new();
-        self.owners.retain(|_, placed| {
-            if !is_due(placed) {
-                return true;
-            }
-            let Some((event, count)) = placed.untold.take() else { return false };
-            told.push(summed_up(event, count, now.since(placed.told)));
-            placed.told = now;
-            true
+        let Self { untold, told, .. } = self;
+        let told = told.drain(..).filter_map(|(told, key)| {
+            let (event, count) = untold.remove(&key).flatten()?;
+            Some(summed_up(event, count, now.since(told)))
         });
-        told
+        told.collect()
     }
 }
 
@@ -178,8 +179,8 @@ mod tests {
         for n in 0..2 * OWNERS {
             assert!(summary.take(event("p", Some(&n.to_string()), "Scheduled"), at(0)).is_some());
         }
-        assert_eq!(summary.owners.len(), OWNERS);
+        assert_eq!((summary.untold.len(), summary.told.len()), (OWNERS, OWNERS));
         assert!(summary.due(at(10)).is_empty());
-        assert_eq!((summary.owners.len(), summary.next_due()), (0, None));
+        assert_eq!((summary.untold.len(), summary.next_due()), (0, None));
     }
 }
