@@ -228,11 +228,7 @@ fn cut(text: &str, limit: usize, end: &str) -> String {
     if text.len() <= limit {
         return text.to_owned();
     }
-    let mut at = limit - end.len();
-    while !text.is_char_boundary(at) {
-        at -= 1;
-    }
-    format!("{}{end}", &text[..at])
+    format!("{}{end}", &text[..text.floor_char_boundary(limit - end.len())])
 }
 
 fn micro_time(now: Time) -> String {

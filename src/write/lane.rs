@@ -167,6 +167,14 @@ impl Lane {
         place
     }
 
+    /// Makes as many places as the window has room for.
+    fn fill(&self, window: &mut Window) {
+        while window.has_room() {
+            window.places += 1;
+            self.places.add_permits(1);
+        }
+    }
+
     fn window(&self) -> MutexGuard<'_, Window> {
         self.window.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -189,10 +197,7 @@ impl Place<'_> {
         } else if answer.is_ok() {
             window.size = (window.size + 1.0 / window.size).min(window.most);
         }
-        while window.has_room() {
-            window.places += 1;
-            self.lane.places.add_permits(1);
-        }
+        self.lane.fill(&mut window);
         self.lane.size.set(window.whole());
     }
 }
@@ -201,10 +206,7 @@ impl Drop for Place<'_> {
     fn drop(&mut self) {
         let mut window = self.lane.window();
         window.places -= 1;
-        if window.has_room() {
-            window.places += 1;
-            self.lane.places.add_permits(1);
-        }
+        self.lane.fill(&mut window);
     }
 }
 

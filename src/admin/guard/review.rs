@@ -8,6 +8,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::Method;
 use kube::Client;
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use tokio::sync::Semaphore;
@@ -55,6 +56,17 @@ pub(super) fn access_question(user: &User, verb: &str, path: &str) -> Value {
     })
 }
 
+/// A kind of question, as the API has it.
+struct Review {
+    group: &'static str,
+    kind: &'static str,
+    plural: &'static str,
+}
+
+const TOKEN: Review = Review { group: "authentication.k8s.io", kind: "TokenReview", plural: "tokenreviews" };
+const ACCESS: Review =
+    Review { group: "authorization.k8s.io", kind: "SubjectAccessReview", plural: "subjectaccessreviews" };
+
 #[derive(Deserialize)]
 struct Answered<S> {
     status: S,
@@ -92,7 +104,7 @@ impl Reviews {
     /// Whom a token stands for, if for anybody.
     pub(super) async fn token(&self, token: &str) -> Result<Option<User>, String> {
         let spec = json!({"token": token});
-        let status: TokenStatus = self.ask("authentication.k8s.io", "TokenReview", "tokenreviews", &spec).await?;
+        let status: TokenStatus = self.ask(&TOKEN, &spec).await?;
         let TokenStatus { authenticated, mut user } = status;
         if !authenticated || user.username.is_empty() {
             return Ok(None);
@@ -105,21 +117,15 @@ impl Reviews {
 
     /// Whether somebody may do what they want to; if not, why, as far as the API server says.
     pub(super) async fn access(&self, question: &Value) -> Result<Result<(), String>, String> {
-        let group = "authorization.k8s.io";
-        let status: AccessStatus = self.ask(group, "SubjectAccessReview", "subjectaccessreviews", question).await?;
+        let status: AccessStatus = self.ask(&ACCESS, question).await?;
         Ok(if status.allowed && !status.denied { Ok(()) } else { Err(status.reason) })
     }
 
-    async fn ask<S: serde::de::DeserializeOwned>(
-        &self,
-        group: &str,
-        kind: &str,
-        plural: &str,
-        spec: &Value,
-    ) -> Result<S, String> {
+    async fn ask<S: DeserializeOwned>(&self, review: &Review, spec: &Value) -> Result<S, String> {
+        let kind = review.kind;
         let call = async {
             let _place = self.places.acquire().await;
-            self.call(group, kind, plural, spec).await
+            self.call(review, spec).await
         };
         let late = |_| Err(format!("no answer within {} s", TIMEOUT.as_secs()));
         let result = timeout(TIMEOUT, call).await.unwrap_or_else(late);
@@ -134,11 +140,9 @@ impl Reviews {
         result.map_err(|problem| format!("cannot find out whether this is allowed: creating a {kind}: {problem}"))
     }
 
-    async fn call<S: serde::de::DeserializeOwned>(
+    async fn call<S: DeserializeOwned>(
         &self,
-        group: &str,
-        kind: &str,
-        plural: &str,
+        Review { group, kind, plural }: &Review,
         spec: &Value,
     ) -> Result<S, String> {
         let body = json!({"apiVersion": format!("{group}/v1"), "kind": kind, "spec": spec});
