@@ -55,6 +55,7 @@ enum Message {
         took: Duration,
     },
     Leading(bool),
+    Paused(bool),
     Ask(Box<dyn FnOnce(&Engine) + Send>),
     /// Pop no more, and say when no binding is under way.
     Drain(oneshot::Sender<()>),
@@ -94,6 +95,11 @@ impl Inbox {
     /// Whether pods may be popped.
     pub fn leading(&self, leading: bool) {
         self.send(Message::Leading(leading));
+    }
+
+    /// Whether no pods are popped, whoever leads.
+    pub fn paused(&self, paused: bool) {
+        self.send(Message::Paused(paused));
     }
 
     /// Asks something of the engine as it is now; `None` when it has ended.
@@ -183,6 +189,7 @@ pub struct Driver {
     heartbeat: Heartbeat,
     workers: Option<Workers>,
     leading: bool,
+    paused: bool,
     /// The lists that have not been read yet. Before all are, nothing is decided: what is not known to be there
     /// would be given away.
     unlisted: HashSet<usize>,
@@ -218,6 +225,7 @@ impl Driver {
             heartbeat,
             workers,
             leading: false,
+            paused: false,
             unlisted: (0..lists).collect(),
             draining: None,
             stopping: false,
@@ -294,15 +302,19 @@ impl Driver {
                 self.leading = leading;
                 self.engine.lead(self.may_act());
             }
+            Message::Paused(paused) => {
+                self.paused = paused;
+                self.engine.lead(self.may_act());
+            }
             Message::Ask(question) => question(&self.engine),
             Message::Drain(answer) => self.draining = Some(answer),
             Message::Stop => self.stopping = true,
         }
     }
 
-    /// Whether this replica is the one that acts, and knows all it has to know for that.
+    /// Whether this replica is the one that acts, nobody has paused it, and it knows all it has to know for that.
     fn may_act(&self) -> bool {
-        self.leading && self.unlisted.is_empty()
+        self.leading && !self.paused && self.unlisted.is_empty()
     }
 
     /// Decides pods, or hands them out to be decided; whether the owner itself did something.

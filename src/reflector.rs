@@ -56,6 +56,8 @@ pub struct Reflectors {
     pub annotation_keys: Vec<Istr>,
     /// Seed of the chances by which failed watches are spread out.
     pub seed: u64,
+    /// Whether the first lists may come from the API server's cache, which may be behind.
+    pub from_cache: bool,
 }
 
 /// Takes in the objects of one kind.
@@ -165,6 +167,9 @@ impl Reflectors {
         K: kube::Resource + Clone + serde::de::DeserializeOwned + std::fmt::Debug + Send + 'static,
     {
         let metrics = self.metrics.plimsoll.watch(name);
+        if !self.from_cache {
+            config.list_semantic = watcher::ListSemantic::MostRecent;
+        }
         loop {
             let pace = Pace::new(self.seed ^ list_seed(synced.0));
             let stream = watcher(api.clone(), config.clone()).backoff(pace);

@@ -1,31 +1,32 @@
 //! A whole scheduler: reflectors, driver, writer, election and admin server, from start to a clean end.
 
 mod election;
+mod generation;
 mod parts;
+mod plan;
+mod reload;
 mod watching;
 
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, PoisonError, RwLock};
 use std::time::{Duration, SystemTime};
 
 use plimsoll_engine::engine::{Engine, EngineSettings};
-use plimsoll_engine::gang;
-use plimsoll_engine::profile::Profile;
 use plimsoll_engine::queue::{Backoff, QueueSettings};
-use plimsoll_framework::intern::Istr;
-use plimsoll_framework::object::KindRef;
 use tokio_util::sync::CancellationToken;
 
 use crate::admin::{AdminServer, Secured};
 use crate::client::Clients;
 use crate::config::Config;
 use crate::driver::{Clock, Inbox};
-use crate::extender::Extenders;
 use crate::inspect::Inspect;
 use crate::lease::{LeaseSettings, identity};
 use crate::logging::LogHandle;
 use crate::metrics::Metrics;
 use crate::registry::Registry;
 use parts::Parts;
+use plan::Plan;
+use reload::Reloads;
+pub use reload::{Reloaded, Reloader};
 pub(crate) use watching::Watching;
 
 /// More deciding threads than this wait for the one that commits.
@@ -33,7 +34,8 @@ const MOST_WORKERS: usize = 4;
 
 /// A scheduler, ready to run.
 pub struct Scheduler {
-    config: Config,
+    /// What it starts with.
+    start: Arc<Config>,
     clients: Clients,
     registry: Registry,
     metrics: Arc<Metrics>,
@@ -44,16 +46,23 @@ pub struct Scheduler {
     max_in_unschedulable: Duration,
     simulated: Option<SystemTime>,
     inspector: Inspector,
+    reloads: Reloads,
 }
 
 /// A look at what a scheduler knows while it runs. Cheap to clone.
 #[derive(Clone, Default)]
-pub struct Inspector(Arc<OnceLock<Inbox>>);
+pub struct Inspector(Arc<RwLock<Option<Inbox>>>);
 
 impl Inspector {
     /// Asks something of the engine as it is now. `None` when it does not run, or has ended.
     pub async fn ask<T: Send + 'static>(&self, question: impl FnOnce(&Engine) -> T + Send + 'static) -> Option<T> {
-        self.0.get()?.ask(question).await
+        let inbox = self.0.read().unwrap_or_else(PoisonError::into_inner).clone()?;
+        inbox.ask(question).await
+    }
+
+    /// From now on it is this engine that is looked at.
+    fn look_at(&self, inbox: &Inbox) {
+        *self.0.write().unwrap_or_else(PoisonError::into_inner) = Some(inbox.clone());
     }
 }
 
@@ -61,7 +70,7 @@ impl Scheduler {
     /// A scheduler of the in-tree plugins that works through these clients.
     pub fn new(config: Config, clients: Clients, metrics: Arc<Metrics>) -> Self {
         Self {
-            config,
+            start: Arc::new(config),
             clients,
             registry: Registry::default(),
             metrics,
@@ -72,6 +81,7 @@ impl Scheduler {
             max_in_unschedulable: QueueSettings::default().max_in_unschedulable,
             simulated: None,
             inspector: Inspector::default(),
+            reloads: Reloads::default(),
         }
     }
 
@@ -131,6 +141,11 @@ impl Scheduler {
         self.inspector.clone()
     }
 
+    /// A way to give it another configuration, once it runs.
+    pub fn reloader(&self) -> Reloader {
+        self.reloads.reloader()
+    }
+
     /// A way to look at what it knows, for people.
     pub(crate) fn inspect(&self) -> Inspect {
         Inspect::new(self.inspector(), self.clients.watch.clone(), self.clock())
@@ -142,58 +157,44 @@ impl Scheduler {
     /// When the configuration cannot be run, the lease is lost, or a part of the scheduler has failed: the process
     /// should end.
     pub async fn run(self, shutdown: CancellationToken) -> anyhow::Result<()> {
-        let mut profiles = self.registry.profiles(&self.config)?;
-        let extenders = Extenders::new(&self.config, self.clients.watch.clone(), &self.metrics)?.map(Arc::new);
-        if let Some(extenders) = &extenders {
-            profiles.iter_mut().for_each(|profile| profile.set_extenders(extenders.interest()));
-        }
-        let left_out = self.registry.left_out(&self.config);
-        if !left_out.is_empty() {
-            tracing::warn!(
-                plugins = left_out.join(", "),
-                "not built yet and left out; pods with rules that need them stay pending and say so"
-            );
-        }
-        let (annotation_keys, kinds) = read_by(&profiles);
-        let workers = self.workers();
-        let engine = Engine::new(profiles, self.engine_settings(workers));
-        Parts::start(self, engine, workers, annotation_keys, kinds, extenders)?.run(shutdown).await
+        let plan = Plan::of(&self, Arc::clone(&self.start))?;
+        Parts::start(self, plan)?.run(shutdown).await
     }
 
-    fn workers(&self) -> usize {
+    fn workers(&self, config: &Config) -> usize {
         if self.simulated.is_some() {
             return 1;
         }
         let cores = || std::thread::available_parallelism().map_or(1, usize::from).min(MOST_WORKERS);
-        self.config.plimsoll.workers.map_or_else(cores, usize::from)
+        config.plimsoll.workers.map_or_else(cores, usize::from)
     }
 
-    fn engine_settings(&self, workers: usize) -> EngineSettings {
+    fn engine_settings(&self, config: &Config, workers: usize) -> EngineSettings {
         let seconds = |s: i64| Duration::from_secs(u64::try_from(s).unwrap_or(0));
-        let own = &self.config.plimsoll;
+        let own = &config.plimsoll;
         EngineSettings {
             queue: QueueSettings {
                 backoff: Backoff {
-                    initial: seconds(self.config.pod_initial_backoff_seconds),
-                    max: seconds(self.config.pod_max_backoff_seconds),
+                    initial: seconds(config.pod_initial_backoff_seconds),
+                    max: seconds(config.pod_max_backoff_seconds),
                 },
                 max_in_unschedulable: self.max_in_unschedulable,
             },
             line_limit: 64 * workers,
             tie_break: own.tie_break.into(),
-            seed: self.seed(),
-            admission: self.registry.admission(&self.config),
+            seed: self.seed(config),
+            admission: self.registry.admission(config),
             memo: own.memo.into(),
-            evictions: self.config.evictions(),
+            evictions: config.evictions(),
             ask_limit: usize::from(own.extender_parallelism),
             refusal_cooldown: own.coexistence.refusal_cooldown,
-            headroom: self.config.headroom(),
+            headroom: config.headroom(),
         }
     }
 
     /// The configured seed, or a chance one.
-    fn seed(&self) -> u64 {
-        self.config.plimsoll.seed.unwrap_or_else(|| self.clock().now().as_duration().subsec_nanos().into())
+    fn seed(&self, config: &Config) -> u64 {
+        config.plimsoll.seed.unwrap_or_else(|| self.clock().now().as_duration().subsec_nanos().into())
     }
 
     fn clock(&self) -> Clock {
@@ -201,7 +202,7 @@ impl Scheduler {
     }
 
     fn lease_settings(&self) -> LeaseSettings {
-        let election = &self.config.leader_election;
+        let election = &self.start.leader_election;
         let namespace = election.resource_namespace.as_deref().unwrap_or(&self.namespace);
         LeaseSettings {
             lease_duration: election.lease_duration,
@@ -210,18 +211,4 @@ impl Scheduler {
             ..LeaseSettings::new(namespace, &election.resource_name, self.identity.clone())
         }
     }
-}
-
-/// The annotations and further kinds that the plugins of these profiles read, each once.
-fn read_by(profiles: &[Profile]) -> (Vec<Istr>, Vec<KindRef>) {
-    let mut annotation_keys: Vec<Istr> = profiles.iter().flat_map(|p| p.annotation_keys.iter().cloned()).collect();
-    annotation_keys.sort();
-    annotation_keys.dedup();
-    let mut kinds: Vec<KindRef> = Vec::new();
-    for kind in profiles.iter().flat_map(|p| p.kinds.iter().copied()).chain(gang::kinds()) {
-        if !kinds.iter().any(|k| k.id == kind.id) {
-            kinds.push(kind);
-        }
-    }
-    (annotation_keys, kinds)
 }

@@ -531,6 +531,36 @@ fn a_scheduler_binds_serves_and_ends_at_sigterm() {
 }
 
 /// Status and body of what is served over TLS there, with the certificate of tests/certs.
+#[test]
+fn the_configuration_file_is_followed() {
+    let (files, api) = (Files::new(), Api::any());
+    let kubeconfig = files.write("kubeconfig", &api.server.kubeconfig());
+    let file = files.write("config.yaml", &format!("{HEAD}profiles: [{{schedulerName: first}}]\n"));
+    let (mut scheduler, admin) = Process::scheduler(&["--kubeconfig", &kubeconfig, "--config", &file]);
+    let success = |value: u8| {
+        let line = format!("plimsoll_config_last_reload_success {value}\n");
+        until(&line, || get(admin, "/metrics").1.contains(&line));
+    };
+    success(1);
+    // The signal spares the wait; without it the file is looked at from time to time.
+    files.write("config.yaml", &format!("{HEAD}profiles: [{{schedulerNam: second}}]\n"));
+    scheduler.signal("HUP");
+    success(0);
+    let said = scheduler.line("the former configuration is kept");
+    assert!(said.contains("config.yaml:3:13: profiles[0].schedulerNam: unknown field"), "{said}");
+    assert!(get(admin, "/configz").1.contains("\"schedulerName\":\"first\""));
+    files.write("config.yaml", &format!("{HEAD}profiles: [{{schedulerName: second}}]\n"));
+    scheduler.signal("HUP");
+    success(1);
+    until("the new one to be shown", || get(admin, "/configz").1.contains("\"schedulerName\":\"second\""));
+    api.server.create(pod("web").scheduler_name("second")).unwrap();
+    api.until_bound("web");
+    until("it to be ready", || get(admin, "/readyz") == (200, "ok".to_owned()));
+    // Without a file there is nothing to be read, and nothing to end for.
+    scheduler.signal("TERM");
+    assert_eq!(scheduler.end(), 0);
+}
+
 fn get_over_tls(address: SocketAddr, path: &str) -> (u16, String) {
     use rustls::pki_types::CertificateDer;
     use rustls::pki_types::pem::PemObject as _;

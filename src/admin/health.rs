@@ -78,6 +78,12 @@ impl Health {
         heartbeat
     }
 
+    /// From now on these are the checks of `other`, and none but them.
+    pub(crate) fn become_those_of(&self, other: &Self) {
+        let theirs = std::mem::take(&mut *lock(&other.parts));
+        *lock(&self.parts) = theirs;
+    }
+
     /// What is missing first, if anything is.
     pub(crate) fn not_ready(&self) -> Option<String> {
         self.findings(Probe::Ready).into_iter().find_map(|finding| finding.failure)

@@ -1,5 +1,6 @@
 //! `plimsoll run`: the scheduler.
 
+mod reload;
 mod serving;
 
 use std::path::PathBuf;
@@ -25,9 +26,10 @@ use crate::scheduler::Scheduler;
 const NAMESPACE_FILE: &str = "/var/run/secrets/kubernetes.io/serviceaccount/namespace";
 
 /// Arguments of `run`.
-#[derive(Debug, clap::Args)]
+#[derive(Clone, Debug, clap::Args)]
 pub struct Args {
-    /// Configuration file: a KubeSchedulerConfiguration and, as a second document, a PlimsollConfiguration.
+    /// Configuration file: a KubeSchedulerConfiguration and, as a second document, a PlimsollConfiguration. When it
+    /// changes it is taken over while the scheduler runs, at once after a SIGHUP; one that cannot be run is not.
     #[arg(long, value_name = "FILE")]
     pub config: Option<PathBuf>,
     /// Kubeconfig of the cluster; takes precedence over the one in the configuration. Without either, the in-cluster
@@ -97,8 +99,9 @@ pub fn main(args: &Args, ignored: &[String], registry: &Registry) -> i32 {
     args.secured.warn();
     let config = match configuration(args, registry) {
         Ok(config) => config,
-        Err(code) => return code,
+        Err(error) => return fail(&error, 2),
     };
+    config.warnings.iter().for_each(|warning| tracing::warn!("{warning}"));
     if let Some(path) = &args.write_config_to {
         let written = config.to_yaml().map_err(anyhow::Error::from).and_then(|yaml| Ok(std::fs::write(path, yaml)?));
         return match written.with_context(|| format!("writing the configuration to {}", path.display())) {
@@ -109,7 +112,7 @@ pub fn main(args: &Args, ignored: &[String], registry: &Registry) -> i32 {
     end_on_panic();
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().context("starting the runtime");
     match runtime {
-        Ok(runtime) => runtime.block_on(serve(args, config, registry.clone(), log)),
+        Ok(runtime) => runtime.block_on(serve(args, config, registry, log)),
         Err(error) => fail(&error, 1),
     }
 }
@@ -129,13 +132,16 @@ pub(super) fn end_on_panic() {
     }));
 }
 
-/// The configuration with the flags applied. What is wrong with it is printed; `Err` is the exit code.
-fn configuration(args: &Args, registry: &Registry) -> Result<Config, i32> {
+/// The configuration with the flags applied.
+///
+/// # Errors
+/// When it cannot be read or run; the text says all that is wrong.
+fn configuration(args: &Args, registry: &Registry) -> anyhow::Result<Config> {
     let mut defaults = Defaults::plimsoll();
     registry.add_to(&mut defaults.catalog);
     let mut config = match &args.config {
         None => Config::default(),
-        Some(path) => Config::load(path, &defaults).map_err(|error| fail(&anyhow::Error::new(error), 2))?,
+        Some(path) => Config::load(path, &defaults)?,
     };
     args.apply(&mut config);
     if config.leader_election.resource_namespace.is_none() {
@@ -145,11 +151,10 @@ fn configuration(args: &Args, registry: &Registry) -> Result<Config, i32> {
     let mut problems: Vec<ConfigError> = config.unsupported(&|name| registry.contains(name));
     problems.extend(config.refusals());
     if problems.is_empty() {
-        config.warnings.iter().for_each(|warning| tracing::warn!("{warning}"));
         return Ok(config);
     }
     let lines: Vec<String> = problems.iter().map(ToString::to_string).collect();
-    Err(fail(&anyhow::anyhow!("this configuration cannot be run:\n{}", lines.join("\n")), 2))
+    Err(anyhow::anyhow!("this configuration cannot be run:\n{}", lines.join("\n")))
 }
 
 impl Args {
@@ -171,7 +176,7 @@ impl Args {
     }
 }
 
-async fn serve(args: &Args, config: Config, registry: Registry, log: LogHandle) -> i32 {
+async fn serve(args: &Args, config: Config, registry: &Registry, log: LogHandle) -> i32 {
     let configured = config.client_connection.kubeconfig.as_deref().filter(|path| !path.is_empty()).map(PathBuf::from);
     let source = Source::from_flag(args.kubeconfig.as_deref().or(configured.as_deref()));
     let metrics = match Metrics::new().context("making the metrics") {
@@ -200,8 +205,8 @@ async fn serve(args: &Args, config: Config, registry: Registry, log: LogHandle) 
     }
     let names: Vec<&str> = config.profiles.iter().map(|p| p.scheduler_name.as_str()).collect();
     tracing::info!(version = env!("CARGO_PKG_VERSION"), server = %cluster.address(), profiles = names.join(", "), "starting");
-    let mut scheduler = Scheduler::new(config, clients, metrics)
-        .with_registry(registry)
+    let mut scheduler = Scheduler::new(config, clients, Arc::clone(&metrics))
+        .with_registry(registry.clone())
         .with_namespace(cluster.default_namespace())
         .with_max_in_unschedulable(args.pod_max_in_unschedulable_pods_duration);
     if let Some(server) = admin {
@@ -213,6 +218,9 @@ async fn serve(args: &Args, config: Config, registry: Registry, log: LogHandle) 
         scheduler = scheduler.with_secured(secured, log);
     }
     if let Err(error) = dump_on_signal(scheduler.inspect()) {
+        return fail(&error, 1);
+    }
+    if let Err(error) = reload::follow(args, registry, scheduler.reloader(), metrics) {
         return fail(&error, 1);
     }
     match scheduler.run(shutdown).await {

@@ -42,6 +42,7 @@ const HOMES: &[(&str, &str)] = &[
     ("multiPoint", "in profiles[].plugins"),
     ("nodeCacheCapable", "in extenders[]"),
     ("parallelism", "at the top of the KubeSchedulerConfiguration"),
+    ("paused", "in a document of its own, of kind PlimsollConfiguration"),
     ("percentageOfNodesToScore", "at the top of the document or in profiles[]"),
     ("pluginConfig", "in profiles[]"),
     ("plugins", "in profiles[]"),

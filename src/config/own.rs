@@ -27,6 +27,8 @@ pub struct PlimsollConfiguration {
     pub api_version: String,
     /// Kind of the document.
     pub kind: String,
+    /// Whether no pods are taken for the time being.
+    pub paused: bool,
     /// Number of threads that decide.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub workers: Option<u16>,
@@ -135,6 +137,8 @@ impl From<TieBreak> for plimsoll_engine::decide::TieBreak {
 /// What is Plimsoll's own in a configuration.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PlimsollConfig {
+    /// Whether no pods are taken for the time being: everything is watched, nothing is decided or written.
+    pub paused: bool,
     /// Number of threads that decide, 1 to 64; `None` leaves it to the program (the cores, at most 4).
     pub workers: Option<u16>,
     /// How one of equally good nodes is chosen.
@@ -194,6 +198,7 @@ impl PlimsollConfiguration {
 
     pub(super) fn resolve(&self) -> PlimsollConfig {
         PlimsollConfig {
+            paused: self.paused,
             workers: self.workers,
             tie_break: self.tie_break.unwrap_or_default(),
             seed: self.seed,

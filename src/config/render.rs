@@ -54,6 +54,7 @@ impl Config {
         PlimsollConfiguration {
             api_version: own::API_VERSION.to_owned(),
             kind: own::KIND.to_owned(),
+            paused: self.plimsoll.paused,
             workers: self.plimsoll.workers,
             tie_break: Some(self.plimsoll.tie_break),
             seed: self.plimsoll.seed,

@@ -31,6 +31,12 @@ pub struct PlimsollMetrics {
     pub events_dropped: IntCounter,
     /// Fields of pods that are neither used nor known to be irrelevant.
     pub unknown_fields: UnknownFieldCounters,
+    /// 1 while the configuration in use is the newest there is, 0 while a newer one was refused.
+    pub config_last_reload_success: IntGauge,
+    /// When the configuration in use was taken over.
+    pub config_last_reload_success_timestamp: IntGauge,
+    /// 1 while binding is paused by the configuration.
+    pub paused: IntGauge,
     evictions: IntCounterVec,
     futile_wakeups: IntCounterVec,
     invalid_pods: IntCounterVec,
@@ -126,6 +132,15 @@ impl PlimsollMetrics {
                 "preemptions_held_off_total",
                 "Times no pod was made to go for another because those that went before had gone in vain.",
             )?,
+            config_last_reload_success: make.gauge(
+                "config_last_reload_success",
+                "1 while the newest configuration is in use; 0 while it was refused and the last good one is kept.",
+            )?,
+            config_last_reload_success_timestamp: make.gauge(
+                "config_last_reload_success_timestamp_seconds",
+                "When the configuration in use was taken over, in seconds since 1970.",
+            )?,
+            paused: make.gauge("paused", "1 while the configuration says that no pods are taken (paused: true).")?,
             evictions: make.counters("evictions_total", &["result"], "Pods asked to go, by what came of it.")?,
             futile_wakeups: make.counters(
                 "futile_wakeups_total",

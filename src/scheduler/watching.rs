@@ -11,8 +11,9 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use super::parts::{StopOnDrop, failed, own, watch};
-use super::{Scheduler, read_by};
+use super::Scheduler;
+use super::generation::{StopOnDrop, failed, own, watch};
+use super::plan::read_by;
 use crate::admin::Health;
 use crate::driver::{Driver, Inbox, inbox};
 use crate::reflector::Reflectors;
@@ -42,9 +43,9 @@ impl Scheduler {
     /// # Errors
     /// When a plugin refuses its arguments.
     pub(crate) fn watching(self, stop: &CancellationToken) -> anyhow::Result<(Watching, WatchingParts)> {
-        let profiles = self.registry.profiles(&self.config)?;
+        let profiles = self.registry.profiles(&self.start)?;
         let (annotation_keys, kinds) = read_by(&profiles);
-        let engine = Engine::new(profiles, self.engine_settings(1));
+        let engine = Engine::new(profiles, self.engine_settings(&self.start, 1));
         let (profiles, health) = (engine.profiles(), Health::new());
         let (inbox, incoming) = inbox();
         let reflectors = Arc::new(Reflectors {
@@ -52,7 +53,8 @@ impl Scheduler {
             inbox: inbox.clone(),
             metrics: Arc::clone(&self.metrics),
             annotation_keys: annotation_keys.clone(),
-            seed: self.seed(),
+            seed: self.seed(&self.start),
+            from_cache: true,
         });
         let (tasks, lists, _) = watch(&reflectors, kinds, &health, stop);
         // It never leads, so all that it asks for are conditions of pods, which are for others to write.

@@ -16,6 +16,7 @@ mod held;
 mod odd_objects;
 mod preemption;
 mod refusals;
+mod reload;
 mod replicas;
 mod rig;
 mod scripted;

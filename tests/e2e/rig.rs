@@ -7,7 +7,7 @@ use std::time::Duration;
 use plimsoll::client::Cluster;
 use plimsoll::config::{Config, Defaults};
 use plimsoll::metrics::Metrics;
-use plimsoll::scheduler::Scheduler;
+use plimsoll::scheduler::{Reloader, Scheduler};
 use plimsoll_apiserver::{Options, Server};
 use serde_json::Value;
 use tokio::task::JoinHandle;
@@ -29,6 +29,7 @@ pub(crate) struct Rig {
 /// A scheduler at work.
 pub(crate) struct Replica {
     pub(crate) metrics: Arc<Metrics>,
+    reloader: Reloader,
     stop: CancellationToken,
     task: JoinHandle<anyhow::Result<()>>,
 }
@@ -54,9 +55,14 @@ impl Replica {
         let metrics = Arc::new(Metrics::new().unwrap());
         let cluster = Cluster::at(url).unwrap().with_metrics(&metrics);
         let scheduler = Scheduler::new(config, cluster.clients().unwrap(), Arc::clone(&metrics));
-        let stop = CancellationToken::new();
+        let (reloader, stop) = (scheduler.reloader(), CancellationToken::new());
         let task = tokio::spawn(scheduler.with_namespace("kube-system").run(stop.clone()));
-        Self { metrics, stop, task }
+        Self { metrics, reloader, stop, task }
+    }
+
+    /// A way to give it another configuration.
+    pub(crate) fn reloader(&self) -> Reloader {
+        self.reloader.clone()
     }
 
     /// Begins to stop it.

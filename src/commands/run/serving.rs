@@ -17,7 +17,7 @@ use crate::tls::{MinVersion, Rules};
 type Failed = (anyhow::Error, i32);
 
 /// Flags of the secured port.
-#[derive(Debug, clap::Args)]
+#[derive(Clone, Debug, clap::Args)]
 pub(super) struct SecuredArgs {
     /// The address of the secured port.
     #[arg(long, value_name = "ADDRESS", default_value_t = IpAddr::V4(Ipv4Addr::UNSPECIFIED))]
