@@ -17,6 +17,7 @@
 //! | path | |
 //! |---|---|
 //! | `/debug/queue` | which pods wait where, for what and for how long |
+//! | `/debug/explain/NAMESPACE/NAME` | why that pod is where it is, or waits; for whoever may get the pod |
 //! | `/debug/cache` | nodes with their pods and sums; `?compare=true`: how that compares with the API server |
 
 pub(crate) mod debug;

@@ -12,13 +12,16 @@ mod observe;
 mod raw;
 mod transport;
 
+use std::path::Path;
 use std::{fmt, io};
 
+use anyhow::{Context as _, anyhow};
 use kube::Client;
 use tokio::io::DuplexStream;
 
 pub use config::{ClientError, Source};
 pub use limit::RateLimit;
+pub(crate) use raw::send_for;
 pub use raw::{CallError, MAX_RESPONSE_BYTES, RawRequest, RawResponse, describe, send, within};
 pub(crate) use raw::{message, one_line};
 pub(crate) use transport::{install_crypto_provider, tcp_connector};
@@ -66,6 +69,15 @@ impl Clients {
             lease: client,
         }
     }
+}
+
+/// How the certificate of a server is known that is not the API server's.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum KnownBy<'a> {
+    /// By its SHA-256, in hexadecimal digits.
+    Fingerprint(&'a str),
+    /// By the authorities, or the certificate itself, in this PEM text.
+    Authority(&'a [u8]),
 }
 
 impl Cluster {
@@ -152,6 +164,30 @@ impl Cluster {
             events: self.client()?,
             lease: self.client()?,
         })
+    }
+
+    /// A client for somebody else, as whom we are to the API server: for the secured port of a scheduler at `url`, whose
+    /// certificate is known by its SHA-256, or else by an authority in this PEM text.
+    ///
+    /// # Errors
+    /// When the address, the authority or the credentials cannot be used.
+    pub(crate) fn client_for(&self, url: &str, known_by: KnownBy<'_>) -> anyhow::Result<Client> {
+        let mut config = self.config.clone();
+        config.cluster_url =
+            url.parse().with_context(|| format!("{url:?} is no address such as https://127.0.0.1:10259"))?;
+        let tls = match known_by {
+            KnownBy::Fingerprint(sha256) => transport::pinned(sha256),
+            KnownBy::Authority(pem) => transport::trusting(pem),
+        };
+        let client = transport::client_over(transport::over(tls?), &config, None);
+        client.map_err(|problem| anyhow!("preparing credentials for {url}: {problem}"))
+    }
+
+    /// As whom the API server knows us is read from this file.
+    pub(crate) fn with_token_file(mut self, file: &Path) -> Self {
+        self.config.auth_info = kube::config::AuthInfo::default();
+        self.config.auth_info.token_file = Some(file.display().to_string());
+        self
     }
 
     fn host(&self) -> String {

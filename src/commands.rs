@@ -16,7 +16,6 @@ pub mod foreign_flags;
 pub mod run;
 #[cfg(feature = "tools")]
 pub mod simulate;
-mod table;
 
 use std::process::ExitCode;
 
@@ -45,8 +44,8 @@ enum Command {
     CheckConfig(check_config::Args),
     /// Serve the extender protocol: another scheduler asks, Plimsoll's plugins answer.
     Extender(Box<extender::Args>),
-    /// Tell why a pod goes where it goes, or nowhere: every node's verdict and score; no cluster is touched.
-    Explain(explain::Args),
+    /// Tell why a pod goes where it goes, or nowhere: every node's verdict and score, from files or from the scheduler that runs.
+    Explain(Box<explain::Args>),
     /// See it work: a cluster, workloads and the scheduler in one process; no cluster is touched.
     #[cfg(feature = "tools")]
     Demo(demo::Args),

@@ -7,6 +7,7 @@
 mod cache;
 mod compare;
 mod dump;
+mod explain;
 mod listing;
 mod queue;
 
@@ -20,6 +21,7 @@ use tokio::time::{sleep, timeout};
 
 pub(crate) use cache::{CachePage, CachePick};
 pub(crate) use compare::Comparison;
+pub(crate) use explain::{ExplainPick, Form};
 pub(crate) use queue::{QueuePage, QueuePick};
 
 use crate::driver::Clock;
@@ -38,6 +40,8 @@ pub(crate) struct Inspect {
     clock: Clock,
     /// A list of everything is heavy: one at a time.
     comparing: Arc<Semaphore>,
+    /// So is a table made anew; whoever asks for the next one waits.
+    explaining: Arc<Semaphore>,
 }
 
 /// Why there is nothing to see.
@@ -56,7 +60,13 @@ pub(crate) enum InspectError {
 
 impl Inspect {
     pub(crate) fn new(inspector: Inspector, client: Client, clock: Clock) -> Self {
-        Self { inspector, client, clock, comparing: Arc::new(Semaphore::new(1)) }
+        Self {
+            inspector,
+            client,
+            clock,
+            comparing: Arc::new(Semaphore::new(1)),
+            explaining: Arc::new(Semaphore::new(1)),
+        }
     }
 
     /// A page of the queue.
@@ -69,6 +79,15 @@ impl Inspect {
     pub(crate) async fn cache(&self, pick: CachePick) -> Result<CachePage, InspectError> {
         let taken = self.inspector.ask(cache::take).await.ok_or(InspectError::NotRunning)?;
         Ok(elsewhere(move || taken.page(&pick)).await)
+    }
+
+    /// Why a pod is where it is, or waits; `None` where no such pod is known.
+    pub(crate) async fn explain(&self, pick: ExplainPick) -> Result<Option<String>, InspectError> {
+        let _place = self.explaining.acquire().await;
+        let of = pick.clone();
+        let taken = self.inspector.ask(move |engine| explain::take(engine, &of)).await;
+        let (taken, now) = (taken.ok_or(InspectError::NotRunning)?, self.clock.now());
+        Ok(elsewhere(move || taken.tell(&pick, now)).await)
     }
 
     /// How the cache compares with the API server. What differs only because a watch is a moment behind is left out: it

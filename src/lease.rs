@@ -11,6 +11,7 @@
 //! [`Elector::run`] for good: the process exits and comes back as a standby, with nothing remembered.
 
 mod api;
+mod contact;
 mod elect;
 mod fence;
 mod leader;
@@ -28,6 +29,7 @@ use thiserror::Error;
 use tokio::sync::watch as channel;
 use tokio::time::Instant;
 
+pub use contact::Contact;
 pub use fence::Fence;
 pub use settings::{LeaseSettings, identity};
 
@@ -79,6 +81,7 @@ pub struct Elector {
     state: channel::Sender<Leadership>,
     metrics: Option<Arc<Metrics>>,
     wall_clock: WallClock,
+    contacts: contact::Contacts,
 }
 
 impl Elector {
@@ -95,6 +98,7 @@ impl Elector {
             state: channel::Sender::new(Leadership::Standby { holder: None }),
             metrics: None,
             wall_clock: Arc::new(Timestamp::now),
+            contacts: Arc::new(|| None),
             settings,
         })
     }
@@ -112,6 +116,22 @@ impl Elector {
     pub fn with_wall_clock(mut self, clock: impl Fn() -> Timestamp + Send + Sync + 'static) -> Self {
         self.wall_clock = Arc::new(clock);
         self
+    }
+
+    /// What the Lease says of where this candidate can be asked, as long as it holds it.
+    #[must_use]
+    pub fn with_contact(mut self, contact: impl Fn() -> Option<Contact> + Send + Sync + 'static) -> Self {
+        self.contacts = Arc::new(contact);
+        self
+    }
+
+    /// That Lease with us as its holder from now on; without one a new one.
+    fn claim_of(&self, lease: Option<&record::Lease>) -> serde_json::Value {
+        let now = (self.wall_clock)();
+        let mut claim =
+            lease.map_or_else(|| record::first(&self.settings, now), |lease| lease.claimed(&self.settings, now));
+        Contact::write((self.contacts)(), &mut claim);
+        claim
     }
 
     /// The fence of this candidate. Whoever writes asks it before each write.

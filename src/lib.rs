@@ -5,6 +5,7 @@ pub mod client;
 pub mod commands;
 pub mod config;
 pub mod driver;
+mod explain;
 pub mod extender;
 mod inspect;
 #[cfg(any(test, feature = "fuzz"))]
@@ -16,6 +17,7 @@ pub mod metrics;
 pub mod reflector;
 pub mod registry;
 pub mod scheduler;
+mod table;
 pub mod tls;
 pub mod write;
 

@@ -189,6 +189,7 @@ impl Scheduler {
             ask_limit: usize::from(own.extender_parallelism),
             refusal_cooldown: own.coexistence.refusal_cooldown,
             headroom: config.headroom(),
+            history_bytes: own.history.bytes(),
         }
     }
 

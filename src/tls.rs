@@ -5,6 +5,7 @@
 
 mod pair;
 mod rules;
+mod trust;
 
 use std::io;
 use std::path::Path;
@@ -20,6 +21,7 @@ use tokio_rustls::server::TlsStream;
 
 use pair::Pair;
 pub use rules::{MinVersion, Rules};
+pub(crate) use trust::Trust;
 
 /// What a server does TLS with. Cheap to clone.
 #[derive(Clone)]
@@ -48,6 +50,11 @@ impl Tls {
         Ok(Self { acceptor: TlsAcceptor::from(Arc::new(config)), pair })
     }
 
+    /// The SHA-256 of the certificate that is served now, in hexadecimal digits.
+    pub(crate) fn fingerprint(&self) -> String {
+        fingerprint(self.pair.current().end_entity_cert().map_or(&[], |certificate| certificate.as_ref()))
+    }
+
     /// Does the handshake with whoever has connected.
     pub(crate) async fn accept(&self, stream: TcpStream) -> io::Result<TlsStream<TcpStream>> {
         if self.pair.has_files() {
@@ -57,6 +64,11 @@ impl Tls {
         }
         self.acceptor.accept(stream).await
     }
+}
+
+/// The SHA-256 of a certificate in its DER form, in hexadecimal digits.
+pub(crate) fn fingerprint(certificate: &[u8]) -> String {
+    ring::digest::digest(&ring::digest::SHA256, certificate).as_ref().iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// The certificates in a text, of which there is at least one. `what` they are is for the error.

@@ -324,7 +324,8 @@ fn bad_files_and_their_messages() {
                 "f.yaml:6:10: workers: must be between 1 and 64, not 0",
                 "f.yaml:7:11: tieBreak: must be one of random, name, not \"never\"",
                 "f.yaml:8:1: colour: unknown field \"colour\"; allowed here: apiVersion, kind, paused, workers, tieBreak, \
-                 seed, extenderParallelism, replaceDefaultScheduler, eventPolicy, preemption, memo, coexistence",
+                 seed, extenderParallelism, replaceDefaultScheduler, eventPolicy, preemption, memo, history, \
+                 coexistence",
             ],
         ),
         (

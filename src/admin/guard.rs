@@ -8,6 +8,8 @@
 //!  system:anonymous ---------------------------> SubjectAccessReview: verb, path ---> served, or 403
 //! ```
 //!
+//! About a single pod (`/debug/explain/NAMESPACE/NAME`) those are told who may get it from the API server.
+//!
 //! Answers are remembered for some seconds, refusals too. Where the API server does not answer, the request ends with 503
 //! and nobody gets in. Tokens are neither logged nor kept: what is remembered of one is a digest under a key of this process.
 
@@ -32,7 +34,7 @@ pub use paths::OpenPaths;
 use super::routes::text;
 use crate::metrics::Metrics;
 use cache::{Cache, Digest};
-use review::{Reviews, User};
+use review::{Reviews, User, Wish};
 
 /// How many answers of each kind are remembered.
 const REMEMBERED: usize = 1024;
@@ -109,11 +111,12 @@ impl Guard {
         if user.may_do_everything() {
             return Ok(());
         }
-        self.allowed(&user, verb, path).await.map_err(|refusal| match refusal {
+        let wish = Wish::of(verb, path);
+        self.allowed(&user, wish).await.map_err(|refusal| match refusal {
             Refusal::Forbidden(reason) => {
                 let colon = if reason.is_empty() { "" } else { ": " };
                 let name = &user.username;
-                Refusal::Forbidden(format!("forbidden: User {name:?} cannot {verb} path {path:?}{colon}{reason}"))
+                Refusal::Forbidden(format!("forbidden: User {name:?} cannot {wish}{colon}{reason}"))
             }
             other => other,
         })
@@ -130,8 +133,8 @@ impl Guard {
         Ok(user)
     }
 
-    async fn allowed(&self, user: &User, verb: &str, path: &str) -> Result<(), Refusal> {
-        let question = review::access_question(user, verb, path);
+    async fn allowed(&self, user: &User, wish: Wish<'_>) -> Result<(), Refusal> {
+        let question = wish.question(user);
         let key = self.digest(question.to_string().as_bytes());
         let known = lock(&self.decisions).get(&key, Instant::now());
         let decision = match known {

@@ -1,6 +1,6 @@
 //! The secured port: HTTPS, and nobody gets in whom the API server does not let in.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -9,6 +9,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::guard::{self, Guard, GuardSettings};
 use super::{Admin, AdminServer, routes};
+use crate::lease::Contact;
 use crate::metrics::Metrics;
 use crate::tls::{Rules, Tls};
 
@@ -22,6 +23,8 @@ pub struct SecuredSettings {
     pub rules: Rules,
     /// Who gets in.
     pub guard: GuardSettings,
+    /// The address at which others reach this machine, if it is known: it is said in the Lease.
+    pub reached_at: Option<IpAddr>,
 }
 
 /// The secured port, listening but not yet serving.
@@ -29,6 +32,7 @@ pub struct Secured {
     server: AdminServer,
     tls: Tls,
     guard: Arc<Guard>,
+    reached_at: Option<IpAddr>,
 }
 
 impl Secured {
@@ -43,17 +47,25 @@ impl Secured {
         client: kube::Client,
         metrics: Arc<Metrics>,
     ) -> anyhow::Result<Self> {
-        let SecuredSettings { certificate, rules, guard } = settings;
+        let SecuredSettings { certificate, rules, guard, reached_at } = settings;
         let tls = match certificate {
             Some((certificate, key)) => Tls::from_files(&certificate, &key, &rules)?,
             None => Tls::self_signed(&rules)?,
         };
-        Ok(Self { server, tls, guard: Arc::new(Guard::new(guard, client, metrics)?) })
+        Ok(Self { server, tls, guard: Arc::new(Guard::new(guard, client, metrics)?), reached_at })
     }
 
     /// Where it listens.
     pub fn local_addr(&self) -> SocketAddr {
         self.server.local_addr()
+    }
+
+    /// Gives where it can be asked, as of then, where others can reach it.
+    pub(crate) fn contact(&self) -> Option<impl Fn() -> Contact + Send + Sync + 'static> {
+        let address = SocketAddr::new(self.reached_at?, self.local_addr().port());
+        let tls = self.tls.clone();
+        let address = format!("https://{address}");
+        Some(move || Contact { address: address.clone(), certificate_sha256: tls.fingerprint() })
     }
 
     /// Serves until `shutdown`.

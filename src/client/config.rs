@@ -23,6 +23,20 @@ impl Source {
     pub fn from_flag(kubeconfig: Option<&Path>) -> Self {
         kubeconfig.map_or(Self::InCluster, |path| Self::Kubeconfig(path.to_owned()))
     }
+
+    /// Where kubectl looks: `$KUBECONFIG`, `~/.kube/config`, the in-cluster account. For commands that only read, on
+    /// somebody's order.
+    pub(crate) fn usual() -> Result<Self, ClientError> {
+        if let Some(named) = std::env::var_os("KUBECONFIG").filter(|named| !named.is_empty()) {
+            let mut files = std::env::split_paths(&named);
+            return match (files.next(), files.next()) {
+                (Some(only), None) => Ok(Self::Kubeconfig(only)),
+                _ => Err(ClientError::SeveralKubeconfigs),
+            };
+        }
+        let of_user = std::env::home_dir().map(|home| home.join(".kube/config")).filter(|file| file.exists());
+        Ok(of_user.map_or(Self::InCluster, Self::Kubeconfig))
+    }
 }
 
 /// Why no client could be made. All of these are wrong input: trying again does not help.
@@ -46,6 +60,9 @@ pub enum ClientError {
         /// What is wrong with it.
         problem: String,
     },
+    /// `$KUBECONFIG` is a list, which is not merged here.
+    #[error("$KUBECONFIG names several files: name one with --kubeconfig")]
+    SeveralKubeconfigs,
     /// No kubeconfig was named and this process does not run in a pod.
     #[error(
         "no cluster to connect to: name a file with --kubeconfig (or clientConnection.kubeconfig in the file given \

@@ -60,9 +60,9 @@ pub enum CallError {
     /// The connection failed, or the request could not be made.
     #[error("calling the api server")]
     Transport(#[source] Box<kube::Error>),
-    /// The answer was longer than [`MAX_RESPONSE_BYTES`].
-    #[error("the answer is longer than {MAX_RESPONSE_BYTES} bytes")]
-    TooLong,
+    /// The answer was longer than this many bytes, which is more than is read.
+    #[error("the answer is longer than {0} bytes")]
+    TooLong(usize),
 }
 
 impl CallError {
@@ -91,6 +91,15 @@ impl From<kube::Error> for CallError {
 /// # Errors
 /// When there is no complete answer. A status that refuses is no error.
 pub async fn send(client: &Client, request: RawRequest<'_>) -> Result<RawResponse, CallError> {
+    send_for(client, request, MAX_RESPONSE_BYTES).await
+}
+
+/// The same for an answer of at most so many bytes.
+pub(crate) async fn send_for(
+    client: &Client,
+    request: RawRequest<'_>,
+    max_bytes: usize,
+) -> Result<RawResponse, CallError> {
     let RawRequest { method, path, content_type, body, timeout: limit } = request;
     let mut builder = Request::builder().method(method).uri(path);
     if let Some(headers) = builder.headers_mut() {
@@ -105,7 +114,7 @@ pub async fn send(client: &Client, request: RawRequest<'_>) -> Result<RawRespons
         Ok::<_, CallError>(RawResponse {
             status: head.status,
             retry_after: retry_after(&head.headers),
-            body: read(body).await?,
+            body: read(body, max_bytes).await?,
         })
     })
     .await
@@ -160,13 +169,13 @@ pub(crate) fn one_line(text: &str) -> String {
     kept.trim_end().to_owned()
 }
 
-async fn read(mut body: Body) -> Result<Bytes, CallError> {
+async fn read(mut body: Body, max_bytes: usize) -> Result<Bytes, CallError> {
     let mut first = Bytes::new();
     let mut rest = BytesMut::new();
     while let Some(frame) = body.frame().await {
         let Ok(data) = frame?.into_data() else { continue };
-        if first.len() + rest.len() + data.len() > MAX_RESPONSE_BYTES {
-            return Err(CallError::TooLong);
+        if first.len() + rest.len() + data.len() > max_bytes {
+            return Err(CallError::TooLong(max_bytes));
         }
         // Nearly every answer is one frame: that one is passed on without a copy.
         if first.is_empty() {

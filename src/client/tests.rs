@@ -148,7 +148,7 @@ async fn an_endless_answer_is_cut_off() {
     let file = write(&kubeconfig(&format!("http://{address}")));
     let client = load(file.path()).await.unwrap().client().unwrap();
     let error = send(&client, request(Method::GET, "/endless", "")).await.unwrap_err();
-    assert!(matches!(error, CallError::TooLong), "{error:?}");
+    assert!(matches!(error, CallError::TooLong(_)), "{error:?}");
 }
 
 #[tokio::test]

@@ -1,16 +1,20 @@
 //! The way of a request to the wire: headers, credentials, metrics, pool, TLS, TCP.
 
+use std::sync::Arc;
 use std::time::Duration;
 
-use hyper_rustls::HttpsConnector;
+use anyhow::Context as _;
+use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::client::legacy::connect::{Connect, HttpConnector};
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 use kube::client::{Body, ClientBuilder, ConfigExt};
 use kube::{Client, Config};
+use rustls::{ClientConfig, RootCertStore};
 use tower::{BoxError, ServiceBuilder};
 
 use super::observe::ObserveLayer;
 use crate::metrics::RestClientMetrics;
+use crate::tls::{Trust, certificates};
 
 /// A server that does not even accept within this is not there.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
@@ -39,6 +43,28 @@ pub(crate) fn install_crypto_provider() {
 /// The one connector: TCP as a scheduler needs it, TLS as the config says.
 pub(super) fn connector(config: &Config) -> kube::Result<HttpsConnector<HttpConnector>> {
     config.rustls_https_connector_with_connector(tcp_connector())
+}
+
+/// TLS towards the server whose certificate has this SHA-256.
+pub(super) fn pinned(sha256: &str) -> anyhow::Result<ClientConfig> {
+    let builder = ClientConfig::builder();
+    let trust = Trust::in_one(sha256, Arc::clone(builder.crypto_provider()));
+    Ok(builder.dangerous().with_custom_certificate_verifier(Arc::new(trust)).with_no_client_auth())
+}
+
+/// TLS towards servers that the authorities in a PEM text vouch for.
+pub(super) fn trusting(pem: &[u8]) -> anyhow::Result<ClientConfig> {
+    let mut roots = RootCertStore::empty();
+    for certificate in certificates("the certificate authority", pem)? {
+        roots.add(certificate).context("the certificate authority")?;
+    }
+    Ok(ClientConfig::builder().with_root_certificates(roots).with_no_client_auth())
+}
+
+/// A connector that does TLS so.
+pub(super) fn over(tls: ClientConfig) -> HttpsConnector<HttpConnector> {
+    let builder = HttpsConnectorBuilder::new().with_tls_config(tls);
+    builder.https_only().enable_http1().wrap_connector(tcp_connector())
 }
 
 /// TCP as a scheduler needs it, to whatever server.

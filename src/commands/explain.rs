@@ -1,16 +1,13 @@
-//! `plimsoll explain`: why does this pod go there, and why nowhere else? Objects from files in; of every node, what was
-//! said of it.
+//! `plimsoll explain`: why does this pod go there, and why nowhere else? Of every node, what was said of it.
 //!
-//! No cluster is asked or touched. The pod is decided as the scheduler would decide it, on the cluster that the files show.
+//! With files the pod is decided as the scheduler would decide it, on the cluster that the files show, and no cluster is
+//! asked or touched. Without files the scheduler that leads is asked (`live`).
 
-mod answer;
+mod live;
 mod load;
-mod misses;
-mod people;
 mod references;
 mod scenarios;
 mod subject;
-mod world;
 
 use std::io::{IsTerminal as _, Write as _};
 use std::path::PathBuf;
@@ -19,44 +16,41 @@ use anyhow::Context as _;
 
 use super::fail;
 use crate::config::{Config, Defaults};
+use crate::explain::{Subject, answer, people};
 use crate::registry::Registry;
 
 /// Arguments of `explain`.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// The pod, as pod/NAME or NAME. One that has a node already is taken off it and decided again.
+    /// The pod, as pod/NAME or NAME, or NAMESPACE/NAME where the scheduler is asked. With files one that has a node
+    /// already is taken off it and decided again.
     #[arg(value_name = "POD", required_unless_present_any = ["pod_file", "scenarios"], conflicts_with_all = ["pod_file", "scenarios"])]
     pod: Option<String>,
     /// The namespace of the pod.
     #[arg(short, long, value_name = "NAMESPACE")]
     namespace: Option<String>,
     /// A file with the pod, instead of a pod that the cluster has.
-    #[arg(long = "pod", value_name = "FILE", conflicts_with = "scenarios")]
+    #[arg(long = "pod", value_name = "FILE", conflicts_with = "scenarios", requires = "filename")]
     pod_file: Option<PathBuf>,
     /// Files with the cluster: nodes, pods and whatever else kubectl writes, as YAML or JSON. A folder stands for the
-    /// files in it, - for standard input.
-    #[arg(
-        short,
-        long = "filename",
-        visible_alias = "cluster",
-        value_name = "FILE",
-        required_unless_present = "scenarios",
-        conflicts_with = "scenarios"
-    )]
+    /// files in it, - for standard input. Without files the scheduler is asked that runs.
+    #[arg(short, long = "filename", visible_alias = "cluster", value_name = "FILE", conflicts_with = "scenarios")]
     filename: Vec<PathBuf>,
     /// Read the folders in folders, too.
     #[arg(short = 'R', long)]
     recursive: bool,
     /// A KubeSchedulerConfiguration, as for `plimsoll run`.
-    #[arg(long, value_name = "FILE", conflicts_with = "scenarios")]
+    #[arg(long, value_name = "FILE", conflicts_with = "scenarios", requires = "filename")]
     config: Option<PathBuf>,
     /// Decide by the profile of this name; without it by the one that the pod names, or else by the first.
-    #[arg(long, value_name = "NAME", conflicts_with = "scenarios")]
+    #[arg(long, value_name = "NAME", conflicts_with = "scenarios", requires = "filename")]
     scheduler_name: Option<String>,
     /// Answer a file of problems instead, one JSON object a line ({"config", "objects", "pod"}; gzip or plain, - is
     /// standard input). Takes -o json.
     #[arg(long, value_name = "FILE")]
     scenarios: Option<PathBuf>,
+    #[command(flatten)]
+    live: live::LiveArgs,
     /// The form of the output: tables, tables with every node (wide), or JSON.
     #[arg(short, long, value_name = "FORM", default_value = "table")]
     output: Output,
@@ -76,6 +70,9 @@ pub fn main(args: &Args, registry: &Registry) -> i32 {
             return fail(&anyhow::anyhow!("--scenarios needs -o json: its answers are for machines"), 2);
         }
         return scenarios::main(file, registry);
+    }
+    if args.filename.is_empty() {
+        return live::main(args);
     }
     let config = match configuration(args, registry) {
         Ok(config) => config,
@@ -108,7 +105,7 @@ fn configuration(args: &Args, registry: &Registry) -> anyhow::Result<Config> {
 }
 
 /// Writes the answer; gives the exit code.
-fn print(subject: &mut subject::Subject, output: Output) -> anyhow::Result<i32> {
+fn print(subject: &mut Subject, output: Output) -> anyhow::Result<i32> {
     let text = match output {
         Output::Json => serde_json::to_string_pretty(&answer::golden(&subject.answer)).context("writing JSON")? + "\n",
         form => {
@@ -116,7 +113,12 @@ fn print(subject: &mut subject::Subject, output: Output) -> anyhow::Result<i32> 
             people::text(subject, style)
         }
     };
-    match std::io::stdout().write_all(text.as_bytes()) {
+    write(text.as_bytes())
+}
+
+/// Writes to standard output; gives the exit code.
+fn write(text: &[u8]) -> anyhow::Result<i32> {
+    match std::io::stdout().write_all(text) {
         // Whoever reads has seen enough, as `head` does.
         Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(0),
         other => other.context("writing to standard output").map(|()| 0),

@@ -26,6 +26,7 @@ const HOMES: &[(&str, &str)] = &[
     ("filterVerb", "in extenders[]"),
     ("hardPodAffinityWeight", "in profiles[].pluginConfig[].args of InterPodAffinity"),
     ("headroom", "under coexistence in a document of its own, of kind PlimsollConfiguration"),
+    ("history", "in a document of its own, of kind PlimsollConfiguration"),
     ("httpTimeout", "in extenders[]"),
     ("ignorable", "in extenders[]"),
     ("ignorePreferredTermsOfExistingPods", "in profiles[].pluginConfig[].args of InterPodAffinity"),

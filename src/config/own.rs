@@ -52,6 +52,9 @@ pub struct PlimsollConfiguration {
     /// What is kept from one decision to the next.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub memo: Option<Memo>,
+    /// What is kept of past decisions, for whoever asks about one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub history: Option<DecisionHistory>,
     /// What is done for others that use the same nodes, and about them.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub coexistence: Option<Coexistence>,
@@ -79,6 +82,26 @@ impl From<Memo> for MemoSettings {
         // Builds with debug assertions audit every decision, as their tests do.
         let audit_every = if cfg!(debug_assertions) { 1 } else { configured.audit_every };
         Self { budget_bytes: mebibytes.saturating_mul(1 << 20), audit_every }
+    }
+}
+
+/// What is kept of past decisions, for whoever asks about one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields, rename_all = "camelCase")]
+pub struct DecisionHistory {
+    /// How much of them, and of what has changed since; 0 keeps nothing.
+    pub budget_mebibytes: u32,
+}
+
+impl Default for DecisionHistory {
+    fn default() -> Self {
+        Self { budget_mebibytes: 8 }
+    }
+}
+
+impl DecisionHistory {
+    pub(crate) fn bytes(self) -> usize {
+        usize::try_from(self.budget_mebibytes).unwrap_or(usize::MAX).saturating_mul(1 << 20)
     }
 }
 
@@ -155,6 +178,8 @@ pub struct PlimsollConfig {
     pub preemption: Preemption,
     /// What each worker keeps from one decision to the next.
     pub memo: Memo,
+    /// What is kept of past decisions.
+    pub history: DecisionHistory,
     /// What is done for others that use the same nodes, and about them.
     pub coexistence: CoexistenceConfig,
 }
@@ -207,6 +232,7 @@ impl PlimsollConfiguration {
             event_policy: self.event_policy.unwrap_or_default(),
             preemption: self.preemption.unwrap_or_default(),
             memo: self.memo.unwrap_or_default(),
+            history: self.history.unwrap_or_default(),
             coexistence: self.coexistence.clone().unwrap_or_default().resolve(),
         }
     }

@@ -63,6 +63,7 @@ impl Config {
             event_policy: Some(self.plimsoll.event_policy),
             preemption: Some(self.plimsoll.preemption),
             memo: Some(self.plimsoll.memo),
+            history: Some(self.plimsoll.history),
             coexistence: Some(self.plimsoll.coexistence.to_section()),
         }
     }

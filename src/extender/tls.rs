@@ -4,13 +4,10 @@ use std::sync::Arc;
 
 use anyhow::{Context as _, bail};
 use hyper_rustls::ConfigBuilderExt as _;
-use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
-use rustls::crypto::{CryptoProvider, verify_tls12_signature, verify_tls13_signature};
-use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
-use rustls::{ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme};
+use rustls::{ClientConfig, RootCertStore};
 
 use crate::config::v1::{Extender, TlsConfig};
-use crate::tls::{certificates, private_key};
+use crate::tls::{Trust, certificates, private_key};
 
 /// Reads what the configuration names. Without a CA, `enableHTTPS` checks no certificate, as in kube-scheduler.
 pub(super) fn config(extender: &Extender) -> anyhow::Result<ClientConfig> {
@@ -24,7 +21,7 @@ pub(super) fn config(extender: &Extender) -> anyhow::Result<ClientConfig> {
     let builder = ClientConfig::builder();
     let builder = if insecure {
         let provider = Arc::clone(builder.crypto_provider());
-        builder.dangerous().with_custom_certificate_verifier(Arc::new(Anybody(provider)))
+        builder.dangerous().with_custom_certificate_verifier(Arc::new(Trust::in_anybody(provider)))
     } else if let Some(ca) = ca {
         let mut roots = RootCertStore::empty();
         for certificate in certificates("tlsConfig: the CA", &ca)? {
@@ -53,44 +50,5 @@ fn pem(field: &str, path: &str, data: &[u8]) -> anyhow::Result<Option<Vec<u8>>> 
         ([], "") => Ok(None),
         ([], path) => Ok(Some(std::fs::read(path).with_context(|| format!("tlsConfig: reading {field} {path}"))?)),
         (data, _) => Ok(Some(data.to_owned())),
-    }
-}
-
-/// Trusts any certificate, for whoever said so. Signatures are still checked.
-#[derive(Debug)]
-struct Anybody(Arc<CryptoProvider>);
-
-impl ServerCertVerifier for Anybody {
-    fn verify_server_cert(
-        &self,
-        _: &CertificateDer<'_>,
-        _: &[CertificateDer<'_>],
-        _: &ServerName<'_>,
-        _: &[u8],
-        _: UnixTime,
-    ) -> Result<ServerCertVerified, rustls::Error> {
-        Ok(ServerCertVerified::assertion())
-    }
-
-    fn verify_tls12_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signed: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        verify_tls12_signature(message, certificate, signed, &self.0.signature_verification_algorithms)
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signed: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        verify_tls13_signature(message, certificate, signed, &self.0.signature_verification_algorithms)
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.0.signature_verification_algorithms.supported_schemes()
     }
 }

@@ -107,7 +107,7 @@ async fn every<T: DeserializeOwned>(
         };
         let answer = match send(client, request).await {
             Ok(answer) => answer,
-            Err(CallError::TooLong) if size > 1 => {
+            Err(CallError::TooLong(_)) if size > 1 => {
                 size = (size / 4).max(1);
                 continue;
             }

@@ -4,6 +4,7 @@ use std::cmp::Ordering;
 use std::collections::{BTreeMap, BinaryHeap};
 use std::str::FromStr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use plimsoll_engine::engine::Engine;
 use plimsoll_engine::queue::{Place, PluginSet, Queue, QueuedPodInfo};
@@ -11,6 +12,7 @@ use plimsoll_framework::pod::{PodInfo, PodKey, Uid};
 use plimsoll_framework::time::Time;
 use serde::Serialize;
 
+use super::explain::ago;
 use super::{PodName, cut};
 
 /// Messages are cut to so many bytes.
@@ -102,10 +104,11 @@ pub(crate) struct Taken {
     more: bool,
 }
 
-struct Entry {
+pub(super) struct Entry {
     part: Part,
     key: PodKey,
-    pod: Arc<PodInfo>,
+    /// As the API server had it last.
+    pub(super) pod: Arc<PodInfo>,
     history: Option<History>,
 }
 
@@ -201,6 +204,23 @@ pub(super) fn take(engine: &Engine, pick: &QueuePick) -> Taken {
     Taken { counts, entries, more }
 }
 
+/// Asked of the owner: the pod that waits and `is` the one that is looked for.
+pub(super) fn find(engine: &Engine, is: impl Fn(&PodInfo) -> bool) -> Option<Entry> {
+    let (queue, cache) = (engine.queue(), engine.cache());
+    let queued = || {
+        let (info, place) = queue.iter().find(|(info, _)| is(&info.pod))?;
+        Some((Part::of(place), &info.pod, Some(History::of(queue, info))))
+    };
+    let held = || cache.held().find(|known| is(&known.pod)).map(|known| (Part::Held, &known.pod, None));
+    let in_flight = || {
+        let mut known = queue.in_flight_uids().filter_map(|uid| cache.pending(uid).and_then(|_| cache.get(uid)));
+        known.find(|known| is(&known.pod)).map(|known| (Part::InFlight, &known.pod, None))
+    };
+    let (part, pod, history) = queued().or_else(held).or_else(in_flight)?;
+    let pod = cache.get(&pod.key.uid).map_or(pod, |known| &known.pod);
+    Some(Entry { part, key: pod.key.clone(), pod: Arc::clone(pod), history })
+}
+
 /// A page of the queue, as it is shown.
 #[derive(Debug, Default, Serialize)]
 pub(crate) struct QueuePage {
@@ -259,7 +279,35 @@ impl Taken {
 }
 
 impl Waiting {
-    fn of(Entry { part, key, pod, history }: &Entry, now: Time) -> Self {
+    /// How it waits, after its name.
+    pub(super) fn sentence(&self) -> String {
+        let since = self.waiting_seconds.map(|seconds| ago(Duration::from_secs_f64(seconds)));
+        let since = since.map(|since| format!(" for {since}")).unwrap_or_default();
+        let what = match self.part {
+            Part::Active => "its turn".to_owned(),
+            Part::Backoff => match self.backoff_seconds_left {
+                Some(left) => format!("its backoff to end, in {}", ago(Duration::from_secs_f64(left))),
+                None => "its backoff to end".to_owned(),
+            },
+            Part::Unschedulable => "something to happen that could help".to_owned(),
+            Part::Gated => format!("{} to let it in", self.gate.unwrap_or("a gate")),
+            Part::Held => "what it needs, and is not tried".to_owned(),
+            Part::InFlight => return "is being decided at this moment".to_owned(),
+        };
+        let attempts = match self.attempts.unwrap_or(0) {
+            0 => String::new(),
+            1 => ", after 1 attempt".to_owned(),
+            attempts => format!(", after {attempts} attempts"),
+        };
+        let by = match self.plugins.as_slice() {
+            [] => String::new(),
+            plugins => format!("; turned away by {}", plugins.join(", ")),
+        };
+        let said = self.message.as_ref().map(|message| format!("\nlast said: {message}")).unwrap_or_default();
+        format!("waits{since} for {what}{attempts}{by}{said}")
+    }
+
+    pub(super) fn of(Entry { part, key, pod, history }: &Entry, now: Time) -> Self {
         let history = history.as_ref();
         let said = pod.scheduled.as_deref().filter(|condition| &*condition.status == "False");
         let ago = |then: Time| seconds(now.since(then));

@@ -7,7 +7,6 @@ use tokio_util::sync::CancellationToken;
 
 use super::api::ApiError;
 use super::elect::Held;
-use super::record;
 use super::troubles::Troubles;
 use super::{Elector, Leadership};
 
@@ -68,23 +67,21 @@ impl Elector {
     /// Renews once. On success `held` is what the server now has.
     async fn renew(&self, held: &mut Held, limit: Duration) -> Result<(), Renewal> {
         let sent = Instant::now();
-        let wanted = held.lease.claimed(&self.settings, (self.wall_clock)());
+        let wanted = self.claim_of(Some(&held.lease));
         let lease = match self.api.replace(&wanted, limit).await {
             Ok(lease) => lease,
             Err(ApiError::Conflict | ApiError::NotFound) => match self.api.get(limit).await {
                 Ok(lease) if lease.holder() == Some(&self.settings.identity) => {
                     // Labels were changed, or an answer of ours was lost. Still ours: renew on top of it.
                     held.lease = lease;
-                    let wanted = held.lease.claimed(&self.settings, (self.wall_clock)());
+                    let wanted = self.claim_of(Some(&held.lease));
                     self.api.replace(&wanted, limit).await?
                 }
                 Ok(lease) => {
                     let reason = lease.holder().map(|holder| format!("it is now held by {holder}"));
                     return Err(Renewal::Lost(reason.unwrap_or_else(|| "somebody released it".to_owned())));
                 }
-                Err(ApiError::NotFound) => {
-                    self.api.create(&record::first(&self.settings, (self.wall_clock)()), limit).await?
-                }
+                Err(ApiError::NotFound) => self.api.create(&self.claim_of(None), limit).await?,
                 Err(error) => return Err(error.into()),
             },
             Err(error) => return Err(error.into()),

@@ -5,7 +5,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::api::ApiError;
 use super::elect::{Held, sleep_or};
-use super::record::{self, Lease};
+use super::record::Lease;
 use super::troubles::Troubles;
 use super::watch::{LeaseEvent, LeaseWatch};
 use super::{Elector, Leadership};
@@ -93,8 +93,8 @@ impl Elector {
         let limit = self.settings.call_timeout();
         let sent = Instant::now();
         let written = match seen {
-            Some(seen) => self.api.replace(&seen.lease.claimed(&self.settings, (self.wall_clock)()), limit).await,
-            None => self.api.create(&record::first(&self.settings, (self.wall_clock)()), limit).await,
+            Some(seen) => self.api.replace(&self.claim_of(Some(&seen.lease)), limit).await,
+            None => self.api.create(&self.claim_of(None), limit).await,
         };
         match written {
             Ok(lease) => Attempt::Won(Held { lease, renewed: sent }),

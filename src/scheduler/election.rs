@@ -27,6 +27,7 @@ pub(super) struct Office {
 
 /// Begins the election, or leads at once where there is none.
 pub(super) fn elect(scheduler: &Scheduler, lease: LeaseSettings, clock: Clock) -> anyhow::Result<Office> {
+    let contact = scheduler.secured.as_ref().and_then(|(secured, _)| secured.contact());
     let (stop, mut tasks) = (CancellationToken::new(), JoinSet::new());
     if !scheduler.start.leader_election.leader_elect {
         return Ok(Office { fence: AlwaysLeading::new().fence(), tasks, stop, election: None, told: false });
@@ -34,7 +35,8 @@ pub(super) fn elect(scheduler: &Scheduler, lease: LeaseSettings, clock: Clock) -
     let name = format!("{}/{}", lease.namespace, lease.name);
     let elector = Elector::new(scheduler.clients.lease.clone(), lease)?
         .with_metrics(Arc::clone(&scheduler.metrics))
-        .with_wall_clock(move || clock.timestamp());
+        .with_wall_clock(move || clock.timestamp())
+        .with_contact(move || contact.as_ref().map(|contact| contact()));
     let (fence, state, token) = (elector.fence(), elector.subscribe(), stop.clone());
     tasks.spawn(async move { Ok(elector.run(token).await?) });
     Ok(Office { fence, tasks, stop, election: Some((name, state)), told: false })

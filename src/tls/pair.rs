@@ -67,6 +67,10 @@ impl Pair {
         Ok(Self { current: RwLock::new(Arc::new(current)), files: None })
     }
 
+    pub(super) fn current(&self) -> Arc<CertifiedKey> {
+        Arc::clone(&self.current.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
     pub(super) fn has_files(&self) -> bool {
         self.files.is_some()
     }
@@ -95,10 +99,6 @@ impl Pair {
                 tracing::warn!(error, "the new certificate cannot be served; the one in use stays");
             }
         }
-    }
-
-    fn current(&self) -> Arc<CertifiedKey> {
-        Arc::clone(&self.current.read().unwrap_or_else(PoisonError::into_inner))
     }
 }
 

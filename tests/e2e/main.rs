@@ -9,6 +9,7 @@
 mod coexistence;
 mod decisions;
 mod events;
+mod explain;
 mod extenders;
 mod faults;
 mod gangs;

@@ -26,16 +26,18 @@ use tokio_util::sync::CancellationToken;
 use crate::rig::{PATIENCE, config, text, until_while};
 
 const RBAC: &str = "rbac.authorization.k8s.io";
-/// Whom each token stands for: the scheduler, somebody who may look, and somebody who may not.
-const TOKENS: [(&str, &str); 3] = [("token-scheduler", "scheduler"), ("token-alice", "alice"), ("token-bob", "bob")];
+/// Whom each token stands for: the scheduler, somebody who may look, somebody who may not, and somebody who may read the
+/// pods of the namespace `shop` and Leases.
+const TOKENS: [(&str, &str); 4] =
+    [("token-scheduler", "scheduler"), ("token-alice", "alice"), ("token-bob", "bob"), ("token-carol", "carol")];
 
 /// A cluster where permissions count, and a scheduler with a secured port.
-struct Secure {
-    server: Server,
+pub(crate) struct Secure {
+    pub(crate) server: Server,
     address: SocketAddr,
     stop: CancellationToken,
     task: tokio::task::JoinHandle<anyhow::Result<()>>,
-    folder: tempfile::TempDir,
+    pub(crate) folder: tempfile::TempDir,
     // Without its subscriber the log handle is void.
     _subscriber: Box<dyn std::any::Any + Send>,
 }
@@ -51,6 +53,11 @@ fn write_certificate(folder: &tempfile::TempDir) -> CertificateDer<'static> {
     write("tls.key", "PRIVATE KEY", &made.signing_key.serialize_der());
     write("tls.crt", "CERTIFICATE", made.cert.der());
     made.cert.der().clone()
+}
+
+/// Nothing that the API server says is remembered for longer than this.
+pub(crate) fn remembering(ttl: Duration) -> GuardSettings {
+    GuardSettings { token_ttl: ttl, authorized_ttl: ttl, unauthorized_ttl: ttl, ..GuardSettings::default() }
 }
 
 /// Roles of the scheduler, which may do everything here, and of alice.
@@ -70,6 +77,17 @@ fn roles() -> Vec<Value> {
         role("looking", looking),
         binding("scheduler", "scheduling"),
         binding("alice", "looking"),
+        json!({
+            "apiVersion": format!("{RBAC}/v1"), "kind": "RoleBinding", "metadata": {"name": "carol", "namespace": "shop"},
+            "roleRef": {"apiGroup": RBAC, "kind": "ClusterRole", "name": "reading"},
+            "subjects": [{"apiGroup": RBAC, "kind": "User", "name": "carol"}],
+        }),
+        role("reading", json!({"verbs": ["get"], "apiGroups": [""], "resources": ["pods"]})),
+        role(
+            "finding",
+            json!({"verbs": ["get", "list"], "apiGroups": ["coordination.k8s.io"], "resources": ["leases"]}),
+        ),
+        binding("carol", "finding"),
     ]
 }
 
@@ -77,13 +95,23 @@ impl Secure {
     /// With a certificate from files, or one of its own; nothing that the API server says is remembered for longer than
     /// `ttl`.
     async fn start(from_files: bool, ttl: Duration) -> Self {
+        let settings = SecuredSettings { guard: remembering(ttl), ..SecuredSettings::default() };
+        let nodes = vec![node("only").allocatable(&[("cpu", "2"), ("memory", "4Gi"), ("pods", "9")]).build()];
+        Self::start_with(nodes, settings, from_files, "leaderElection: {leaderElect: false}").await
+    }
+
+    /// With these nodes and settings, and a certificate from files if that is wanted.
+    pub(crate) async fn start_with(
+        nodes: Vec<Value>,
+        settings: SecuredSettings,
+        from_files: bool,
+        configuration: &str,
+    ) -> Self {
         let tokens: BTreeMap<String, User> =
             TOKENS.map(|(token, name)| (token.to_owned(), User { name: name.to_owned(), groups: Vec::new() })).into();
         let options = Options { rbac: true, tokens, recorded_calls: 10_000, ..Options::default() };
         let server = Server::start(options).await.unwrap();
-        let objects =
-            [roles(), vec![node("only").allocatable(&[("cpu", "2"), ("memory", "4Gi"), ("pods", "9")]).build()]];
-        server.load(objects.concat());
+        server.load([roles(), nodes].concat());
         let folder = tempfile::tempdir().unwrap();
         let kubeconfig = folder.path().join("kubeconfig");
         let of_scheduler = server.kubeconfig().replace("user: {}", "user: {token: token-scheduler}");
@@ -95,21 +123,22 @@ impl Secure {
 
         let metrics = Arc::new(Metrics::new().unwrap());
         let cluster = Cluster::load(&Source::Kubeconfig(kubeconfig)).await.unwrap().with_metrics(&metrics);
-        let guard =
-            GuardSettings { token_ttl: ttl, authorized_ttl: ttl, unauthorized_ttl: ttl, ..GuardSettings::default() };
         let certificate = from_files.then(|| (file("tls.crt"), file("tls.key")));
-        let settings = SecuredSettings { certificate, guard, ..SecuredSettings::default() };
+        let settings = SecuredSettings { certificate, ..settings };
         let listening = AdminServer::bind("127.0.0.1:0".parse().unwrap()).await.unwrap();
         let secured = Secured::new(listening, settings, cluster.client().unwrap(), Arc::clone(&metrics)).unwrap();
         let address = secured.local_addr();
         let (subscriber, log) = subscriber(LogFormat::Text, &LogLevel::default(), std::io::sink, false).unwrap();
-        let scheduler =
-            Scheduler::new(config("leaderElection: {leaderElect: false}"), cluster.clients().unwrap(), metrics);
+        let scheduler = Scheduler::new(config(configuration), cluster.clients().unwrap(), metrics);
         let stop = CancellationToken::new();
         let task = tokio::spawn(scheduler.with_secured(secured, log).run(stop.clone()));
         let secure = Self { server, address, stop, task, folder, _subscriber: Box::new(subscriber) };
         secure.until("it to be ready", async || secure.get("", "/readyz").await.0 == 200).await;
         secure
+    }
+
+    pub(crate) fn address(&self) -> SocketAddr {
+        self.address
     }
 
     /// Status and body of an answer, and the certificate that came with it.
@@ -131,7 +160,7 @@ impl Secure {
         (head.split(' ').nth(1).unwrap().parse().unwrap(), body.to_owned(), certificate)
     }
 
-    async fn get(&self, token: &str, path: &str) -> (u16, String) {
+    pub(crate) async fn get(&self, token: &str, path: &str) -> (u16, String) {
         let (status, body, _) = self.call(token, "GET", path).await;
         (status, body)
     }
@@ -143,7 +172,7 @@ impl Secure {
         serde_json::from_str(&body).unwrap()
     }
 
-    async fn until(&self, what: &str, done: impl AsyncFn() -> bool) {
+    pub(crate) async fn until(&self, what: &str, done: impl AsyncFn() -> bool) {
         let waited = tokio::time::timeout(PATIENCE, async {
             while !done().await {
                 assert!(!self.task.is_finished(), "the scheduler has ended while waiting for {what}");
@@ -153,7 +182,7 @@ impl Secure {
         assert!(waited.await.is_ok(), "waited {PATIENCE:?} for {what}");
     }
 
-    async fn end(self) {
+    pub(crate) async fn end(self) {
         self.stop.cancel();
         self.task.await.unwrap().unwrap();
         self.server.shutdown().await;

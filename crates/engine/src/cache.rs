@@ -14,11 +14,16 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
 use hashbrown::HashMap;
+use plimsoll_framework::assume::Assumption;
 use plimsoll_framework::intern::Istr;
+use plimsoll_framework::labels::LabelSet;
 use plimsoll_framework::node::NodeInfo;
 use plimsoll_framework::object::{KindId, ObjectKey};
 use plimsoll_framework::pod::{GroupKey, PodInfo, Uid};
 use plimsoll_framework::table::Table;
+
+use crate::event::AnyObject;
+use crate::history::{Decision, History, Past};
 
 /// Where a pod stands.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -119,15 +124,27 @@ pub struct Cache {
     groups: HashMap<GroupKey, BTreeSet<Uid>>,
     /// Groups that something happened to since the engine last looked.
     touched: BTreeSet<GroupKey>,
+    history: History,
 }
 
 impl Cache {
+    /// An empty cache that remembers the latest changes in about so many bytes.
+    pub(crate) fn with_history(budget_bytes: usize) -> Self {
+        Self { history: History::of(budget_bytes), ..Self::default() }
+    }
+
+    /// The latest decisions, and what has changed since.
+    pub fn past(&self) -> Past {
+        self.history.past()
+    }
+
     /// The node table.
     pub fn table(&self) -> &Table {
         &self.table
     }
 
-    /// The node table, to be told of nodes and of what belongs to none.
+    /// The node table, to be told what to count and which rows to avoid. What the table shows of the cluster is changed
+    /// by the cache, which remembers what was there before.
     pub fn table_mut(&mut self) -> &mut Table {
         &mut self.table
     }
@@ -172,17 +189,28 @@ impl Cache {
 
     /// Puts a pod where it stands now, moving what it takes up accordingly. Gives what was known before.
     pub fn set(&mut self, pod: Arc<PodInfo>, standing: Standing) -> Option<Known> {
+        self.set_as(pod, standing, None)
+    }
+
+    /// Counts a pod on the node that was chosen for it.
+    pub(crate) fn assume(&mut self, decision: Decision) {
+        let standing = Standing::Assumed(Assumed { node: decision.node.clone(), bound: false });
+        self.set_as(Arc::clone(&decision.pod), standing, Some(decision));
+    }
+
+    fn set_as(&mut self, pod: Arc<PodInfo>, standing: Standing, decision: Option<Decision>) -> Option<Known> {
         let known = Known { pod: Arc::clone(&pod), standing };
         let uid = pod.key.uid.clone();
         let old = self.pods.get(&uid).cloned();
         // A change that takes up nothing else on the same node (a status, say) leaves the table alone.
         let same = old.as_ref().is_some_and(|old| old.node() == known.node() && counts_alike(&old.pod, &pod));
         if !same {
-            if let Some(node) = old.as_ref().and_then(Known::node) {
-                self.table.remove_pod(node, &uid);
+            if let Some(old) = &old {
+                self.take_off(old);
             }
             if let Some(node) = known.node() {
                 self.table.add_pod(node, pod);
+                self.history.added(&self.table, node, &uid, decision);
             }
         }
         self.count(old.as_ref(), Some(&known));
@@ -200,9 +228,7 @@ impl Cache {
     pub fn remove(&mut self, uid: &Uid) -> Option<Known> {
         let old = self.pods.remove(uid)?;
         self.held.remove(uid);
-        if let Some(node) = old.node() {
-            self.table.remove_pod(node, uid);
-        }
+        self.take_off(&old);
         self.count(Some(&old), None);
         self.count_group(Some(&old), None);
         Some(old)
@@ -236,10 +262,81 @@ impl Cache {
         }
     }
 
+    fn take_off(&mut self, known: &Known) {
+        let Some(node) = known.node() else { return };
+        self.table.remove_pod(node, &known.pod.key.uid);
+        self.history.removed(&self.table, node, &known.pod);
+    }
+
+    /// Puts a node into the table, or replaces it. Gives the one before.
+    pub fn set_node(&mut self, node: Arc<NodeInfo>) -> Option<Arc<NodeInfo>> {
+        let before = self.table.row(&node.name).and_then(|row| self.table.view().node(row).cloned());
+        if self.table.set_node(Arc::clone(&node)).1 {
+            self.history.node(&self.table, &node.name, before.clone());
+        }
+        before
+    }
+
     /// Takes a node away from the table.
     pub fn remove_node(&mut self, name: &Istr) -> Option<Arc<NodeInfo>> {
         self.node_versions.remove(name);
-        self.table.remove_node(name)
+        let before = self.table.remove_node(name)?;
+        self.history.node(&self.table, name, Some(Arc::clone(&before)));
+        Some(before)
+    }
+
+    /// Sets or forgets a namespace's labels.
+    pub fn set_namespace(&mut self, name: Istr, labels: Option<Arc<LabelSet>>) {
+        let before = self.table.view().cluster().namespace_labels(&name).cloned();
+        self.table.set_namespace(name.clone(), labels);
+        self.history.namespace(&self.table, &name, before);
+    }
+
+    /// Sets or forgets an object of a further kind. Gives what was known, or assumed, before.
+    pub fn set_object(&mut self, kind: KindId, key: &ObjectKey, object: Option<AnyObject>) -> Option<AnyObject> {
+        let before = self.table.cluster_mut().set_object(kind, key.clone(), object);
+        self.history.object(&self.table, kind, key, before.clone());
+        before
+    }
+
+    /// From now on an object is read as it will be.
+    pub(crate) fn assume_object(&mut self, uid: &Uid, assumption: Assumption) {
+        let (kind, key) = (assumption.kind.id, assumption.key.clone());
+        if let Some(before) = self.table.cluster_mut().assume_object(uid, assumption) {
+            self.history.object(&self.table, kind, &key, Some(before));
+        }
+    }
+
+    /// Takes back what was assumed of an object for a pod. Gives the object as it was read and as it is read now, where
+    /// that makes a difference.
+    pub(crate) fn withdraw_object(
+        &mut self,
+        uid: &Uid,
+        kind: KindId,
+        key: &ObjectKey,
+    ) -> Option<(AnyObject, AnyObject)> {
+        let (before, now) = self.table.cluster_mut().withdraw_object(uid, kind, key)?;
+        self.history.object(&self.table, kind, key, Some(Arc::clone(&before)));
+        Some((before, now))
+    }
+
+    /// Notes for which node a pod is nominated, if for any. Gives the node before.
+    pub(crate) fn nominate(&mut self, node: Option<Istr>, pod: &Arc<PodInfo>) -> Option<Istr> {
+        let nominations = self.table.view().nominations();
+        let old = nominations.node_of(&pod.key.uid).cloned();
+        if old.is_none() && node.is_none() {
+            return None;
+        }
+        let before = old.clone().and_then(|node| {
+            let known = nominations.pods(&node).iter().find(|known| known.key.uid == pod.key.uid).cloned();
+            Some((node, known?))
+        });
+        match node {
+            Some(node) => self.table.nominations_mut().set(node, Arc::clone(pod)),
+            None => drop(self.table.nominations_mut().remove(&pod.key.uid)),
+        }
+        self.history.nominated(&self.table, &pod.key.uid, before);
+        old
     }
 
     /// Remembers that a pod went at this version.

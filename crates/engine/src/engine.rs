@@ -78,6 +78,8 @@ pub struct EngineSettings {
     pub refusal_cooldown: Duration,
     /// What is to stay free on nodes where pods find room elsewhere.
     pub headroom: Headroom,
+    /// What the latest decisions and changes may take up that are kept for whoever asks why; 0 keeps none.
+    pub history_bytes: usize,
 }
 
 impl Default for EngineSettings {
@@ -93,6 +95,7 @@ impl Default for EngineSettings {
             ask_limit: 1,
             refusal_cooldown: Duration::ZERO,
             headroom: Headroom::default(),
+            history_bytes: 8 << 20,
         }
     }
 }
@@ -164,8 +167,8 @@ impl Engine {
             worker: worker(&settings),
             counting: Counting::of(&profiles),
             profiles,
+            cache: Cache::with_history(settings.history_bytes),
             settings,
-            cache: Cache::default(),
             gangs: Gangs::default(),
             line: VecDeque::new(),
             next_seq: 1,
@@ -236,6 +239,11 @@ impl Engine {
     /// The profiles, for workers to decide by.
     pub fn profiles(&self) -> Arc<[Profile]> {
         Arc::clone(&self.profiles)
+    }
+
+    /// What says which pods are not for this scheduler to place yet.
+    pub fn admission(&self) -> Admission {
+        Arc::clone(&self.settings.admission)
     }
 
     /// Tells `probe` of the decisions that this engine makes by itself.

@@ -21,6 +21,7 @@ pub mod event;
 pub mod extender;
 pub mod gang;
 pub mod headroom;
+pub mod history;
 pub mod memo;
 pub mod profile;
 pub mod queue;

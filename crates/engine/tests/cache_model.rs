@@ -6,6 +6,7 @@
 mod common;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use common::build::{Node, Pod, node, pod};
 use common::inspect::assert_sums;
@@ -15,7 +16,12 @@ use plimsoll_engine::cache::Standing;
 use plimsoll_engine::effect::Effect;
 use plimsoll_engine::engine::{Engine, EngineSettings};
 use plimsoll_engine::event::{BindResult, Event};
+use plimsoll_framework::labels::LabelSet;
+use plimsoll_framework::node::NodeInfo;
 use plimsoll_framework::pod::Uid;
+use plimsoll_framework::resources::Resources;
+use plimsoll_framework::table::View;
+use plimsoll_framework::toleration::Taint;
 use proptest::prelude::*;
 
 /// A pod as the model knows it.
@@ -34,6 +40,20 @@ struct Test {
     nodes: BTreeMap<String, Node>,
     binding: BTreeSet<String>,
     reads: BTreeSet<String>,
+    /// The cluster as each pod was decided on it, and as it was after every step since the first of them.
+    past: Vec<(Option<Uid>, View)>,
+}
+
+/// What is told of nodes: labels and taints, the pods on them, and what those take up.
+type Shown = BTreeMap<String, (LabelSet, Box<[Taint]>, BTreeSet<String>, Resources)>;
+
+fn shown(view: &View) -> Shown {
+    let nodes = view.rows().map(|row| (view.node(row).unwrap(), row));
+    let pods = |row| view.pods(row).iter().map(|pod| pod.key.uid.to_string()).collect();
+    let told = |(node, row): (&Arc<NodeInfo>, _)| {
+        (node.name.to_string(), (node.labels.clone(), node.taints.clone(), pods(row), view.requested(row)))
+    };
+    nodes.map(told).collect()
 }
 
 const PODS: usize = 16;
@@ -43,7 +63,7 @@ impl Test {
     fn new() -> Self {
         let engine = Engine::new(vec![profile("plimsoll", &deciding())], EngineSettings::default());
         let (pods, gone, nodes) = Default::default();
-        Self { engine, pods, gone, nodes, binding: BTreeSet::new(), reads: BTreeSet::new() }
+        Self { engine, pods, gone, nodes, binding: BTreeSet::new(), reads: BTreeSet::new(), past: Vec::new() }
     }
 
     fn step(&mut self, kind: u8, a: usize, b: usize) {
@@ -57,6 +77,20 @@ impl Test {
             12 => self.nodes_listed(a),
             13..=15 => self.decide(),
             _ => self.bind_finished(a, b),
+        }
+        if !self.past.is_empty() {
+            self.past.push((None, self.engine.view()));
+        }
+    }
+
+    /// What was noted leads back to every one of the views.
+    fn look_back(&self) {
+        let (past, now) = (self.engine.cache().past(), self.engine.view());
+        for (decided, view) in &self.past {
+            assert_eq!(shown(past.table_at(view.epoch(), &now).view()), shown(view), "at {}", view.epoch());
+            if let Some(uid) = decided {
+                assert!(past.decision(|pod| pod.key.uid == *uid).is_some_and(|d| d.epoch >= view.epoch()));
+            }
         }
     }
 
@@ -178,6 +212,7 @@ impl Test {
     }
 
     fn decide(&mut self) {
+        let before = self.engine.view();
         self.engine.decide_next(at(0));
         while let Some(effect) = self.engine.poll_effect() {
             if let Effect::Bind(request) = effect {
@@ -186,6 +221,7 @@ impl Test {
                 assert_eq!(known.on.replace((request.node.to_string(), true)), None, "{uid} was on a node");
                 assert!(self.nodes.contains_key(request.node.as_str()), "{} is a node", request.node);
                 assert!(self.binding.insert(uid), "{} is being bound already", request.pod.key);
+                self.past.push((Some(request.pod.key.uid.clone()), before.clone()));
             }
         }
     }
@@ -244,5 +280,6 @@ proptest! {
             test.step(kind, a.into(), b.into());
             test.check();
         }
+        test.look_back();
     }
 }

@@ -132,14 +132,15 @@ impl ClusterInfo {
         Arc::make_mut(self.objects.entry(kind).or_default()).set(key, object)
     }
 
-    /// From now on an object is read as it will be, on top of what the API server has told; `false` where there is none.
-    pub fn assume_object(&mut self, uid: &Uid, assumption: Assumption) -> bool {
+    /// From now on an object is read as it will be, on top of what the API server has told. Gives it as it was read
+    /// before; `None` where there is none, and then nothing is assumed.
+    pub fn assume_object(&mut self, uid: &Uid, assumption: Assumption) -> Option<AnyObject> {
         let Assumption { kind, key, object } = assumption;
-        let Some(map) = self.objects.get_mut(&kind.id) else { return false };
-        let Some(now) = map.get(&key.namespace, &key.name).cloned() else { return false };
+        let map = self.objects.get_mut(&kind.id)?;
+        let now = map.get(&key.namespace, &key.name).cloned()?;
         Arc::make_mut(map).set(key.clone(), Some(Arc::clone(&object)));
-        Arc::make_mut(&mut self.assumed).add(kind.id, key, uid.clone(), now, object);
-        true
+        Arc::make_mut(&mut self.assumed).add(kind.id, key, uid.clone(), Arc::clone(&now), object);
+        Some(now)
     }
 
     /// Takes back what was assumed of an object for a pod. Gives the object as it was read and as it is read now, where

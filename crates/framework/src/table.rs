@@ -202,11 +202,14 @@ impl Table {
         }
         table.cluster_mut().take_objects(view.cluster());
         *table.nominations_mut() = view.nominations().clone();
-        for row in view.rows() {
-            let Some(node) = view.node(row) else { continue };
-            table.set_node(Arc::clone(node));
+        let mut rows: Vec<(&Istr, Row)> = view.rows.iter().map(|(name, row)| (name, *row)).collect();
+        rows.sort_unstable_by_key(|(_, row)| *row);
+        for (name, row) in rows {
+            if let Some(node) = view.node(row) {
+                table.set_node(Arc::clone(node));
+            }
             for pod in view.pods(row) {
-                table.add_pod(&node.name, Arc::clone(pod));
+                table.add_pod(name, Arc::clone(pod));
             }
         }
         table

@@ -14,6 +14,7 @@ use serde_json::{Value, json};
 use tokio::sync::Semaphore;
 use tokio::time::timeout;
 
+use crate::admin::debug;
 use crate::client::{RawRequest, describe, send};
 use crate::metrics::Metrics;
 use crate::write::permission;
@@ -48,12 +49,45 @@ impl User {
     }
 }
 
-/// What is asked about somebody who wants to do something with a path.
-pub(super) fn access_question(user: &User, verb: &str, path: &str) -> Value {
-    json!({
-        "user": user.username, "uid": user.uid, "groups": user.groups, "extra": user.extra,
-        "nonResourceAttributes": {"verb": verb, "path": path},
-    })
+/// What somebody wants to do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Wish<'a> {
+    /// Something with a path.
+    Path { verb: &'a str, path: &'a str },
+    /// To be told of a pod: whoever may read it may.
+    Pod { namespace: &'a str, name: &'a str },
+}
+
+impl<'a> Wish<'a> {
+    /// What a request wants.
+    pub(super) fn of(verb: &'a str, path: &'a str) -> Self {
+        match debug::explained(path) {
+            Some((namespace, name)) if verb == "get" => Self::Pod { namespace, name },
+            _ => Self::Path { verb, path },
+        }
+    }
+
+    /// What is asked about somebody who wants it.
+    pub(super) fn question(self, user: &User) -> Value {
+        let mut question = json!({"user": user.username, "uid": user.uid, "groups": user.groups, "extra": user.extra});
+        match self {
+            Self::Path { verb, path } => question["nonResourceAttributes"] = json!({"verb": verb, "path": path}),
+            Self::Pod { namespace, name } => {
+                question["resourceAttributes"] =
+                    json!({"verb": "get", "resource": "pods", "namespace": namespace, "name": name});
+            }
+        }
+        question
+    }
+}
+
+impl std::fmt::Display for Wish<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Path { verb, path } => write!(f, "{verb} path {path:?}"),
+            Self::Pod { namespace, .. } => write!(f, "get pods in the namespace {namespace:?}"),
+        }
+    }
 }
 
 /// A kind of question, as the API has it.

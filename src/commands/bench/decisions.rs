@@ -16,6 +16,7 @@ mod trace;
 mod workload;
 
 use anyhow::{Context as _, ensure};
+use plimsoll_engine::engine::EngineSettings;
 use plimsoll_engine::memo::MemoSettings;
 
 use super::usage;
@@ -72,6 +73,9 @@ pub struct Args {
     /// How much each worker may keep from one decision to the next, in MiB; 0 keeps nothing.
     #[arg(long, value_name = "NUMBER", default_value_t = 256, value_parser = clap::value_parser!(u32).range(..=1 << 20))]
     memo_mebibytes: u32,
+    /// How much may be kept of past decisions, for whoever asks about one, in MiB; 0 keeps nothing.
+    #[arg(long, value_name = "NUMBER", default_value_t = 8, value_parser = clap::value_parser!(u32).range(..=1 << 20))]
+    history_mebibytes: u32,
     /// Every how many decisions one is made again from nothing, to compare; 0 never.
     #[arg(long, value_name = "NUMBER", default_value_t = 0)]
     audit_every: u32,
@@ -82,7 +86,7 @@ pub struct Args {
     #[arg(long)]
     unique_labels: bool,
     /// Measure the whole table instead, each cell in a process of its own, and print it as Markdown; of --nodes one column.
-    #[arg(long, conflicts_with_all = ["pods", "existing", "workload", "workers", "seed", "cold", "unique_labels", "memo_mebibytes", "audit_every", "output"])]
+    #[arg(long, conflicts_with_all = ["pods", "existing", "workload", "workers", "seed", "cold", "unique_labels", "memo_mebibytes", "history_mebibytes", "audit_every", "output"])]
     matrix: bool,
     /// Runs of each cell of the table, of which the median is taken.
     #[arg(long, value_name = "NUMBER", default_value_t = 3, requires = "matrix")]
@@ -161,7 +165,13 @@ fn prepare(args: &Args) -> anyhow::Result<(Load, Size)> {
 
 fn run(args: &Args, mut load: Load, size: &Size, registry: &Registry) -> anyhow::Result<()> {
     let memo = MemoSettings { budget_bytes: (args.memo_mebibytes as usize) << 20, audit_every: args.audit_every };
-    let mut stage = Stage::new(registry, args.seed, args.workers, memo)?;
+    let history_bytes = (args.history_mebibytes as usize) << 20;
+    let mut stage = Stage::new(
+        registry,
+        args.seed,
+        args.workers,
+        EngineSettings { memo, history_bytes, ..EngineSettings::default() },
+    )?;
     let measured = measure::run(&args.workload, size, &mut stage, &mut load)?;
     let report = Report {
         workload: args.workload.to_string(),

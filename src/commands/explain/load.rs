@@ -11,8 +11,8 @@ use plimsoll_framework::labels::LabelSet;
 use plimsoll_framework::node::NodeInfo;
 use plimsoll_framework::object::{KindId, KindRef, ObjectKey};
 use plimsoll_framework::pod::{PodInfo, PodParser};
+use plimsoll_framework::table::Table;
 
-use super::world::World;
 use crate::manifest::{Manifest, ManifestError, ManifestErrors, kinds};
 
 /// Fewer objects than this are not worth a thread.
@@ -40,7 +40,7 @@ struct Part {
 ///
 /// # Errors
 /// When an object cannot be read, or is of a kind that Kubernetes does not know. All of that is told.
-pub(super) fn world(manifests: &[&Manifest], profile: &Profile) -> Result<(World, Vec<String>), ManifestErrors> {
+pub(super) fn world(manifests: &[&Manifest], profile: &Profile) -> Result<(Table, Vec<String>), ManifestErrors> {
     let threads = std::thread::available_parallelism().map_or(1, NonZero::get);
     let size = manifests.len().div_ceil(threads).max(WORTH_A_THREAD);
     let parts: Vec<Part> = if manifests.len() <= WORTH_A_THREAD {
@@ -52,13 +52,36 @@ pub(super) fn world(manifests: &[&Manifest], profile: &Profile) -> Result<(World
             running.into_iter().map(|thread| thread.join().unwrap_or_else(|p| std::panic::resume_unwind(p))).collect()
         })
     };
-    let (mut world, mut errors, mut warnings) = (World::default(), Vec::new(), Vec::new());
+    let (mut world, mut errors, mut warnings) = (Table::default(), Vec::new(), Vec::new());
     for part in parts {
-        part.decoded.into_iter().for_each(|object| world.take(object));
+        part.decoded.into_iter().for_each(|object| take(&mut world, object));
         errors.extend(part.errors);
         warnings.extend(part.warnings);
     }
     ManifestErrors::none(errors).map(|()| (world, warnings))
+}
+
+/// Puts an object where it counts.
+fn take(world: &mut Table, object: Decoded) {
+    match object {
+        Decoded::Node(node) => {
+            world.set_node(Arc::new(*node));
+        }
+        // It has run to its end and takes up nothing.
+        Decoded::Pod(pod) if pod.finished => {}
+        Decoded::Pod(pod) => match (pod.node_name.clone(), pod.nominated_node_name.clone()) {
+            (Some(node), _) => {
+                world.add_pod(&node, Arc::new(*pod));
+            }
+            (None, Some(node)) => world.nominations_mut().set(node, Arc::new(*pod)),
+            (None, None) => {}
+        },
+        Decoded::Namespace(name, labels) => world.set_namespace(name, Some(Arc::new(labels))),
+        Decoded::Object(kind, key, object) => {
+            world.cluster_mut().set_object(kind, key, Some(object));
+        }
+        Decoded::Nothing => {}
+    }
 }
 
 fn part(manifests: &[&Manifest], profile: &Profile) -> Part {

@@ -17,12 +17,11 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
-use super::answer::golden;
 use super::load::{self, Decoder};
 use super::references;
-use super::subject::{Answer, decide};
 use super::{fail, warn};
 use crate::config::{Config, Defaults};
+use crate::explain::{Answer, answer, decide};
 use crate::manifest;
 use crate::registry::Registry;
 use lines::{Line, Lines};
@@ -165,12 +164,12 @@ impl Solver<'_> {
         let (world, said) = load::world(&all, profile).map_err(place)?;
         warnings.extend(said);
         let pod = Decoder::new(profile).pod(own).map_err(|e| place(manifest::ManifestErrors(vec![e])))?;
-        let answer = decide(config, self.registry, profile, world.view(), &pod);
+        let answer = decide(&self.registry.admission(config), profile, world.view(), &pod);
         if let Answer::Failed(text) = &answer {
             let name = scenario.name.as_deref().unwrap_or("scenario");
             warnings.push(format!("{}:{number}: {name}: {text}", self.file));
         }
-        Ok(golden(&answer))
+        Ok(answer::golden(&answer))
     }
 
     /// What a configuration comes to, made once for each text.

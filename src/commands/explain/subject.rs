@@ -1,44 +1,17 @@
 //! The pod that is asked about, found and decided.
 
-use std::sync::Arc;
-
 use anyhow::{Context as _, bail};
-use plimsoll_engine::decide::{Explanation, TieBreak, Worker};
 use plimsoll_engine::profile::Profile;
 use plimsoll_framework::api;
 use plimsoll_framework::intern::Istr;
-use plimsoll_framework::pod::{PodInfo, PodParser};
-use plimsoll_framework::table::View;
+use plimsoll_framework::pod::PodParser;
 
-use super::world::World;
 use super::{Args, warn};
 use super::{load, references};
 use crate::config::Config;
+use crate::explain::{Answer, Subject, decide};
 use crate::manifest::{self, Manifest};
 use crate::registry::Registry;
-
-/// A pod, the cluster without it, and what was decided.
-pub(super) struct Subject {
-    pub(super) pod: PodInfo,
-    /// The node that it is on by now.
-    pub(super) now_on: Option<Istr>,
-    pub(super) profile: Profile,
-    pub(super) world: World,
-    pub(super) answer: Answer,
-}
-
-/// What was decided.
-pub(super) enum Answer {
-    Decided(Box<Explanation>),
-    /// This version does not decide such a pod, or the attempt failed.
-    Failed(String),
-}
-
-impl Subject {
-    pub(super) fn view(&self) -> &View {
-        self.world.view()
-    }
-}
 
 /// Finds the pod and decides it.
 pub(super) fn find(args: &Args, config: &Config, registry: &Registry) -> anyhow::Result<Subject> {
@@ -78,28 +51,14 @@ pub(super) fn find(args: &Args, config: &Config, registry: &Registry) -> anyhow:
     references::missing(chosen, &pod.key.namespace, &others).iter().for_each(|text| warn(text));
     let (world, warnings) = load::world(&others, &profile)?;
     warnings.iter().for_each(|text| warn(text));
-    let answer = decide(config, registry, &profile, world.view(), &pod);
+    let answer = decide(&registry.admission(config), &profile, world.view(), &pod);
     if let (Answer::Decided(_), Some(reason)) =
         (&answer, registry.admission(config)(&pod, &profile, world.view().cluster()))
     {
         warn(&format!("the scheduler would let {} wait: it {reason}", pod.key));
     }
     let now_on = Some(now_on).filter(|node| !node.is_empty());
-    Ok(Subject { pod, now_on, profile, world, answer })
-}
-
-/// What the scheduler would say of a pod.
-pub(super) fn decide(config: &Config, registry: &Registry, profile: &Profile, view: &View, pod: &PodInfo) -> Answer {
-    if let Some(faults) = &pod.faults {
-        return Answer::Failed(faults.to_string());
-    }
-    // Claims are decided about like everything else. Only what no plugin sees to makes the answer a guess.
-    let mut without_claims = pod.clone();
-    Arc::make_mut(&mut without_claims.spec).volumes = Box::default();
-    if let Some(reason) = registry.admission(config)(&without_claims, profile, view.cluster()) {
-        return Answer::Failed(reason);
-    }
-    Answer::Decided(Box::new(Worker::new(TieBreak::Name, 0).explain(profile, view, pod)))
+    Ok(Subject { pod, now_on, profiles: [profile].into(), profile: 0, world, answer, victims_elsewhere: 0 })
 }
 
 /// The pod of this name among those of the cluster.

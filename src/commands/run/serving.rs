@@ -13,6 +13,9 @@ use crate::client::Cluster;
 use crate::metrics::Metrics;
 use crate::tls::{MinVersion, Rules};
 
+/// The variable in which the chart gives the address of the pod.
+const POD_IP: &str = "POD_IP";
+
 /// The error, and the exit code that it deserves.
 type Failed = (anyhow::Error, i32);
 
@@ -64,7 +67,14 @@ impl SecuredArgs {
                 authorized_ttl: self.authorization_webhook_cache_authorized_ttl,
                 unauthorized_ttl: self.authorization_webhook_cache_unauthorized_ttl,
             },
+            reached_at: self.reached_at(),
         }
+    }
+
+    /// Where others reach this process: the address of its pod, or the only one that it listens on.
+    fn reached_at(&self) -> Option<IpAddr> {
+        let of_pod = std::env::var(POD_IP).ok().and_then(|text| text.parse().ok());
+        of_pod.or_else(|| (!self.bind_address.is_unspecified()).then_some(self.bind_address))
     }
 
     fn rules(&self) -> Rules {

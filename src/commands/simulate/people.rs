@@ -6,7 +6,7 @@ use comfy_table::{Attribute, Cell, Color, Table};
 
 use super::amount::{bytes, cpu, percent};
 use super::record::{Amounts, Evicted, Node, Pod, Record};
-use crate::commands::table::{plain, text};
+use crate::table::{plain, text};
 
 /// More rows than this are summed up, unless all are asked for.
 const FEW: usize = 40;

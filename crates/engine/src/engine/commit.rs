@@ -12,14 +12,13 @@ use plimsoll_framework::node::NodeInfo;
 use plimsoll_framework::object::{KindRef, ObjectKey};
 use plimsoll_framework::overlay::Overlay;
 use plimsoll_framework::plugin::Refusal;
-use plimsoll_framework::pod::{PodInfo, Uid};
+use plimsoll_framework::pod::Uid;
 use plimsoll_framework::point::Point;
 use plimsoll_framework::table::Row;
 use plimsoll_framework::time::Time;
 use plimsoll_framework::verdict::PluginError;
 
 use super::Engine;
-use crate::cache::{Assumed, Standing};
 use crate::decide::{Outcome, PreFiltered, Prepared, Proposal, Ticket};
 use crate::diagnosis::Diagnosis;
 use crate::effect::Observation;
@@ -27,6 +26,7 @@ use crate::engine::ask::Question;
 use crate::engine::binding::Binding;
 use crate::engine::failure::Failure;
 use crate::event::{AnyObject, OwnedChange};
+use crate::history::Decision;
 use crate::queue::QueuedPodInfo;
 
 /// An object of which nothing is assumed any more.
@@ -73,6 +73,7 @@ impl Engine {
                 // What fits is looked for again with the answer.
                 Outcome::Ask { .. } => true,
             };
+        let epoch = if stands { proposal.epoch } else { self.cache.table().view().epoch() };
         let outcome = if stands {
             proposal.outcome
         } else {
@@ -87,7 +88,9 @@ impl Engine {
         match outcome {
             // The worker asked what fits; what may be bound is decided here, on what is known now.
             Outcome::Node { .. } if self.hold_at_commit(&pod, info.profile) => self.last_miss = ticket.seq,
-            Outcome::Node { node, score, .. } => self.assume(now, ticket.popped, info, node, score),
+            Outcome::Node { node, score, .. } => {
+                self.assume(now, epoch, Binding { info, node, score, popped: ticket.popped, assumed: Vec::new() });
+            }
             Outcome::Unfit(diagnosis) => self.fail(now, ticket.popped, info, Failure::Unfit { diagnosis, known }),
             Outcome::Failed(message) => self.fail(now, ticket.popped, info, Failure::Error(message)),
             Outcome::Ask { nodes, nominated } => {
@@ -131,9 +134,8 @@ impl Engine {
     }
 
     /// Counts the pod on its node, reserves what else it needs, and asks Permit.
-    fn assume(&mut self, now: Time, popped: Time, info: QueuedPodInfo, node: Istr, score: Option<i64>) {
-        self.count_on(now, &info.pod, &node);
-        let mut binding = Binding { info, node, score, popped, assumed: Vec::new() };
+    fn assume(&mut self, now: Time, epoch: u64, mut binding: Binding) {
+        self.count_on(now, epoch, &binding);
         match self.reserve(&mut binding) {
             Err((plugin, refusal)) => {
                 if matches!(refusal, Refusal::Failed(_)) {
@@ -145,11 +147,14 @@ impl Engine {
         }
     }
 
-    /// Counts a pod on a node from now on. Nothing else is kept for it, and nobody has to make room.
-    pub(super) fn count_on(&mut self, now: Time, pod: &Arc<PodInfo>, node: &Istr) {
+    /// Counts a pod from now on on the node for which it was decided, at this epoch. Nothing else is kept for it, and nobody
+    /// has to make room.
+    pub(super) fn count_on(&mut self, now: Time, epoch: u64, binding: &Binding) {
+        let Binding { info: QueuedPodInfo { pod, attempts, .. }, node, score, .. } = binding;
         let left = self.set_nomination(None, pod).filter(|left| left != node);
         self.needs_no_room(&pod.key.uid);
-        self.cache.set(Arc::clone(pod), Standing::Assumed(Assumed { node: node.clone(), bound: false }));
+        let (pod_of, node_of) = (Arc::clone(pod), node.clone());
+        self.cache.assume(Decision { pod: pod_of, node: node_of, score: *score, at: now, attempts: *attempts, epoch });
         if let Some(left) = left {
             self.nomination_left(now, &left, pod);
         }
@@ -170,9 +175,8 @@ impl Engine {
             if assumed.is_empty() {
                 continue;
             }
-            let cluster = self.cache.table_mut().cluster_mut();
             for assumption in &assumed {
-                cluster.assume_object(&pod.key.uid, assumption.clone());
+                self.cache.assume_object(&pod.key.uid, assumption.clone());
             }
             self.observations.push(Observation::ObjectsAssumed { plugin: point.name, taken_back: false });
             binding.assumed.push((point.name, assumed));
@@ -216,8 +220,7 @@ impl Engine {
         self.observations.extend(taken_back.map(|plugin| Observation::ObjectsAssumed { plugin, taken_back: true }));
         let mut withdrawn = Vec::new();
         for Assumption { kind, key, .. } in assumed {
-            let cluster = self.cache.table_mut().cluster_mut();
-            if let Some((before, now)) = cluster.withdraw_object(&binding.info.pod.key.uid, kind.id, key) {
+            if let Some((before, now)) = self.cache.withdraw_object(&binding.info.pod.key.uid, kind.id, key) {
                 withdrawn.push(Withdrawn { kind: *kind, key: key.clone(), before, now });
             }
         }

@@ -33,29 +33,28 @@ impl Engine {
                 let gone: Vec<Istr> = known.filter(|name| !present.contains(name)).collect();
                 gone.iter().for_each(|name| self.node_deleted(now, name));
             }
-            Event::Namespace { name, labels } => self.cache.table_mut().set_namespace(name, labels),
+            Event::Namespace { name, labels } => self.cache.set_namespace(name, labels),
             Event::NamespacesListed { present } => {
                 let known = self.cache.table().view().cluster().namespaces();
                 let gone: Vec<Istr> = known.filter(|name| !present.contains(*name)).cloned().collect();
-                gone.into_iter().for_each(|name| self.cache.table_mut().set_namespace(name, None));
+                gone.into_iter().for_each(|name| self.cache.set_namespace(name, None));
             }
             Event::Object { kind, key, resource_version, object } => {
                 // A list tells again what is known, which must not end what is assumed on top of it.
                 if !self.cache.note_object_version(kind.id, &key, object.as_ref().map(|_| resource_version)) {
                     return;
                 }
-                let key_of = key.clone();
-                let old = self.cache.table_mut().cluster_mut().set_object(kind.id, key, object.clone());
+                let old = self.cache.set_object(kind.id, &key, object.clone());
                 let actions = match (&old, &object) {
                     (None, Some(_)) => Actions::ADD,
                     (_, None) => Actions::DELETE,
                     (Some(_), Some(_)) => Actions::UPDATE,
                 };
-                self.touch_groups_of(kind.id, &key_of);
+                self.touch_groups_of(kind.id, &key);
                 let event = ClusterEvent::new(EventResource::Other(kind.event_name()), actions);
                 self.wake(now, &event, OwnedChange::Other(old, object), |_| true);
                 self.look_again_at_held(now);
-                self.object_changed(now, kind.id, key_of);
+                self.object_changed(now, kind.id, key);
             }
             Event::ObjectsListed { kind, present } => {
                 let keys = self.cache.table().view().cluster().object_keys(kind.id);
@@ -331,10 +330,7 @@ impl Engine {
         if !self.cache.note_node_version(&node.name, node.resource_version) {
             return;
         }
-        let table = self.cache.table_mut();
-        let old = table.row(&node.name).and_then(|row| table.view().node(row).cloned());
-        table.set_node(Arc::clone(&node));
-        match old {
+        match self.cache.set_node(Arc::clone(&node)) {
             None => {
                 self.awaiting.node_changed(now, &node.name);
                 let event = ClusterEvent::new(EventResource::Node, Actions::ADD);

@@ -31,17 +31,7 @@ impl Engine {
 
     /// Notes for which node a pod is nominated, if any. Gives the node it was nominated for and is no more.
     pub(super) fn set_nomination(&mut self, node: Option<Istr>, pod: &Arc<PodInfo>) -> Option<Istr> {
-        let table = self.cache.table_mut();
-        let old = table.view().nominations().node_of(&pod.key.uid).cloned();
-        let left = old.clone().filter(|old| Some(old) != node.as_ref());
-        match node {
-            Some(node) => table.nominations_mut().set(node, Arc::clone(pod)),
-            None if old.is_some() => {
-                table.nominations_mut().remove(&pod.key.uid);
-            }
-            None => {}
-        }
-        left
+        self.cache.nominate(node.clone(), pod).filter(|old| Some(old) != node.as_ref())
     }
 
     /// Something happened to a node: whoever it is kept for has to see whether it still is what it was kept as.

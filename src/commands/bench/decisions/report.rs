@@ -6,7 +6,7 @@ use anyhow::Context as _;
 use serde::{Deserialize, Serialize};
 
 use super::times::Spread;
-use crate::commands::table;
+use crate::table;
 
 /// Everything that was measured.
 #[derive(Clone, Debug, Serialize, Deserialize)]

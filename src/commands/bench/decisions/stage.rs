@@ -7,7 +7,6 @@ use anyhow::{Context as _, bail};
 use plimsoll_engine::effect::{AttemptResult, BindRequest, Effect, EvictRequest, Observation, StatusUpdate};
 use plimsoll_engine::engine::{Engine, EngineSettings};
 use plimsoll_engine::event::{BindResult, Event};
-use plimsoll_engine::memo::MemoSettings;
 use plimsoll_framework::pod::{PodInfo, Uid};
 use plimsoll_framework::time::Time;
 
@@ -39,8 +38,14 @@ pub(super) struct Outcome {
 }
 
 impl Stage {
-    /// An empty cluster and the default profile, and `workers` threads that decide if there is more than one.
-    pub(super) fn new(registry: &Registry, seed: u64, workers: usize, memo: MemoSettings) -> anyhow::Result<Self> {
+    /// An empty cluster and the default profile, and `workers` threads that decide if there is more than one; what is kept
+    /// is as in `settings`.
+    pub(super) fn new(
+        registry: &Registry,
+        seed: u64,
+        workers: usize,
+        settings: EngineSettings,
+    ) -> anyhow::Result<Self> {
         let config = Config::default();
         let profiles = registry.profiles(&config).context("making the default profile")?;
         let settings = EngineSettings {
@@ -48,8 +53,7 @@ impl Stage {
             seed,
             admission: registry.admission(&config),
             evictions: config.evictions(),
-            memo,
-            ..EngineSettings::default()
+            ..settings
         };
         let engine = Engine::new(profiles, settings);
         let crew = (workers > 1).then(|| Crew::start(workers, &engine)).transpose()?;

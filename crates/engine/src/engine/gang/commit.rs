@@ -230,8 +230,9 @@ impl Engine {
 
     /// Counts every pod on its node, reserves what else they need, and asks Permit.
     fn assume_gang(&mut self, now: Time, attempt: &Attempt, mut seats: Vec<Binding>) {
-        for Binding { info, node, .. } in &seats {
-            self.count_on(now, &info.pod, node);
+        for seat in &seats {
+            // Those before it were there already when it was decided, if only in the mind.
+            self.count_on(now, self.cache.table().view().epoch(), seat);
         }
         let mut each = seats.iter_mut().enumerate();
         let refused =

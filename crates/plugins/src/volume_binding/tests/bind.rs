@@ -55,7 +55,7 @@ impl Stage {
         let reserve = self.plugin.reserve.as_ref().unwrap();
         let assumed = reserve.reserve(&self.pod, self.world.node(), self.world.view())?;
         for assumption in &assumed {
-            assert!(self.world.cluster_mut().assume_object(&Uid::new("p"), assumption.clone()));
+            assert!(self.world.cluster_mut().assume_object(&Uid::new("p"), assumption.clone()).is_some());
         }
         Ok(assumed)
     }

@@ -7,7 +7,7 @@ use plimsoll_engine::decide::{Explanation, NodeVerdict};
 use plimsoll_framework::intern::Istr;
 
 use super::{BEST_SHOWN, FEW_NODES, Fit, Style, count, names};
-use crate::commands::table::{plain, text};
+use crate::table::{plain, text};
 
 /// What stands for the plugin where PreFilter had left a node out.
 const PRE_FILTER: &str = "(PreFilter)";

@@ -11,7 +11,7 @@ use plimsoll_framework::node::NodeInfo;
 use plimsoll_framework::pod::PodInfo;
 use plimsoll_framework::table::Row;
 
-use super::subject::{Answer, Subject};
+use super::{Answer, Subject};
 use change::Trial;
 
 /// How many are told.
@@ -109,11 +109,11 @@ fn ask(
     let real = subject.view().node(row).cloned();
     let changed = real.as_deref() != Some(node);
     if changed {
-        subject.world.table_mut().set_node(std::sync::Arc::new(node.clone()));
+        subject.world.set_node(std::sync::Arc::new(node.clone()));
     }
-    let answer = worker.fits_on(&subject.profile, subject.world.view(), pod, row);
+    let answer = worker.fits_on(subject.profile(), subject.world.view(), pod, row);
     if let Some(real) = real.filter(|_| changed) {
-        subject.world.table_mut().set_node(real);
+        subject.world.set_node(real);
     }
     answer
 }

@@ -11,7 +11,7 @@ use plimsoll_framework::pod::PodInfo;
 
 use super::answer::best;
 use super::misses;
-use super::subject::{Answer, Subject};
+use super::{Answer, Subject};
 
 /// More nodes than this are summed up, unless all are asked for.
 const FEW_NODES: usize = 20;
@@ -22,17 +22,17 @@ const NAMES: usize = 5;
 
 /// How much is shown, and how.
 #[derive(Clone, Copy)]
-pub(super) struct Style {
-    pub(super) wide: bool,
+pub(crate) struct Style {
+    pub(crate) wide: bool,
     /// Whether it is for a terminal: colours, and columns that fit it.
-    pub(super) colours: bool,
+    pub(crate) colours: bool,
 }
 
 /// A node that fits, with its scores.
 type Fit<'e> = (&'e Istr, &'e NodeScores);
 
 /// The whole answer.
-pub(super) fn text(subject: &mut Subject, style: Style) -> String {
+pub(crate) fn text(subject: &mut Subject, style: Style) -> String {
     let explanation = match &subject.answer {
         Answer::Failed(text) => return failed(subject, text),
         Answer::Decided(explanation) => match &explanation.outcome {
@@ -46,7 +46,8 @@ pub(super) fn text(subject: &mut Subject, style: Style) -> String {
     out += &tables::all(explanation, &fits, subject.now_on.as_ref(), style);
     if let Outcome::Unfit(diagnosis) = &explanation.outcome {
         let _ = write!(out, "\n{}\n", diagnosis.message());
-        out += &explanation.preemption.as_ref().map(preemption).unwrap_or_default();
+        let done = explanation.preemption.as_ref();
+        out += &done.map(|done| preemption(done, subject.victims_elsewhere)).unwrap_or_default();
         out += &near(subject);
     }
     out
@@ -91,11 +92,11 @@ fn header(subject: &Subject, explanation: &Explanation, fits: &[Fit<'_>]) -> Str
         }
         _ => format!("{pod} fits on no node"),
     };
-    if subject.pod.scheduler_name != subject.profile.name {
+    if subject.pod.scheduler_name != subject.profile().name {
         let _ = write!(
             line,
             "\n(decided by profile {}; the pod names {})",
-            subject.profile.name,
+            subject.profile().name,
             named(&subject.pod.scheduler_name)
         );
     }
@@ -129,14 +130,18 @@ fn tipped(explanation: &Explanation, fits: &[Fit<'_>]) -> String {
     format!("what tipped it: {} over {next} ({by:+} in all)\n", parts.join(", "))
 }
 
-/// Which pods would have to leave.
-fn preemption(done: &PostFiltered) -> String {
+/// Which pods would have to leave, and how many of which no more is said.
+fn preemption(done: &PostFiltered, elsewhere: usize) -> String {
     let Some(node) = &done.nominated_node else { return String::new() };
-    let pods: Vec<String> = done.victims.iter().map(leaving).collect();
+    let mut pods: Vec<String> = done.victims.iter().map(leaving).collect();
+    let all = pods.len() + elsewhere;
+    if elsewhere > 0 {
+        pods.push(format!("{} of other namespaces", count(elsewhere, "pod")));
+    }
     match pods.as_slice() {
         [] => format!("no pod has to leave {node}\n"),
         [one] => format!("preempting {one} on {node} would make room\n"),
-        pods => format!("preempting {} on {node} would make room: {}\n", count(pods.len(), "pod"), pods.join(", ")),
+        pods => format!("preempting {} on {node} would make room: {}\n", count(all, "pod"), pods.join(", ")),
     }
 }
 

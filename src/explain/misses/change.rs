@@ -11,7 +11,7 @@ use plimsoll_framework::resources::Resources;
 use plimsoll_framework::table::Row;
 use plimsoll_framework::toleration::{Taint, TaintEffect, Toleration, tolerated};
 
-use super::super::subject::Subject;
+use super::super::Subject;
 use super::amount;
 
 /// Stands for the node in a change, so that the same change of several nodes is seen to be the same.

@@ -5,10 +5,10 @@ use plimsoll_framework::intern::Istr;
 use plimsoll_framework::verdict::Code;
 use serde_json::{Map, Value, json};
 
-use super::subject::Answer;
+use super::Answer;
 
 /// The answer as one object.
-pub(super) fn golden(answer: &Answer) -> Value {
+pub(crate) fn golden(answer: &Answer) -> Value {
     match answer {
         Answer::Failed(text) => json!({"error": text}),
         Answer::Decided(explanation) => decided(explanation),
