@@ -1,6 +1,6 @@
 //! Reflectors: list and watch, from the API server into the engine.
 //!
-//! Objects are decoded into slim structs by kube-runtime's watcher, parsed into what the engine works with, and dropped;
+//! Objects are decoded into slim structs one by one, as they come, parsed into what the engine works with, and dropped;
 //! the engine's cache is the only store. A relist sends what is there, then the set of what is there, so the engine
 //! drops what went away unseen.
 
@@ -8,16 +8,19 @@ mod backoff;
 mod discovery;
 #[cfg(any(test, feature = "fuzz"))]
 pub(crate) mod laws;
+mod list;
 mod refusals;
 mod relist;
 mod slim;
+mod watcher;
 
 use std::sync::Arc;
 
 use futures::{Stream, StreamExt as _};
 use hashbrown::HashSet;
 use kube::api::{ApiResource, DynamicObject};
-use kube::runtime::{WatchStreamExt as _, watcher};
+use kube::runtime::WatchStreamExt as _;
+use kube::runtime::watcher::{Config, Error, Event as WatcherEvent, ListSemantic};
 use kube::{Api, Client};
 use plimsoll_engine::event::Event;
 use plimsoll_framework::api;
@@ -72,6 +75,11 @@ trait Sink<K>: Send {
     /// other.
     fn not_served(&mut self) -> Option<Event> {
         None
+    }
+    /// Whether an object that does not decode ends the watch, for somebody else to decode each by itself; otherwise it is
+    /// trouble like any other.
+    fn ends_undecodable(&self) -> bool {
+        false
     }
     /// Whether the watch ends when the server does not serve the kind, for somebody else to see to that.
     fn ends_unserved(&self) -> bool {
@@ -156,18 +164,18 @@ impl Reflectors {
         &self,
         name: &str,
         api: Api<K>,
-        mut config: watcher::Config,
+        mut config: Config,
         sink: &mut impl Sink<K>,
         synced: (usize, &Check),
         (stop, orders): (&CancellationToken, &mut Orders),
     ) -> Ended
     where
-        K: kube::Resource + Clone + serde::de::DeserializeOwned + std::fmt::Debug + Send + 'static,
+        K: watcher::Watched,
     {
         let metrics = self.metrics.plimsoll.watch(name);
         loop {
             let pace = Pace::new(self.seed ^ list_seed(synced.0));
-            let stream = watcher(api.clone(), config.clone()).backoff(pace);
+            let stream = watcher::watcher(api.clone(), config.clone()).backoff(pace);
             tokio::select! {
                 biased;
                 () = stop.cancelled() => return Ended::Stopped,
@@ -175,7 +183,7 @@ impl Reflectors {
                     tracing::info!(kind = name, "listing anew");
                     self.inbox.unlisted(synced.0);
                     // What the server's cache holds may be older than what made somebody ask.
-                    config.list_semantic = watcher::ListSemantic::MostRecent;
+                    config.list_semantic = ListSemantic::MostRecent;
                     // Whoever ordered it may have stopped waiting.
                     let _ = begun.send(());
                 }
@@ -188,7 +196,7 @@ impl Reflectors {
     async fn follow<K>(
         &self,
         name: &str,
-        stream: impl Stream<Item = watcher::Result<watcher::Event<K>>>,
+        stream: impl Stream<Item = Result<WatcherEvent<K>, Error>>,
         sink: &mut impl Sink<K>,
         (list, synced): (usize, &Check),
         metrics: &WatchMetrics,
@@ -199,35 +207,35 @@ impl Reflectors {
         let (mut forbidden, mut missing) = (false, false);
         while let Some(event) = stream.next().await {
             // A list begins before the server is asked.
-            if (forbidden || missing) && event.as_ref().is_ok_and(|event| !matches!(event, watcher::Event::Init)) {
+            if (forbidden || missing) && event.as_ref().is_ok_and(|event| !matches!(event, WatcherEvent::Init)) {
                 if forbidden {
                     self.list_permission(name).set(0);
                 }
                 (forbidden, missing) = (false, false);
             }
             match event {
-                Ok(watcher::Event::Init) => {
+                Ok(WatcherEvent::Init) => {
                     batch.clear();
                     sink.list_begins();
                 }
-                Ok(watcher::Event::InitApply(object)) => {
+                Ok(WatcherEvent::InitApply(object)) => {
                     metrics.events.at(WatchEventType::Listed).inc();
                     batch.extend(sink.apply(object));
                     if batch.len() >= BATCH {
                         self.inbox.events(std::mem::take(&mut batch));
                     }
                 }
-                Ok(watcher::Event::InitDone) => {
+                Ok(WatcherEvent::InitDone) => {
                     batch.extend(sink.list_ends());
                     self.inbox.events(std::mem::take(&mut batch));
                     self.inbox.synced(list, synced.clone());
                 }
-                Ok(watcher::Event::Apply(object)) => {
+                Ok(WatcherEvent::Apply(object)) => {
                     sink.apply(object).into_iter().for_each(|event| self.inbox.event(event));
                     // Whoever sees the count finds that the owner has been told.
                     metrics.events.at(WatchEventType::Applied).inc();
                 }
-                Ok(watcher::Event::Delete(object)) => {
+                Ok(WatcherEvent::Delete(object)) => {
                     sink.delete(object).into_iter().for_each(|event| self.inbox.event(event));
                     metrics.events.at(WatchEventType::Deleted).inc();
                 }
@@ -247,7 +255,7 @@ impl Reflectors {
                         missing = true;
                         continue;
                     }
-                    if undecodable(&error) {
+                    if undecodable(&error) && sink.ends_undecodable() {
                         tracing::warn!(kind = name, error = %describe(&error), "an object cannot be decoded; decoding each by itself from now on");
                         metrics.restarts.at(RestartReason::Error).inc();
                         return Ended::Undecodable;
@@ -265,7 +273,7 @@ impl Reflectors {
     }
 
     /// The watch failed; the watcher begins again by itself, after a while. Tells why it failed.
-    fn trouble(&self, name: &str, error: &watcher::Error, synced: &Check, metrics: &WatchMetrics) -> RestartReason {
+    fn trouble(&self, name: &str, error: &Error, synced: &Check, metrics: &WatchMetrics) -> RestartReason {
         let (reason, text) = (restart_reason(error), describe(error));
         metrics.restarts.at(reason).inc();
         synced.fail_unless_passing(format!("listing {}: {text}; retrying", resource(name)));
@@ -307,33 +315,31 @@ enum Ended {
 }
 
 /// One list, unpaged and from the server's cache: pages of a large list expire faster than they are read.
-pub(crate) fn config() -> watcher::Config {
-    watcher::Config { page_size: None, timeout: Some(WATCH_SECONDS), ..watcher::Config::default().any_semantic() }
+pub(crate) fn config() -> Config {
+    Config { page_size: None, timeout: Some(WATCH_SECONDS), ..Config::default().any_semantic() }
 }
 
-fn kube_error(error: &watcher::Error) -> Option<&kube::Error> {
+fn kube_error(error: &Error) -> Option<&kube::Error> {
     match error {
-        watcher::Error::InitialListFailed(e) | watcher::Error::WatchStartFailed(e) | watcher::Error::WatchFailed(e) => {
-            Some(e)
-        }
-        watcher::Error::WatchError(_) | watcher::Error::NoResourceVersion => None,
+        Error::InitialListFailed(e) | Error::WatchStartFailed(e) | Error::WatchFailed(e) => Some(e),
+        Error::WatchError(_) | Error::NoResourceVersion => None,
     }
 }
 
-fn undecodable(error: &watcher::Error) -> bool {
+fn undecodable(error: &Error) -> bool {
     matches!(kube_error(error), Some(kube::Error::SerdeError(_)))
 }
 
 /// The status code of the server's answer; 0 where there was none.
-fn status_code(error: &watcher::Error) -> u16 {
+fn status_code(error: &Error) -> u16 {
     match (error, kube_error(error)) {
-        (watcher::Error::WatchError(status), _) => status.code,
+        (Error::WatchError(status), _) => status.code,
         (_, Some(kube::Error::Api(status))) => status.code,
         _ => 0,
     }
 }
 
-fn restart_reason(error: &watcher::Error) -> RestartReason {
+fn restart_reason(error: &Error) -> RestartReason {
     match status_code(error) {
         403 => RestartReason::Forbidden,
         410 => RestartReason::Expired,
@@ -389,6 +395,9 @@ impl<const TOLERANT: bool> Sink<Slim<api::Pod, TOLERANT>> for Pods {
         let resource_version = listed.iter().map(|(_, rv)| *rv).max().unwrap_or(u64::MAX);
         Some(Event::PodsListed { present: listed.into_iter().map(|(uid, _)| uid).collect(), resource_version })
     }
+    fn ends_undecodable(&self) -> bool {
+        !TOLERANT
+    }
 }
 
 struct Nodes {
@@ -422,6 +431,9 @@ impl<const TOLERANT: bool> Sink<Slim<api::Node, TOLERANT>> for Nodes {
     }
     fn list_ends(&mut self) -> Option<Event> {
         Some(Event::NodesListed { present: std::mem::take(&mut self.listed) })
+    }
+    fn ends_undecodable(&self) -> bool {
+        !TOLERANT
     }
 }
 
