@@ -21,7 +21,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{HeaderValue, Method, Request, Response, StatusCode, header};
+use http::{HeaderValue, Method, Request, Response, StatusCode, header, request::Parts};
 use hyper::{body::Incoming, service::service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use serde_json::Value;
@@ -182,7 +182,7 @@ async fn answer(web: &Web, request: Request<Incoming>) -> Result<Response<Body>,
     };
     let Some(verb) = verb(&head.method, &route, &query) else { return Ok(failed(&Failure::wrong_method())) };
     let strike = if web.cluster.faults.any() {
-        web.cluster.faults.strike(&call(web, &route, verb, 0))
+        web.cluster.faults.strike(&call(web, &head, &route, verb, 0))
     } else {
         crate::faults::Strike::default()
     };
@@ -200,13 +200,13 @@ async fn answer(web: &Web, request: Request<Incoming>) -> Result<Response<Body>,
         Some(Fault::StatusAfter { code }) => Some(failed(&ordered(code, None))),
         _ => response.map(|answer| answer.map(|body| trouble::watch(body, &strike.watch))),
     };
-    record(web, &route, verb, response.as_ref().map_or(0, |r| r.status().as_u16()));
+    record(web, &head, &route, verb, response.as_ref().map_or(0, |r| r.status().as_u16()));
     response.ok_or(Dropped)
 }
 
 async fn handle(
     web: &Web,
-    head: &http::request::Parts,
+    head: &Parts,
     verb: &'static str,
     route: &Route<'_>,
     query: &Query<'_>,
@@ -241,7 +241,7 @@ fn verb(method: &Method, route: &Route<'_>, query: &Query<'_>) -> Option<&'stati
     }
 }
 
-fn call(web: &Web, route: &Route<'_>, verb: &'static str, code: u16) -> Call {
+fn call(web: &Web, head: &Parts, route: &Route<'_>, verb: &'static str, code: u16) -> Call {
     Call {
         verb,
         group: route.kind.group.clone(),
@@ -249,16 +249,17 @@ fn call(web: &Web, route: &Route<'_>, verb: &'static str, code: u16) -> Call {
         subresource: route.subresource,
         namespace: route.namespace.to_string(),
         name: route.name.to_string(),
+        user: access::caller(&web.cluster, head).unwrap_or_default().name,
         code,
         time: web.cluster.clock.now().into(),
     }
 }
 
-fn record(web: &Web, route: &Route<'_>, verb: &'static str, code: u16) {
+fn record(web: &Web, head: &Parts, route: &Route<'_>, verb: &'static str, code: u16) {
     let recorder = &web.cluster.recorder;
     recorder.count((verb, route.kind.id, route.subresource, code));
     if recorder.remembers() {
-        recorder.remember(call(web, route, verb, code));
+        recorder.remember(call(web, head, route, verb, code));
     }
 }
 

@@ -106,9 +106,18 @@ impl Server {
     pub fn kubeconfig(&self) -> String {
         // Where permissions are looked at, whoever starts the server is to keep control of it.
         let administrator = self.web.cluster.options.tokens.iter().find(|(_, user)| user.may_do_everything());
-        let token = || administrator.map(|(token, _)| format!("{{token: {token:?}}}"));
+        let token = || administrator.map(|(token, _)| token_field(token));
         let certificate = self.tls.as_ref().and_then(|tls| tls.user_fields());
-        let user = certificate.or_else(token).unwrap_or_else(|| "{}".to_owned());
+        self.kubeconfig_as(&certificate.or_else(token).unwrap_or_else(|| "{}".to_owned()))
+    }
+
+    /// The same for whoever has this token.
+    #[must_use]
+    pub fn kubeconfig_of(&self, token: &str) -> String {
+        self.kubeconfig_as(&token_field(token))
+    }
+
+    fn kubeconfig_as(&self, user: &str) -> String {
         let trust = self.tls.as_ref().map_or_else(String::new, |tls| format!("    {}\n", tls.cluster_fields()));
         format!(
             "apiVersion: v1\nkind: Config\ncurrent-context: plimsoll\nclusters:\n- name: plimsoll\n  cluster:\n    \
@@ -219,4 +228,9 @@ impl Server {
     fn store(&self, resource: &str) -> Result<&Arc<Store>, Failure> {
         Ok(self.web.cluster.store(self.kind(resource)?))
     }
+}
+
+/// What a kubeconfig says of a user with a token.
+fn token_field(token: &str) -> String {
+    format!("{{token: {token:?}}}")
 }
