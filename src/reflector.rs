@@ -32,7 +32,7 @@ use plimsoll_framework::pod::{PodInfo, PodParser, Uid};
 use tokio_util::sync::CancellationToken;
 
 use crate::admin::Check;
-use crate::client::describe;
+use crate::client::{describe, one_line};
 use crate::driver::Inbox;
 use crate::metrics::{Metrics, RestartReason, WatchEventType, WatchMetrics};
 use backoff::Pace;
@@ -57,6 +57,8 @@ pub struct Reflectors {
     pub metrics: Arc<Metrics>,
     /// Annotations that plugins read.
     pub annotation_keys: Vec<Istr>,
+    /// The names of the profiles: pods that choose one of them are ours.
+    pub profiles: Vec<Istr>,
     /// Seed of the chances by which failed watches are spread out.
     pub seed: u64,
 }
@@ -71,6 +73,11 @@ trait Sink<K>: Send {
     fn list_begins(&mut self);
     /// A list is complete.
     fn list_ends(&mut self) -> Option<Event>;
+    /// Whether what an object says is most likely known already, so that it need not be told at once.
+    fn can_wait(&self, event: &Event) -> bool {
+        let _ = event;
+        false
+    }
     /// What follows from the server not serving the kind at all, where that can be; otherwise it is trouble like any
     /// other.
     fn not_served(&mut self) -> Option<Event> {
@@ -92,7 +99,8 @@ impl Reflectors {
     pub async fn pods(self: Arc<Self>, list: usize, synced: Check, stop: CancellationToken, mut orders: Orders) {
         let config = config().fields(UNFINISHED_PODS);
         let parser = PodParser::new(self.annotation_keys.clone());
-        let mut pods = Pods { parser, listed: Vec::new(), metrics: Arc::clone(&self.metrics) };
+        let (profiles, metrics) = (self.profiles.clone(), Arc::clone(&self.metrics));
+        let mut pods = Pods { parser, listed: Vec::new(), profiles, metrics };
         // Objects are decoded straight into structs. A server that sends one that does not decode would keep the list
         // from ever being read, so from then on each object is cut out first and decoded by itself, which takes longer.
         let api = Api::<Slim<api::Pod, false>>::all(self.client.clone());
@@ -231,7 +239,11 @@ impl Reflectors {
                     self.inbox.synced(list, synced.clone());
                 }
                 Ok(WatcherEvent::Apply(object)) => {
-                    sink.apply(object).into_iter().for_each(|event| self.inbox.event(event));
+                    match sink.apply(object) {
+                        Some(event) if sink.can_wait(&event) => self.inbox.unhurried(event),
+                        Some(event) => self.inbox.event(event),
+                        None => {}
+                    }
                     // Whoever sees the count finds that the owner has been told.
                     metrics.events.at(WatchEventType::Applied).inc();
                 }
@@ -274,7 +286,7 @@ impl Reflectors {
 
     /// The watch failed; the watcher begins again by itself, after a while. Tells why it failed.
     fn trouble(&self, name: &str, error: &Error, synced: &Check, metrics: &WatchMetrics) -> RestartReason {
-        let (reason, text) = (restart_reason(error), describe(error));
+        let (reason, text) = (restart_reason(error), words(error));
         metrics.restarts.at(reason).inc();
         synced.fail_unless_passing(format!("listing {}: {text}; retrying", resource(name)));
         if reason == RestartReason::Forbidden {
@@ -330,6 +342,19 @@ fn undecodable(error: &Error) -> bool {
     matches!(kube_error(error), Some(kube::Error::SerdeError(_)))
 }
 
+/// What went wrong, in one line.
+fn words(error: &Error) -> String {
+    let (code, message) = match (error, kube_error(error)) {
+        (Error::WatchError(status), _) => (status.code, &status.message),
+        (_, Some(kube::Error::Api(status))) => (status.code, &status.message),
+        // kube's own words around it say only that it is an error.
+        (_, Some(kube::Error::Service(error))) => return describe(&**error),
+        _ => return describe(error),
+    };
+    let hint = if code == 401 { "; has the token or the certificate in the kubeconfig expired?" } else { "" };
+    format!("the api server answered {code}: {}{hint}", one_line(message))
+}
+
 /// The status code of the server's answer; 0 where there was none.
 fn status_code(error: &Error) -> u16 {
     match (error, kube_error(error)) {
@@ -350,6 +375,7 @@ fn restart_reason(error: &Error) -> RestartReason {
 struct Pods {
     parser: PodParser,
     listed: Vec<(Uid, u64)>,
+    profiles: Vec<Istr>,
     metrics: Arc<Metrics>,
 }
 
@@ -376,6 +402,10 @@ fn parse(parser: &mut PodParser, pod: &Result<api::Pod, Box<slim::Undecoded<api:
 }
 
 impl<const TOLERANT: bool> Sink<Slim<api::Pod, TOLERANT>> for Pods {
+    /// A pod of ours that has a node got it from us.
+    fn can_wait(&self, event: &Event) -> bool {
+        matches!(event, Event::Pod(pod) if pod.node_name.is_some() && self.profiles.contains(&pod.scheduler_name))
+    }
     fn apply(&mut self, object: Slim<api::Pod, TOLERANT>) -> Option<Event> {
         object.object.iter().for_each(|pod| self.count_unknown(pod));
         let pod = parse(&mut self.parser, &object.object);

@@ -70,12 +70,15 @@ impl Parts {
         let bind_timeout = lease.call_allowance().max(Duration::from_secs(1));
         let metrics = Arc::clone(&scheduler.metrics);
 
+        let names = scheduler.config.profiles.iter().map(|profile| Istr::new(&profile.scheduler_name));
+        let profiles: Vec<Istr> = names.collect();
         let stop_watching = CancellationToken::new();
         let reflectors = Arc::new(Reflectors {
             client: scheduler.clients.watch.clone(),
             inbox: inbox.clone(),
             metrics: Arc::clone(&metrics),
             annotation_keys: annotation_keys.clone(),
+            profiles: profiles.clone(),
             seed: scheduler.seed(),
         });
         let (mut tasks, lists, relists) = watch(&reflectors, kinds, &health, &stop_watching);
@@ -105,7 +108,7 @@ impl Parts {
                 clock,
                 metrics: Arc::clone(&metrics),
                 annotation_keys,
-                profiles: scheduler.config.profiles.iter().map(|p| p.scheduler_name.as_str().into()).collect(),
+                profiles,
                 instance: scheduler.identity.split('_').next().unwrap_or_default().to_owned(),
                 limit: limit(&scheduler.config),
                 event_policy: scheduler.config.plimsoll.event_policy,

@@ -52,6 +52,7 @@ impl Scheduler {
             inbox: inbox.clone(),
             metrics: Arc::clone(&self.metrics),
             annotation_keys: annotation_keys.clone(),
+            profiles: Vec::new(),
             seed: self.seed(),
         });
         let (tasks, lists, _) = watch(&reflectors, kinds, &health, stop);

@@ -19,7 +19,7 @@ use serde_json::{Value, json};
 use tokio::sync::{Mutex, Semaphore, mpsc};
 
 use crate::client::{Cluster, RawRequest, Source, send};
-use crate::commands::block_on;
+use crate::commands::{fail, scheduler_runtime};
 use crate::metrics::Metrics;
 
 /// As many as the scheduler has.
@@ -81,7 +81,10 @@ struct ListMetadata {
 
 /// Runs until it is ended; gives the exit code.
 pub(super) fn main(args: &Args) -> i32 {
-    block_on(run(args))
+    match scheduler_runtime().and_then(|runtime| runtime.block_on(run(args))) {
+        Ok(()) => 0,
+        Err(error) => fail(&error, 1),
+    }
 }
 
 async fn run(args: &Args) -> anyhow::Result<()> {

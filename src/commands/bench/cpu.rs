@@ -171,6 +171,8 @@ async fn measure(
     }
     ensure!(binding_count(&server) == args.pods, "{} bindings for {} pods", binding_count(&server), args.pods);
     let events_per_pod = as_f64(events()) / as_f64(args.pods);
+    // First, so that nobody complains of a server that is gone.
+    drop(child);
     server.shutdown().await;
     Ok(Cost { cpu_ms_per_pod: cpu.as_secs_f64() * 1e3 / as_f64(args.pods), events_per_pod })
 }
