@@ -5,10 +5,10 @@ LOCKED := --locked
 .DEFAULT_GOAL := help
 SEEDS ?= 500
 FUZZ_SECONDS ?= 60
-.PHONY: help build demo test fmt fmt-check lint layers unit chaos fuzz doc chart kubectl deny bench-core bench-e2e bench-preemption bench-pieces bench-storm bench-apiserver clean
+.PHONY: help build demo test fmt fmt-check lint layers unit chaos fuzz doc chart kubectl deny bench-core bench-e2e bench-cpu bench-memory bench-failover bench-coexistence bench-throttle bench-preemption bench-pieces bench-storm bench-apiserver clean
 
 help: ## List the targets
-	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  %-18s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 build: ## Build the program (target/release/plimsoll)
 	$(CARGO) build $(LOCKED) --release
@@ -67,6 +67,26 @@ bench-pieces: ## Measure the pieces of a decision, one by one
 bench-e2e: ## Measure the scheduler end to end: pods/s, CPU per pod, memory, latency
 	$(CARGO) build $(LOCKED) --release --quiet
 	target/release/plimsoll bench e2e $(ARGS)
+
+bench-cpu: ## Measure what a pod costs the scheduler, beside a program that only binds; some minutes
+	$(CARGO) build $(LOCKED) --release --quiet
+	target/release/plimsoll bench cpu $(ARGS)
+
+bench-memory: ## Measure memory: 150,000 running pods, and half a million pods that come and go
+	$(CARGO) build $(LOCKED) --release --quiet
+	target/release/plimsoll bench memory $(ARGS)
+
+bench-failover: ## Kill, stop and freeze the leader under load: how long nobody binds
+	$(CARGO) build $(LOCKED) --release --quiet
+	target/release/plimsoll bench failover $(ARGS)
+
+bench-coexistence: ## Measure what another scheduler on the same full nodes does to our pods
+	$(CARGO) build $(LOCKED) --release --quiet
+	target/release/plimsoll bench coexistence $(ARGS)
+
+bench-throttle: ## Measure what becomes of bindings, lease and events where few calls are allowed
+	$(CARGO) build $(LOCKED) --release --quiet
+	target/release/plimsoll bench throttle $(ARGS)
 
 bench-preemption: ## Measure preemption: 500 full nodes, 2,000 pods of higher priority
 	$(CARGO) build $(LOCKED) --release --quiet

@@ -104,6 +104,14 @@ pub fn main_with(registry: &Registry) -> ExitCode {
     ExitCode::from(u8::try_from(code).unwrap_or(1))
 }
 
+/// What a scheduler does beside deciding is done by one thread: most of it is waiting, and what two threads would wake each
+/// other for costs more than what they would share.
+fn scheduler_runtime() -> anyhow::Result<tokio::runtime::Runtime> {
+    use anyhow::Context as _;
+    let mut builder = tokio::runtime::Builder::new_multi_thread();
+    builder.worker_threads(1).enable_all().build().context("starting the runtime")
+}
+
 /// Says on standard error that something failed, and why; gives the exit code.
 fn fail(error: &anyhow::Error, code: i32) -> i32 {
     use std::io::Write as _;

@@ -7,6 +7,7 @@
 //! The owner is a future. A scheduler that works gives it a thread of its own; a simulated one makes it a task among
 //! others, so that a whole cluster lives on one thread and on one clock, which need not be the real one.
 
+mod inbox;
 mod memo;
 mod observe;
 mod stopwatch;
@@ -17,16 +18,18 @@ use std::time::{Duration, SystemTime};
 
 use hashbrown::HashSet;
 use jiff::Timestamp;
-use plimsoll_engine::decide::Proposal;
 use plimsoll_engine::effect::Effect;
 use plimsoll_engine::engine::{Engine, HandOut};
 use plimsoll_engine::event::Event;
 use plimsoll_framework::time::Time;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, timeout};
+use tokio_util::task::AbortOnDropHandle;
 
-use crate::admin::{Check, Heartbeat};
+use crate::admin::Heartbeat;
 use crate::metrics::Metrics;
+use inbox::Message;
+pub use inbox::{Inbox, Incoming, inbox};
 use memo::MemoObserver;
 use observe::Observer;
 use stopwatch::Stopwatch;
@@ -41,95 +44,6 @@ const MAX_BINDINGS: usize = 256;
 const TURN: usize = 16;
 /// The longest the owner sleeps, so that its heartbeat and the gauges go on.
 const IDLE: Duration = Duration::from_secs(1);
-
-/// What the owner can be told.
-enum Message {
-    Events(Vec<Event>),
-    /// Everything sent before this has been taken in: the list of this number is complete.
-    Synced(usize, Check),
-    /// The list of this number is read anew; until it is complete, nothing is decided.
-    Unlisted(usize),
-    Proposed {
-        worker: usize,
-        proposals: Vec<Proposal>,
-        took: Duration,
-    },
-    Leading(bool),
-    Paused(bool),
-    Ask(Box<dyn FnOnce(&Engine) + Send>),
-    /// Pop no more, and say when no binding is under way.
-    Drain(oneshot::Sender<()>),
-    Stop,
-}
-
-/// Where the owner is told things. Cheap to clone.
-#[derive(Clone)]
-pub struct Inbox(mpsc::UnboundedSender<Message>);
-
-impl Inbox {
-    fn send(&self, message: Message) {
-        // The owner is gone only when the process ends; then nobody misses the message.
-        drop(self.0.send(message));
-    }
-
-    /// Something happened.
-    pub fn event(&self, event: Event) {
-        self.send(Message::Events(vec![event]));
-    }
-
-    /// Some things happened, in this order.
-    pub fn events(&self, events: Vec<Event>) {
-        self.send(Message::Events(events));
-    }
-
-    /// A list is complete: its check passes once everything sent so far has been taken in.
-    pub fn synced(&self, list: usize, check: Check) {
-        self.send(Message::Synced(list, check));
-    }
-
-    /// A list is read anew, and does not count before it is complete.
-    pub fn unlisted(&self, list: usize) {
-        self.send(Message::Unlisted(list));
-    }
-
-    /// Whether pods may be popped.
-    pub fn leading(&self, leading: bool) {
-        self.send(Message::Leading(leading));
-    }
-
-    /// Whether no pods are popped, whoever leads.
-    pub fn paused(&self, paused: bool) {
-        self.send(Message::Paused(paused));
-    }
-
-    /// Asks something of the engine as it is now; `None` when it has ended.
-    pub async fn ask<T: Send + 'static>(&self, question: impl FnOnce(&Engine) -> T + Send + 'static) -> Option<T> {
-        let (answer, wait) = oneshot::channel();
-        self.send(Message::Ask(Box::new(move |engine| drop(answer.send(question(engine))))));
-        wait.await.ok()
-    }
-
-    /// Pops no more pods; returns when no binding is under way.
-    pub async fn drain(&self) {
-        let (answer, wait) = oneshot::channel();
-        self.send(Message::Drain(answer));
-        drop(wait.await);
-    }
-
-    /// Ends the driver.
-    pub fn stop(&self) {
-        self.send(Message::Stop);
-    }
-}
-
-/// A new inbox, and the end it is read at.
-pub fn inbox() -> (Inbox, Incoming) {
-    let (send, receive) = mpsc::unbounded_channel();
-    (Inbox(send), Incoming(receive))
-}
-
-/// The end at which an inbox is read.
-pub struct Incoming(mpsc::UnboundedReceiver<Message>);
 
 /// The time, as the engine counts it: since the Unix epoch, by a clock that never goes back.
 #[derive(Clone, Copy, Debug)]
@@ -154,7 +68,12 @@ impl Clock {
 
     /// The time now.
     pub fn now(&self) -> Time {
-        Time::since_epoch(self.at_start + self.start.elapsed())
+        self.at(Instant::now())
+    }
+
+    /// The time at that moment.
+    fn at(&self, moment: Instant) -> Time {
+        Time::since_epoch(self.at_start + moment.saturating_duration_since(self.start))
     }
 
     /// The time that is written into objects: the wall clock's, which may be set while we run.
@@ -234,6 +153,7 @@ impl Driver {
 
     /// Turns until it is stopped, or its inbox has no sender left.
     pub async fn run(mut self) {
+        let _hurrier = AbortOnDropHandle::new(tokio::spawn(self.incoming.hurry()));
         while !self.stopping {
             self.heartbeat.beat();
             let now = self.clock.now();
@@ -257,7 +177,7 @@ impl Driver {
         } else {
             let now = self.clock.now();
             let wait = self.engine.next_deadline().map_or(IDLE, |at| at.since(now).min(IDLE));
-            match timeout(wait, self.incoming.0.recv()).await {
+            match timeout(wait, self.incoming.recv()).await {
                 Ok(Some(message)) => self.take(message),
                 Ok(None) => return false,
                 Err(_) => return true,
@@ -265,7 +185,7 @@ impl Driver {
         }
         // Not for ever: effects have to go out, too.
         for _ in 0..1_024 {
-            match self.incoming.0.try_recv() {
+            match self.incoming.try_recv() {
                 Ok(message) => self.take(message),
                 Err(_) => break,
             }
@@ -277,10 +197,10 @@ impl Driver {
         match message {
             Message::Events(events) => {
                 let now = self.clock.now();
-                for event in events {
-                    self.observer.event(&event);
-                    self.engine.handle(now, event);
-                }
+                events.into_iter().for_each(|event| self.handle(now, event));
+            }
+            Message::Unhurried(events) => {
+                events.into_iter().for_each(|(at, event)| self.handle(self.clock.at(at), event));
             }
             Message::Synced(list, check) => {
                 self.unlisted.remove(&list);
@@ -310,6 +230,11 @@ impl Driver {
             Message::Drain(answer) => self.draining = Some(answer),
             Message::Stop => self.stopping = true,
         }
+    }
+
+    fn handle(&mut self, now: Time, event: Event) {
+        self.observer.event(&event);
+        self.engine.handle(now, event);
     }
 
     /// Whether this replica is the one that acts, nobody has paused it, and it knows all it has to know for that.

@@ -1,6 +1,6 @@
 //! Reflectors: list and watch, from the API server into the engine.
 //!
-//! Objects are decoded into slim structs by kube-runtime's watcher, parsed into what the engine works with, and dropped;
+//! Objects are decoded into slim structs one by one, as they come, parsed into what the engine works with, and dropped;
 //! the engine's cache is the only store. A relist sends what is there, then the set of what is there, so the engine
 //! drops what went away unseen.
 
@@ -8,16 +8,19 @@ mod backoff;
 mod discovery;
 #[cfg(any(test, feature = "fuzz"))]
 pub(crate) mod laws;
+mod list;
 mod refusals;
 mod relist;
 mod slim;
+mod watcher;
 
 use std::sync::Arc;
 
 use futures::{Stream, StreamExt as _};
 use hashbrown::HashSet;
 use kube::api::{ApiResource, DynamicObject};
-use kube::runtime::{WatchStreamExt as _, watcher};
+use kube::runtime::WatchStreamExt as _;
+use kube::runtime::watcher::{Config, Error, Event as WatcherEvent, ListSemantic};
 use kube::{Api, Client};
 use plimsoll_engine::event::Event;
 use plimsoll_framework::api;
@@ -29,7 +32,7 @@ use plimsoll_framework::pod::{PodInfo, PodParser, Uid};
 use tokio_util::sync::CancellationToken;
 
 use crate::admin::Check;
-use crate::client::describe;
+use crate::client::{describe, one_line};
 use crate::driver::Inbox;
 use crate::metrics::{Metrics, RestartReason, WatchEventType, WatchMetrics};
 use backoff::Pace;
@@ -54,6 +57,8 @@ pub struct Reflectors {
     pub metrics: Arc<Metrics>,
     /// Annotations that plugins read.
     pub annotation_keys: Vec<Istr>,
+    /// The names of the profiles: pods that choose one of them are ours.
+    pub profiles: Vec<Istr>,
     /// Seed of the chances by which failed watches are spread out.
     pub seed: u64,
     /// Whether the first lists may come from the API server's cache, which may be behind.
@@ -70,10 +75,20 @@ trait Sink<K>: Send {
     fn list_begins(&mut self);
     /// A list is complete.
     fn list_ends(&mut self) -> Option<Event>;
+    /// Whether what an object says is most likely known already, so that it need not be told at once.
+    fn can_wait(&self, event: &Event) -> bool {
+        let _ = event;
+        false
+    }
     /// What follows from the server not serving the kind at all, where that can be; otherwise it is trouble like any
     /// other.
     fn not_served(&mut self) -> Option<Event> {
         None
+    }
+    /// Whether an object that does not decode ends the watch, for somebody else to decode each by itself; otherwise it is
+    /// trouble like any other.
+    fn ends_undecodable(&self) -> bool {
+        false
     }
     /// Whether the watch ends when the server does not serve the kind, for somebody else to see to that.
     fn ends_unserved(&self) -> bool {
@@ -86,7 +101,8 @@ impl Reflectors {
     pub async fn pods(self: Arc<Self>, list: usize, synced: Check, stop: CancellationToken, mut orders: Orders) {
         let config = config().fields(UNFINISHED_PODS);
         let parser = PodParser::new(self.annotation_keys.clone());
-        let mut pods = Pods { parser, listed: Vec::new(), metrics: Arc::clone(&self.metrics) };
+        let (profiles, metrics) = (self.profiles.clone(), Arc::clone(&self.metrics));
+        let mut pods = Pods { parser, listed: Vec::new(), profiles, metrics };
         // Objects are decoded straight into structs. A server that sends one that does not decode would keep the list
         // from ever being read, so from then on each object is cut out first and decoded by itself, which takes longer.
         let api = Api::<Slim<api::Pod, false>>::all(self.client.clone());
@@ -158,13 +174,13 @@ impl Reflectors {
         &self,
         name: &str,
         api: Api<K>,
-        mut config: watcher::Config,
+        mut config: Config,
         sink: &mut impl Sink<K>,
         synced: (usize, &Check),
         (stop, orders): (&CancellationToken, &mut Orders),
     ) -> Ended
     where
-        K: kube::Resource + Clone + serde::de::DeserializeOwned + std::fmt::Debug + Send + 'static,
+        K: watcher::Watched,
     {
         let metrics = self.metrics.plimsoll.watch(name);
         if !self.from_cache {
@@ -172,7 +188,7 @@ impl Reflectors {
         }
         loop {
             let pace = Pace::new(self.seed ^ list_seed(synced.0));
-            let stream = watcher(api.clone(), config.clone()).backoff(pace);
+            let stream = watcher::watcher(api.clone(), config.clone()).backoff(pace);
             tokio::select! {
                 biased;
                 () = stop.cancelled() => return Ended::Stopped,
@@ -180,7 +196,7 @@ impl Reflectors {
                     tracing::info!(kind = name, "listing anew");
                     self.inbox.unlisted(synced.0);
                     // What the server's cache holds may be older than what made somebody ask.
-                    config.list_semantic = watcher::ListSemantic::MostRecent;
+                    config.list_semantic = ListSemantic::MostRecent;
                     // Whoever ordered it may have stopped waiting.
                     let _ = begun.send(());
                 }
@@ -193,7 +209,7 @@ impl Reflectors {
     async fn follow<K>(
         &self,
         name: &str,
-        stream: impl Stream<Item = watcher::Result<watcher::Event<K>>>,
+        stream: impl Stream<Item = Result<WatcherEvent<K>, Error>>,
         sink: &mut impl Sink<K>,
         (list, synced): (usize, &Check),
         metrics: &WatchMetrics,
@@ -204,35 +220,39 @@ impl Reflectors {
         let (mut forbidden, mut missing) = (false, false);
         while let Some(event) = stream.next().await {
             // A list begins before the server is asked.
-            if (forbidden || missing) && event.as_ref().is_ok_and(|event| !matches!(event, watcher::Event::Init)) {
+            if (forbidden || missing) && event.as_ref().is_ok_and(|event| !matches!(event, WatcherEvent::Init)) {
                 if forbidden {
                     self.list_permission(name).set(0);
                 }
                 (forbidden, missing) = (false, false);
             }
             match event {
-                Ok(watcher::Event::Init) => {
+                Ok(WatcherEvent::Init) => {
                     batch.clear();
                     sink.list_begins();
                 }
-                Ok(watcher::Event::InitApply(object)) => {
+                Ok(WatcherEvent::InitApply(object)) => {
                     metrics.events.at(WatchEventType::Listed).inc();
                     batch.extend(sink.apply(object));
                     if batch.len() >= BATCH {
                         self.inbox.events(std::mem::take(&mut batch));
                     }
                 }
-                Ok(watcher::Event::InitDone) => {
+                Ok(WatcherEvent::InitDone) => {
                     batch.extend(sink.list_ends());
                     self.inbox.events(std::mem::take(&mut batch));
                     self.inbox.synced(list, synced.clone());
                 }
-                Ok(watcher::Event::Apply(object)) => {
-                    sink.apply(object).into_iter().for_each(|event| self.inbox.event(event));
+                Ok(WatcherEvent::Apply(object)) => {
+                    match sink.apply(object) {
+                        Some(event) if sink.can_wait(&event) => self.inbox.unhurried(event),
+                        Some(event) => self.inbox.event(event),
+                        None => {}
+                    }
                     // Whoever sees the count finds that the owner has been told.
                     metrics.events.at(WatchEventType::Applied).inc();
                 }
-                Ok(watcher::Event::Delete(object)) => {
+                Ok(WatcherEvent::Delete(object)) => {
                     sink.delete(object).into_iter().for_each(|event| self.inbox.event(event));
                     metrics.events.at(WatchEventType::Deleted).inc();
                 }
@@ -252,7 +272,7 @@ impl Reflectors {
                         missing = true;
                         continue;
                     }
-                    if undecodable(&error) {
+                    if undecodable(&error) && sink.ends_undecodable() {
                         tracing::warn!(kind = name, error = %describe(&error), "an object cannot be decoded; decoding each by itself from now on");
                         metrics.restarts.at(RestartReason::Error).inc();
                         return Ended::Undecodable;
@@ -270,8 +290,8 @@ impl Reflectors {
     }
 
     /// The watch failed; the watcher begins again by itself, after a while. Tells why it failed.
-    fn trouble(&self, name: &str, error: &watcher::Error, synced: &Check, metrics: &WatchMetrics) -> RestartReason {
-        let (reason, text) = (restart_reason(error), describe(error));
+    fn trouble(&self, name: &str, error: &Error, synced: &Check, metrics: &WatchMetrics) -> RestartReason {
+        let (reason, text) = (restart_reason(error), words(error));
         metrics.restarts.at(reason).inc();
         synced.fail_unless_passing(format!("listing {}: {text}; retrying", resource(name)));
         if reason == RestartReason::Forbidden {
@@ -312,33 +332,44 @@ enum Ended {
 }
 
 /// One list, unpaged and from the server's cache: pages of a large list expire faster than they are read.
-pub(crate) fn config() -> watcher::Config {
-    watcher::Config { page_size: None, timeout: Some(WATCH_SECONDS), ..watcher::Config::default().any_semantic() }
+pub(crate) fn config() -> Config {
+    Config { page_size: None, timeout: Some(WATCH_SECONDS), ..Config::default().any_semantic() }
 }
 
-fn kube_error(error: &watcher::Error) -> Option<&kube::Error> {
+fn kube_error(error: &Error) -> Option<&kube::Error> {
     match error {
-        watcher::Error::InitialListFailed(e) | watcher::Error::WatchStartFailed(e) | watcher::Error::WatchFailed(e) => {
-            Some(e)
-        }
-        watcher::Error::WatchError(_) | watcher::Error::NoResourceVersion => None,
+        Error::InitialListFailed(e) | Error::WatchStartFailed(e) | Error::WatchFailed(e) => Some(e),
+        Error::WatchError(_) | Error::NoResourceVersion => None,
     }
 }
 
-fn undecodable(error: &watcher::Error) -> bool {
+fn undecodable(error: &Error) -> bool {
     matches!(kube_error(error), Some(kube::Error::SerdeError(_)))
 }
 
+/// What went wrong, in one line.
+fn words(error: &Error) -> String {
+    let (code, message) = match (error, kube_error(error)) {
+        (Error::WatchError(status), _) => (status.code, &status.message),
+        (_, Some(kube::Error::Api(status))) => (status.code, &status.message),
+        // kube's own words around it say only that it is an error.
+        (_, Some(kube::Error::Service(error))) => return describe(&**error),
+        _ => return describe(error),
+    };
+    let hint = if code == 401 { "; has the token or the certificate in the kubeconfig expired?" } else { "" };
+    format!("the api server answered {code}: {}{hint}", one_line(message))
+}
+
 /// The status code of the server's answer; 0 where there was none.
-fn status_code(error: &watcher::Error) -> u16 {
+fn status_code(error: &Error) -> u16 {
     match (error, kube_error(error)) {
-        (watcher::Error::WatchError(status), _) => status.code,
+        (Error::WatchError(status), _) => status.code,
         (_, Some(kube::Error::Api(status))) => status.code,
         _ => 0,
     }
 }
 
-fn restart_reason(error: &watcher::Error) -> RestartReason {
+fn restart_reason(error: &Error) -> RestartReason {
     match status_code(error) {
         403 => RestartReason::Forbidden,
         410 => RestartReason::Expired,
@@ -349,6 +380,7 @@ fn restart_reason(error: &watcher::Error) -> RestartReason {
 struct Pods {
     parser: PodParser,
     listed: Vec<(Uid, u64)>,
+    profiles: Vec<Istr>,
     metrics: Arc<Metrics>,
 }
 
@@ -375,6 +407,10 @@ fn parse(parser: &mut PodParser, pod: &Result<api::Pod, Box<slim::Undecoded<api:
 }
 
 impl<const TOLERANT: bool> Sink<Slim<api::Pod, TOLERANT>> for Pods {
+    /// A pod of ours that has a node got it from us.
+    fn can_wait(&self, event: &Event) -> bool {
+        matches!(event, Event::Pod(pod) if pod.node_name.is_some() && self.profiles.contains(&pod.scheduler_name))
+    }
     fn apply(&mut self, object: Slim<api::Pod, TOLERANT>) -> Option<Event> {
         object.object.iter().for_each(|pod| self.count_unknown(pod));
         let pod = parse(&mut self.parser, &object.object);
@@ -393,6 +429,9 @@ impl<const TOLERANT: bool> Sink<Slim<api::Pod, TOLERANT>> for Pods {
         let listed = std::mem::take(&mut self.listed);
         let resource_version = listed.iter().map(|(_, rv)| *rv).max().unwrap_or(u64::MAX);
         Some(Event::PodsListed { present: listed.into_iter().map(|(uid, _)| uid).collect(), resource_version })
+    }
+    fn ends_undecodable(&self) -> bool {
+        !TOLERANT
     }
 }
 
@@ -427,6 +466,9 @@ impl<const TOLERANT: bool> Sink<Slim<api::Node, TOLERANT>> for Nodes {
     }
     fn list_ends(&mut self) -> Option<Event> {
         Some(Event::NodesListed { present: std::mem::take(&mut self.listed) })
+    }
+    fn ends_undecodable(&self) -> bool {
+        !TOLERANT
     }
 }
 

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::Context as _;
-use plimsoll_apiserver::{Kind, Options, Rule, Server};
+use plimsoll_apiserver::{Kind, Options, Rule, Server, TlsOptions, User};
 use serde_json::{Value, json};
 use tempfile::NamedTempFile;
 use tokio_util::sync::CancellationToken;
@@ -23,6 +23,9 @@ pub struct Args {
     /// Where to listen; port 0 takes a free one. There is no authentication: keep it on this machine.
     #[arg(long, value_name = "ADDRESS", default_value_t = SocketAddr::from((Ipv4Addr::LOCALHOST, 8001)))]
     listen: SocketAddr,
+    /// Serve HTTPS, with certificates made at the start. The kubeconfig has those that a client needs.
+    #[arg(long)]
+    tls: bool,
     /// Begin with the objects of these files, as kubectl reads and writes them (repeatable). A folder stands for the files
     /// in it, - for standard input.
     #[arg(short, long = "filename", value_name = "FILE")]
@@ -63,9 +66,9 @@ pub struct Args {
     /// How long the pods of Jobs run.
     #[arg(long, value_name = "SECONDS", default_value_t = 5)]
     job_seconds: u64,
-    /// Let requests go wrong (repeatable). What happens is one of status=409, status=429,retry-after=2, after=504 (the
-    /// work is done all the same), drop=before|after|within, delay=200ms, delay=0s..15s, and
-    /// watch=lag|end|cut|expire|stall:30s; to which requests, say verb=create, resource=pods/binding, name=PREFIX,
+    /// Let requests go wrong (repeatable). What happens is one of status=409, status=429,retry-after=2, limit=100 (429
+    /// beyond so many a second), after=504 (the work is done all the same), drop=before|after|within, delay=200ms, delay=0s..15s, and
+    /// watch=lag|end|cut|expire|stall:30s; to which requests, say verb=create, resource=pods/binding, except=leases, name=PREFIX,
     /// share=0.1 and times=3. Words are separated by commas.
     #[arg(long = "fault", value_name = "RULE")]
     faults: Vec<Rule>,
@@ -121,6 +124,7 @@ fn custom_kinds(manifests: &[manifest::Manifest]) -> Result<Vec<Kind>, ManifestE
 async fn start(args: &Args, extra_kinds: Vec<Kind>) -> anyhow::Result<Server> {
     let options = Options {
         listen: args.listen,
+        tls: args.tls.then(|| TlsOptions { client: Some(User::administrator("admin")), ..TlsOptions::default() }),
         minor: args.minor,
         seed: args.seed,
         controllers: !args.no_controllers,

@@ -1,12 +1,20 @@
 //! `plimsoll bench`: what is measured, one command for each.
 
 mod apiserver;
+mod binder;
+mod coexistence;
+mod cpu;
 mod decisions;
 mod e2e;
+mod failover;
+mod memory;
 mod preemption;
+mod report;
 pub(super) mod shared;
 mod storm;
+mod throttle;
 mod usage;
+mod workloads;
 
 use crate::registry::Registry;
 
@@ -31,6 +39,19 @@ pub enum Bench {
     Preemption(preemption::Args),
     /// What pods that fit nowhere and pods that go do to those that can be placed.
     Storm(storm::Args),
+    /// What a pod costs the scheduler, end to end, beside a program that does nothing but bind.
+    Cpu(cpu::Args),
+    /// What `bench cpu` compares with.
+    #[command(hide = true)]
+    Binder(binder::Args),
+    /// What the scheduler needs of memory, at its start and after half a million pods.
+    Memory(memory::Args),
+    /// The leader is killed, stopped or frozen under load, and another takes over.
+    Failover(failover::Args),
+    /// Another scheduler binds to the same, nearly full nodes.
+    Coexistence(coexistence::Args),
+    /// An API server that allows so many calls a second.
+    Throttle(throttle::Args),
     /// The stand-in API server under load, in a process of its own.
     Apiserver(apiserver::Args),
 }
@@ -42,6 +63,12 @@ pub fn main(what: &Bench, registry: &Registry) -> i32 {
         Bench::Core(args) => decisions::main(args, registry),
         Bench::Preemption(args) => preemption::main(args),
         Bench::Storm(args) => storm::main(args),
+        Bench::Cpu(args) => cpu::main(args),
+        Bench::Binder(args) => binder::main(args),
+        Bench::Memory(args) => memory::main(args),
+        Bench::Failover(args) => failover::main(args),
+        Bench::Coexistence(args) => coexistence::main(args),
+        Bench::Throttle(args) => throttle::main(args),
         Bench::Apiserver(args) => apiserver::main(args),
     }
 }

@@ -110,8 +110,7 @@ pub fn main(args: &Args, ignored: &[String], registry: &Registry) -> i32 {
         };
     }
     end_on_panic();
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().context("starting the runtime");
-    match runtime {
+    match super::scheduler_runtime() {
         Ok(runtime) => runtime.block_on(serve(args, config, registry, log)),
         Err(error) => fail(&error, 1),
     }

@@ -8,9 +8,9 @@ use plimsoll_engine::engine::Engine;
 use plimsoll_framework::table::View;
 use tokio::time::Instant;
 
+use super::Inbox;
 use super::memo::MemoObserver;
 use super::stopwatch::Stopwatch;
-use super::{Inbox, Message};
 use crate::metrics::Metrics;
 
 /// A pod to be decided on a view. One at a time: what is decided faster than it is handed over is not handed over.
@@ -91,6 +91,6 @@ fn decide(
         // The owner writes in place where no view holds on to what it writes.
         drop(view);
         memo.tell(metrics, worker.memo_stats(), worker.take_mismatch());
-        inbox.send(Message::Proposed { worker: number, proposals, took: begun.elapsed() });
+        inbox.proposed(number, proposals, begun.elapsed());
     }
 }

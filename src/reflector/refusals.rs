@@ -11,7 +11,7 @@ use plimsoll_framework::pod::{KubeletRefusal, Uid};
 use tokio_util::sync::CancellationToken;
 
 use super::slim::Slim;
-use super::{Ended, Orders, Reflectors, Sink, config};
+use super::{Orders, Reflectors, Sink, config};
 use crate::admin::Check;
 
 /// What metrics and the log call them.
@@ -24,11 +24,7 @@ impl Reflectors {
         let config = config().fields(&format!("status.phase=Failed,spec.schedulerName={}", escaped(&name)));
         let api = Api::<Slim<api::Pod, true>>::all(self.client.clone());
         let mut refusals = Refusals::default();
-        let ended = self.reflect(KIND, api, config, &mut refusals, (list, &synced), (&stop, &mut Orders::none())).await;
-        if ended != Ended::Stopped {
-            tracing::error!(scheduler = %name, "refusals of kubelets are not noticed any more: a failed pod has no name");
-            stop.cancelled().await;
-        }
+        self.reflect(KIND, api, config, &mut refusals, (list, &synced), (&stop, &mut Orders::none())).await;
     }
 }
 

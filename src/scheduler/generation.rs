@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, anyhow};
 use plimsoll_engine::engine::Engine;
+use plimsoll_framework::intern::Istr;
 use plimsoll_framework::object::KindRef;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinSet;
@@ -68,12 +69,15 @@ impl Generation {
         let bind_timeout = scheduler.lease_settings().call_allowance().max(Duration::from_secs(1));
         let metrics = Arc::clone(&scheduler.metrics);
 
+        let names = plan.config.profiles.iter().map(|profile| Istr::new(&profile.scheduler_name));
+        let profiles: Vec<Istr> = names.collect();
         let stop_watching = CancellationToken::new();
         let reflectors = Arc::new(Reflectors {
             client: scheduler.clients.watch.clone(),
             inbox: inbox.clone(),
             metrics: Arc::clone(&metrics),
             annotation_keys: plan.annotation_keys.clone(),
+            profiles: profiles.clone(),
             seed: scheduler.seed(&plan.config),
             from_cache: first,
         });
@@ -103,7 +107,7 @@ impl Generation {
                 clock,
                 metrics,
                 annotation_keys: plan.annotation_keys,
-                profiles: plan.config.profiles.iter().map(|p| p.scheduler_name.as_str().into()).collect(),
+                profiles,
                 instance: scheduler.identity.split('_').next().unwrap_or_default().to_owned(),
                 limit: limit(&plan.config),
                 event_policy: plan.config.plimsoll.event_policy,

@@ -53,6 +53,7 @@ impl Scheduler {
             inbox: inbox.clone(),
             metrics: Arc::clone(&self.metrics),
             annotation_keys: annotation_keys.clone(),
+            profiles: Vec::new(),
             seed: self.seed(&self.start),
             from_cache: true,
         });

@@ -67,7 +67,10 @@ impl Lanes {
                 "pod is bound"
             );
         }
-        self.settings.inbox.event(Event::BindFinished { uid, result });
+        // Where it went well, only what is told of it waits.
+        let well = result == BindResult::Bound;
+        let finished = Event::BindFinished { uid, result };
+        if well { self.settings.inbox.unhurried(finished) } else { self.settings.inbox.event(finished) }
     }
 
     async fn settle(&self, request: &BindRequest) -> BindResult {

@@ -86,6 +86,10 @@ impl Failure {
         Self::new(403, "Forbidden", format!("{}{name_shown} is forbidden: {why}", kind.qualified())).about(kind, name)
     }
 
+    pub(crate) fn unauthorized() -> Self {
+        Self::new(401, "Unauthorized", "Unauthorized")
+    }
+
     pub(crate) fn wrong_method() -> Self {
         Self::new(405, "MethodNotAllowed", "the server does not allow this method on the requested resource")
     }

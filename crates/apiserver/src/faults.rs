@@ -1,8 +1,10 @@
 //! Misbehaviour on order: rules that say which requests go wrong and how.
 
+mod bucket;
 mod parse;
 
 use std::{
+    num::NonZeroU32,
     sync::{
         Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, AtomicU64, Ordering},
@@ -10,7 +12,9 @@ use std::{
     time::Duration,
 };
 
+use bucket::Bucket;
 pub use parse::RuleError;
+use tokio::time::Instant;
 
 use crate::{clock::Ids, recorder::Call};
 
@@ -24,6 +28,14 @@ pub enum Fault {
         code: u16,
         /// Value of the header `Retry-After`.
         retry_after_seconds: Option<u64>,
+    },
+    /// Beyond so many a second it is answered with 429 and not handled. All requests that the rule matches draw from one
+    /// bucket of a second's worth, whoever sends them.
+    Limit {
+        /// Requests a second that are handled.
+        per_second: NonZeroU32,
+        /// Value of the header `Retry-After` for the others.
+        retry_after_seconds: u64,
     },
     /// It is handled, and then answered with this status all the same, as by a server whose own time ran out (504).
     StatusAfter {
@@ -90,7 +102,7 @@ pub(crate) enum Ordered {
 impl Fault {
     fn sort(&self) -> usize {
         match self {
-            Self::Status { .. } => 0,
+            Self::Status { .. } | Self::Limit { .. } => 0,
             Self::StatusAfter { .. } => 1,
             Self::DropBefore => 2,
             Self::DropAfter => 3,
@@ -113,6 +125,7 @@ pub struct Rule {
     verb: Option<String>,
     resource: Option<String>,
     subresource: Option<String>,
+    spared: Option<String>,
     name_prefix: Option<String>,
     times: u64,
     probability: f64,
@@ -126,6 +139,7 @@ impl Rule {
             verb: None,
             resource: None,
             subresource: None,
+            spared: None,
             name_prefix: None,
             times: u64::MAX,
             probability: 1.0,
@@ -148,6 +162,12 @@ impl Rule {
         let (plural, sub) = resource.split_once('/').unwrap_or((resource, ""));
         self.resource = Some(plural.to_owned());
         self.subresource = Some(sub.to_owned());
+        self
+    }
+
+    /// Not for this resource and what is below it, such as `leases`.
+    pub fn except(mut self, resource: &str) -> Self {
+        self.spared = Some(resource.to_owned());
         self
     }
 
@@ -174,6 +194,7 @@ impl Rule {
         fits(&self.verb, call.verb)
             && fits(&self.resource, &call.resource)
             && fits(&self.subresource, call.subresource)
+            && self.spared.as_ref().is_none_or(|spared| *spared != call.resource)
             && self.name_prefix.as_ref().is_none_or(|prefix| call.name.starts_with(prefix))
             && (call.verb == "watch" || !matches!(self.fault, Fault::Watch(_)))
     }
@@ -185,11 +206,35 @@ impl Rule {
     }
 }
 
+/// A rule in force.
+#[derive(Debug)]
+struct Armed {
+    rule: Rule,
+    hits: u64,
+    /// What is left, where the rule is a limit.
+    bucket: Option<Bucket>,
+}
+
+impl Armed {
+    fn new(rule: Rule) -> Self {
+        let bucket = match rule.fault {
+            Fault::Limit { per_second, .. } => Some(Bucket::new(per_second, Instant::now())),
+            _ => None,
+        };
+        Self { rule, hits: 0, bucket }
+    }
+
+    /// Whether the request is within the rate, and takes its part of it.
+    fn lets_pass(&mut self) -> bool {
+        self.bucket.as_mut().is_some_and(|bucket| bucket.take(Instant::now()))
+    }
+}
+
 /// The rules in force. Chances are drawn from the server's seed, in the order of the requests.
 #[derive(Debug)]
 pub struct Faults {
     any: AtomicBool,
-    rules: Mutex<Vec<(Rule, u64)>>,
+    rules: Mutex<Vec<Armed>>,
     struck: [AtomicU64; SORTS.len()],
     dice: Ids,
 }
@@ -209,14 +254,14 @@ impl Faults {
         Self { any: AtomicBool::new(false), rules: Mutex::default(), struck: Default::default(), dice: Ids::new(!seed) }
     }
 
-    fn lock(&self) -> MutexGuard<'_, Vec<(Rule, u64)>> {
+    fn lock(&self) -> MutexGuard<'_, Vec<Armed>> {
         self.rules.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Puts a rule into force and returns its number for [`Faults::hits`].
     pub fn add(&self, rule: Rule) -> usize {
         let mut rules = self.lock();
-        rules.push((rule, 0));
+        rules.push(Armed::new(rule));
         self.any.store(true, Ordering::Release);
         rules.len() - 1
     }
@@ -224,7 +269,7 @@ impl Faults {
     /// How many requests a rule has struck; 0 for a number that was never given.
     #[must_use]
     pub fn hits(&self, rule: usize) -> u64 {
-        self.lock().get(rule).map_or(0, |(_, hits)| *hits)
+        self.lock().get(rule).map_or(0, |armed| armed.hits)
     }
 
     /// Everything that went wrong on order since the start, by sort: what it was, and how often.
@@ -254,19 +299,27 @@ impl Faults {
     /// else the first rule decides.
     pub(crate) fn strike(&self, call: &Call) -> Strike {
         let mut strike = Strike::default();
-        for (rule, hits) in self.lock().iter_mut() {
-            if *hits >= rule.times || !rule.matches(call) || !rule.adds_to(&strike) {
+        for armed in self.lock().iter_mut() {
+            let rule = &armed.rule;
+            if armed.hits >= rule.times || !rule.matches(call) || !rule.adds_to(&strike) {
                 continue;
             }
             if rule.probability < 1.0 && !self.dice.chance(rule.probability) {
                 continue;
             }
-            *hits += 1;
+            if armed.lets_pass() {
+                continue;
+            }
+            armed.hits += 1;
+            let rule = &armed.rule;
             self.struck[rule.fault.sort()].fetch_add(1, Ordering::Relaxed);
             match &rule.fault {
                 Fault::Delay(delay) => strike.delay += *delay,
                 Fault::DelayBetween(least, most) => {
                     strike.delay += *least + self.dice.duration_below(most.saturating_sub(*least));
+                }
+                Fault::Limit { retry_after_seconds, .. } => {
+                    strike.fault = Some(Fault::Status { code: 429, retry_after_seconds: Some(*retry_after_seconds) });
                 }
                 Fault::Watch(fault) => strike.watch.push(self.drawn(fault)),
                 fault => strike.fault = Some(fault.clone()),
@@ -303,6 +356,7 @@ mod tests {
             subresource,
             namespace: "default".to_owned(),
             name: name.to_owned(),
+            user: String::new(),
             code: 0,
             time: std::time::SystemTime::UNIX_EPOCH,
         }
@@ -320,6 +374,20 @@ mod tests {
             assert_eq!(faults.strike(&bind), want);
         }
         assert_eq!(faults.strike(&call("create", "pods", "", "web-1")), Strike::default());
+        assert_eq!(faults.hits(rule), 2);
+    }
+
+    #[test]
+    fn a_limit_is_one_for_all_that_match_and_spares_what_is_excepted() {
+        let faults = Faults::new(1);
+        let per_second = std::num::NonZeroU32::new(3).unwrap();
+        let rule = faults.add(Rule::new(Fault::Limit { per_second, retry_after_seconds: 2 }).except("leases"));
+        let calls = [call("create", "pods", "binding", "a"), call("list", "nodes", "", "")];
+        let struck = |call: &Call| faults.strike(call).fault;
+        let busy = Some(Fault::Status { code: 429, retry_after_seconds: Some(2) });
+        let told: Vec<_> = calls.iter().cycle().take(5).map(struck).collect();
+        assert_eq!(told, [None, None, None, busy.clone(), busy]);
+        assert_eq!(struck(&call("update", "leases", "", "plimsoll")), None);
         assert_eq!(faults.hits(rule), 2);
     }
 

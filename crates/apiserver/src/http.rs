@@ -1,4 +1,4 @@
-//! The wire: HTTP/1.1 connections, and the way of one request from its head to its answer.
+//! The wire: HTTP/1.1 connections, over TLS or not, and the way of one request from its head to its answer.
 
 mod accept;
 mod access;
@@ -21,20 +21,27 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{HeaderValue, Method, Request, Response, StatusCode, header};
+use http::{HeaderValue, Method, Request, Response, StatusCode, header, request::Parts};
 use hyper::{body::Incoming, service::service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use serde_json::Value;
 use tokio::{
     io::{AsyncRead, AsyncWrite},
-    net::TcpListener,
+    net::{TcpListener, TcpStream},
     time::Instant,
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 pub(crate) use body::Body;
 
-use crate::{cluster::Cluster, failure::Failure, faults::Fault, kinds::Role, recorder::Call};
+use crate::{
+    cluster::Cluster,
+    failure::Failure,
+    faults::Fault,
+    kinds::Role,
+    recorder::Call,
+    tls::{Peer, Tls},
+};
 use query::Query;
 use route::{Route, Routed};
 
@@ -92,7 +99,7 @@ impl Web {
 }
 
 /// Accepts connections until the server stops.
-pub(crate) async fn accept_all(web: Web, listener: TcpListener) {
+pub(crate) async fn accept_all(web: Web, listener: TcpListener, tls: Option<Arc<Tls>>) {
     loop {
         let accepted = tokio::select! {
             biased;
@@ -104,7 +111,7 @@ pub(crate) async fn accept_all(web: Web, listener: TcpListener) {
                 // Without it small answers wait for the peer's delayed acknowledgement.
                 let _ = stream.set_nodelay(true);
                 if let Some(down) = web.admit() {
-                    web.tasks.spawn(serve(web.clone(), stream, down));
+                    web.tasks.spawn(greet(web.clone(), stream, tls.clone(), down));
                 }
             }
             // Out of file descriptors, most likely: others will be closed.
@@ -113,14 +120,34 @@ pub(crate) async fn accept_all(web: Web, listener: TcpListener) {
     }
 }
 
-/// Serves one connection of any sort, until `down` drops it.
+/// Serves one connection over TCP, after the handshake where there is to be one.
+async fn greet(web: Web, stream: TcpStream, tls: Option<Arc<Tls>>, down: CancellationToken) {
+    let Some(tls) = tls else { return serve(web, stream, None, down).await };
+    let handshake = tokio::time::timeout(web.cluster.options.header_timeout, tls.accept(stream));
+    let shaken = tokio::select! {
+        biased;
+        shaken = handshake => shaken,
+        () = down.cancelled() => return,
+        () = web.stop.cancelled() => return,
+    };
+    // Whoever does not get through the handshake is told so by it.
+    if let Ok(Ok((stream, peer))) = shaken {
+        serve(web, stream, peer, down).await;
+    }
+}
+
+/// Serves one connection of any sort, of the peer that its certificate names, until `down` drops it.
 pub(crate) async fn serve(
     web: Web,
     stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    peer: Option<Peer>,
     down: CancellationToken,
 ) {
-    let service = service_fn(|request| {
+    let service = service_fn(|mut request: Request<Incoming>| {
         let web = web.clone();
+        if let Some(peer) = &peer {
+            request.extensions_mut().insert(peer.clone());
+        }
         async move { answer(&web, request).await }
     });
     let connection = hyper::server::conn::http1::Builder::new()
@@ -140,6 +167,10 @@ pub(crate) async fn serve(
 
 async fn answer(web: &Web, request: Request<Incoming>) -> Result<Response<Body>, Dropped> {
     let (head, body) = request.into_parts();
+    // Before anything else, as a certificate is not left out like a token is.
+    if let Err(failure) = access::certified(&web.cluster, &head) {
+        return Ok(failed(&failure));
+    }
     let query = Query::parse(head.uri.query().unwrap_or_default());
     let route = match route::find(&web.cluster, head.uri.path()) {
         Ok(Routed::Resource(route)) => route,
@@ -151,7 +182,7 @@ async fn answer(web: &Web, request: Request<Incoming>) -> Result<Response<Body>,
     };
     let Some(verb) = verb(&head.method, &route, &query) else { return Ok(failed(&Failure::wrong_method())) };
     let strike = if web.cluster.faults.any() {
-        web.cluster.faults.strike(&call(web, &route, verb, 0))
+        web.cluster.faults.strike(&call(web, &head, &route, verb, 0))
     } else {
         crate::faults::Strike::default()
     };
@@ -169,13 +200,13 @@ async fn answer(web: &Web, request: Request<Incoming>) -> Result<Response<Body>,
         Some(Fault::StatusAfter { code }) => Some(failed(&ordered(code, None))),
         _ => response.map(|answer| answer.map(|body| trouble::watch(body, &strike.watch))),
     };
-    record(web, &route, verb, response.as_ref().map_or(0, |r| r.status().as_u16()));
+    record(web, &head, &route, verb, response.as_ref().map_or(0, |r| r.status().as_u16()));
     response.ok_or(Dropped)
 }
 
 async fn handle(
     web: &Web,
-    head: &http::request::Parts,
+    head: &Parts,
     verb: &'static str,
     route: &Route<'_>,
     query: &Query<'_>,
@@ -190,7 +221,7 @@ async fn handle(
         "watch" => watch::watch(web, route, query, view),
         _ => {
             let bytes = body::collect(body, web.cluster.options.max_body_bytes).await?;
-            let write = write::Write { cluster: &web.cluster, headers: &head.headers, route, query, view, body: bytes };
+            let write = write::Write { cluster: &web.cluster, head, route, query, view, body: bytes };
             write.run(verb)
         }
     }
@@ -210,7 +241,7 @@ fn verb(method: &Method, route: &Route<'_>, query: &Query<'_>) -> Option<&'stati
     }
 }
 
-fn call(web: &Web, route: &Route<'_>, verb: &'static str, code: u16) -> Call {
+fn call(web: &Web, head: &Parts, route: &Route<'_>, verb: &'static str, code: u16) -> Call {
     Call {
         verb,
         group: route.kind.group.clone(),
@@ -218,16 +249,17 @@ fn call(web: &Web, route: &Route<'_>, verb: &'static str, code: u16) -> Call {
         subresource: route.subresource,
         namespace: route.namespace.to_string(),
         name: route.name.to_string(),
+        user: access::caller(&web.cluster, head).unwrap_or_default().name,
         code,
         time: web.cluster.clock.now().into(),
     }
 }
 
-fn record(web: &Web, route: &Route<'_>, verb: &'static str, code: u16) {
+fn record(web: &Web, head: &Parts, route: &Route<'_>, verb: &'static str, code: u16) {
     let recorder = &web.cluster.recorder;
     recorder.count((verb, route.kind.id, route.subresource, code));
     if recorder.remembers() {
-        recorder.remember(call(web, route, verb, code));
+        recorder.remember(call(web, head, route, verb, code));
     }
 }
 

@@ -38,6 +38,7 @@ mod selector;
 mod server;
 mod store;
 mod stored;
+mod tls;
 
 pub use auth::User;
 pub use failure::Failure;
@@ -47,3 +48,4 @@ pub use offline::{Offline, Settled};
 pub use options::Options;
 pub use recorder::{Call, CallCount};
 pub use server::{Server, StartError};
+pub use tls::TlsOptions;

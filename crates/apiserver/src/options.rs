@@ -6,7 +6,7 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use crate::{auth::User, kinds::Kind};
+use crate::{auth::User, kinds::Kind, tls::TlsOptions};
 
 /// How a server behaves. The default serves Kubernetes 1.36 on a free port of 127.0.0.1 with controllers and kubelets.
 #[derive(Clone, Debug)]
@@ -50,8 +50,10 @@ pub struct Options {
     pub max_body_bytes: usize,
     /// The users that bearer tokens stand for, by token.
     pub tokens: BTreeMap<String, User>,
-    /// Whether requests are refused that no role in the store allows. The caller is the holder of the bearer token;
-    /// without one nobody in particular, and with an unknown one refused.
+    /// Certificates of the server's own making to serve HTTPS with; plain HTTP without. In memory there is no TLS.
+    pub tls: Option<TlsOptions>,
+    /// Whether requests are refused that no role in the store allows. The caller is the holder of the bearer token or of the client certificate;
+    /// without either nobody in particular, and with an unknown one refused.
     pub rbac: bool,
     /// How many calls [`crate::Server::calls`] remembers. Calls are counted in any case.
     pub recorded_calls: usize,
@@ -80,6 +82,7 @@ impl Default for Options {
             header_timeout: Duration::from_secs(120),
             max_body_bytes: 3 * 1024 * 1024,
             tokens: BTreeMap::new(),
+            tls: None,
             rbac: false,
             recorded_calls: 0,
             extra_kinds: Vec::new(),

@@ -21,6 +21,8 @@ pub struct Call {
     pub namespace: String,
     /// Name of the object, or empty.
     pub name: String,
+    /// Who asked, by the token or the client certificate.
+    pub user: String,
     /// HTTP status of the answer; 0 where none was sent.
     pub code: u16,
     /// When it was answered.

@@ -17,6 +17,7 @@ use crate::{
     options::Options,
     recorder::{Call, CallCount},
     store::Store,
+    tls::Tls,
 };
 
 /// Why a server could not be started.
@@ -33,12 +34,16 @@ pub enum StartError {
     /// The Kubernetes minor is not one that can be presented.
     #[error("presenting Kubernetes 1.{0}: supported are 1.31 to 1.37")]
     Minor(u32),
+    /// The certificates could not be made.
+    #[error("making certificates")]
+    Tls(#[source] Box<dyn std::error::Error + Send + Sync>),
 }
 
 /// A running server. Dropping it stops it at once; [`Server::shutdown`] lets requests under way finish.
 #[derive(Debug)]
 pub struct Server {
     web: Web,
+    tls: Option<Arc<Tls>>,
     /// None when it is reached through memory alone.
     address: Option<SocketAddr>,
     _stop_on_drop: DropGuard,
@@ -52,14 +57,17 @@ impl Server {
     ///
     /// # Errors
     ///
-    /// When the address cannot be listened on, or the minor is not supported.
+    /// When the address cannot be listened on, certificates cannot be made, or the minor is not supported.
     pub async fn start(options: Options) -> Result<Self, StartError> {
         let asked = options.listen;
+        let tls = options.tls.as_ref().map(Tls::new).transpose();
+        let tls = tls.map_err(|error| StartError::Tls(error.into()))?.map(Arc::new);
         let mut server = Self::in_memory(options)?;
         let listen = |source| StartError::Listen { address: asked, source };
         let listener = TcpListener::bind(asked).await.map_err(listen)?;
         server.address = Some(listener.local_addr().map_err(listen)?);
-        server.web.tasks.spawn(accept_all(server.web.clone(), listener));
+        server.web.tasks.spawn(accept_all(server.web.clone(), listener, tls.clone()));
+        server.tls = tls;
         Ok(server)
     }
 
@@ -76,7 +84,7 @@ impl Server {
         let (fired, fire_requests) = mpsc::channel(64);
         let web = Web::new(Cluster::new(options, fired));
         controllers::start(&web, fire_requests);
-        Ok(Self { address: None, _stop_on_drop: web.stop.clone().drop_guard(), web })
+        Ok(Self { tls: None, address: None, _stop_on_drop: web.stop.clone().drop_guard(), web })
     }
 
     /// The address it listens on; none when it is reached through memory alone.
@@ -85,11 +93,12 @@ impl Server {
         self.address
     }
 
-    /// Its base URL, such as `http://127.0.0.1:34567`. One that is reached through memory has a name that no resolver
+    /// Its base URL, such as `http://127.0.0.1:34567`, or `https` where it does TLS. One that is reached through memory has a name that no resolver
     /// knows.
     #[must_use]
     pub fn url(&self) -> String {
-        self.address.map_or_else(|| "http://in-memory.invalid".to_owned(), |address| format!("http://{address}"))
+        let scheme = if self.tls.is_some() { "https" } else { "http" };
+        self.address.map_or_else(|| "http://in-memory.invalid".to_owned(), |address| format!("{scheme}://{address}"))
     }
 
     /// A kubeconfig, in YAML, with this server as its only cluster.
@@ -97,10 +106,22 @@ impl Server {
     pub fn kubeconfig(&self) -> String {
         // Where permissions are looked at, whoever starts the server is to keep control of it.
         let administrator = self.web.cluster.options.tokens.iter().find(|(_, user)| user.may_do_everything());
-        let user = administrator.map_or_else(|| "{}".to_owned(), |(token, _)| format!("{{token: {token:?}}}"));
+        let token = || administrator.map(|(token, _)| token_field(token));
+        let certificate = self.tls.as_ref().and_then(|tls| tls.user_fields());
+        self.kubeconfig_as(&certificate.or_else(token).unwrap_or_else(|| "{}".to_owned()))
+    }
+
+    /// The same for whoever has this token.
+    #[must_use]
+    pub fn kubeconfig_of(&self, token: &str) -> String {
+        self.kubeconfig_as(&token_field(token))
+    }
+
+    fn kubeconfig_as(&self, user: &str) -> String {
+        let trust = self.tls.as_ref().map_or_else(String::new, |tls| format!("    {}\n", tls.cluster_fields()));
         format!(
             "apiVersion: v1\nkind: Config\ncurrent-context: plimsoll\nclusters:\n- name: plimsoll\n  cluster:\n    \
-             server: {}\nusers:\n- name: plimsoll\n  user: {user}\ncontexts:\n- name: plimsoll\n  context:\n    cluster: \
+             server: {}\n{trust}users:\n- name: plimsoll\n  user: {user}\ncontexts:\n- name: plimsoll\n  context:\n    cluster: \
              plimsoll\n    user: plimsoll\n",
             self.url()
         )
@@ -114,7 +135,7 @@ impl Server {
     pub fn connect(&self) -> io::Result<DuplexStream> {
         let down = self.web.admit().ok_or(io::ErrorKind::ConnectionRefused)?;
         let (near, far) = tokio::io::duplex(256 * 1024);
-        self.web.tasks.spawn(serve(self.web.clone(), far, down));
+        self.web.tasks.spawn(serve(self.web.clone(), far, None, down));
         Ok(near)
     }
 
@@ -207,4 +228,9 @@ impl Server {
     fn store(&self, resource: &str) -> Result<&Arc<Store>, Failure> {
         Ok(self.web.cluster.store(self.kind(resource)?))
     }
+}
+
+/// What a kubeconfig says of a user with a token.
+fn token_field(token: &str) -> String {
+    format!("{{token: {token:?}}}")
 }

@@ -4,15 +4,16 @@
 //! stand-in itself. What counts is seen from outside, through the stand-in: when a pod was created, when its binding
 //! came, and what the operating system says the child took.
 
-use std::io::Write as _;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, ensure};
 use plimsoll_apiserver::Server;
-use serde_json::{Value, json};
+use serde_json::Value;
 
-use super::shared::{Scheduler, as_f64, binding_count, percentile, pod, say, stand_in};
+use super::report::{Figure, Telling};
+use super::shared::{Launch, Scheduler, as_f64, bare, binding_count, percentile, say, stand_in_with};
 use super::usage::{self, Usage};
+use super::workloads::{GROUPS, Workload};
 use crate::commands::{block_on, fail};
 
 /// Arguments of `bench e2e`.
@@ -24,11 +25,11 @@ pub struct Args {
     /// Pods of the throughput run, pending when the scheduler starts.
     #[arg(long, value_name = "NUMBER", default_value_t = 10_000)]
     pods: usize,
-    /// Different pod templates among them.
-    #[arg(long, value_name = "NUMBER", default_value_t = 20)]
+    /// Different pod templates among them, 20 at most.
+    #[arg(long, value_name = "NUMBER", default_value_t = GROUPS)]
     templates: usize,
     /// Nodes of the latency run.
-    #[arg(long, value_name = "NUMBER", default_value_t = 1_000)]
+    #[arg(long, value_name = "NUMBER", default_value_t = 5_000)]
     latency_nodes: usize,
     /// Pods a second that arrive in the latency run.
     #[arg(long, value_name = "NUMBER", default_value_t = 100)]
@@ -42,19 +43,27 @@ pub struct Args {
     /// How often each run is repeated; medians are printed.
     #[arg(long, value_name = "NUMBER", default_value_t = 3)]
     runs: usize,
-    /// Print one JSON object instead of tables.
-    #[arg(short, long, value_name = "FORMAT", default_value = "table")]
-    output: String,
+    /// What the pods ask for.
+    #[arg(long, value_name = "NAME", default_value = "basic")]
+    workload: Workload,
+    /// Which events the scheduler writes; without it, its own default.
+    #[arg(long, value_name = "POLICY")]
+    event_policy: Option<String>,
+    /// Speak HTTPS, as clusters do; --tls=false for plain HTTP.
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_value = "true", default_missing_value = "true")]
+    tls: bool,
+    #[command(flatten)]
+    telling: Telling,
 }
 
 /// Runs the benchmark; gives the exit code.
 pub(super) fn main(args: &Args) -> i32 {
-    if args.output != "table" && args.output != "json" {
-        return fail(&anyhow::anyhow!("-o {}: known are table and json", args.output), 2);
-    }
     let numbers = [args.nodes, args.pods, args.templates, args.latency_nodes, args.runs];
     if numbers.contains(&0) || args.latency_rate == 0 {
         return fail(&anyhow::anyhow!("all numbers must be greater than 0"), 2);
+    }
+    if args.templates > GROUPS {
+        return fail(&anyhow::anyhow!("--templates: at most {GROUPS}"), 2);
     }
     block_on(run(args))
 }
@@ -91,11 +100,21 @@ async fn run(args: &Args) -> anyhow::Result<()> {
     report(args, &throughput, &latency)
 }
 
+/// The pod of this number.
+fn made(args: &Args, number: usize) -> Value {
+    let mut pod = args.workload.pod(number % args.templates);
+    pod["metadata"]["name"] = format!("pod-{number}").into();
+    pod
+}
+
+fn start(args: &Args, server: &Server) -> anyhow::Result<Scheduler> {
+    Launch { workers: args.workers, event_policy: args.event_policy.clone(), ..Launch::default() }.start(server)
+}
+
 async fn throughput_run(args: &Args) -> anyhow::Result<Throughput> {
-    let server = stand_in(args.nodes, args.pods, 0).await?;
-    let pods: Vec<Value> = (0..args.pods).map(|i| pod(i, i % args.templates)).collect();
-    ensure!(server.load(pods) == args.pods, "loading pods");
-    let mut scheduler = Scheduler::start(&server, args.workers)?;
+    let server = stand_in_with(args.nodes, bare(args.pods, 0, args.tls)).await?;
+    ensure!(server.load((0..args.pods).map(|i| made(args, i)).collect()) == args.pods, "loading pods");
+    let mut scheduler = start(args, &server)?;
     let begun = Instant::now();
     let mut first = None;
     loop {
@@ -112,8 +131,8 @@ async fn throughput_run(args: &Args) -> anyhow::Result<Throughput> {
     }
     let (from, already) = first.context("no binding was seen")?;
     let seconds = from.elapsed().as_secs_f64().max(0.001);
-    let Usage { cpu, peak_rss_mib } = usage::of(scheduler.id())?;
-    check_placements(&server, args.pods)?;
+    let Usage { cpu, peak_rss_mib, .. } = usage::of(scheduler.id())?;
+    check_placements(&server, args)?;
     server.shutdown().await;
     Ok(Throughput {
         pods_per_second: as_f64(args.pods - already) / seconds,
@@ -122,31 +141,17 @@ async fn throughput_run(args: &Args) -> anyhow::Result<Throughput> {
     })
 }
 
-/// All bound, none twice, no node beyond what it can give.
-fn check_placements(server: &Server, pods: usize) -> anyhow::Result<()> {
-    ensure!(binding_count(server) == pods, "{} bindings for {pods} pods", binding_count(server));
-    let mut used: std::collections::HashMap<String, (i64, i64, usize)> = std::collections::HashMap::new();
-    for pod in server.list("pods", None)? {
-        let text = |path: &str| pod.pointer(path).and_then(Value::as_str);
-        let node = text("/spec/nodeName").with_context(|| format!("{:?} is not bound", text("/metadata/name")))?;
-        let request = |name: &str, suffix: &str| {
-            text(&format!("/spec/containers/0/resources/requests/{name}"))
-                .and_then(|q| q.strip_suffix(suffix)?.parse::<i64>().ok())
-                .context("reading a request")
-        };
-        let entry = used.entry(node.to_owned()).or_default();
-        *entry = (entry.0 + request("cpu", "m")?, entry.1 + request("memory", "Mi")?, entry.2 + 1);
-    }
-    for (node, (cpu, memory, count)) in used {
-        ensure!(cpu <= 32_000 && memory <= 256 * 1024 && count <= 110, "{node} is over its allocatable");
-    }
-    Ok(())
+/// All bound, none twice, all where they may be.
+fn check_placements(server: &Server, args: &Args) -> anyhow::Result<()> {
+    let bindings = binding_count(server);
+    ensure!(bindings == args.pods, "{bindings} bindings for {} pods", args.pods);
+    args.workload.check(&server.list("pods", None)?)
 }
 
 async fn latency_run(args: &Args) -> anyhow::Result<Latency> {
     let total = usize::try_from(u64::from(args.latency_rate) * args.latency_seconds).unwrap_or(usize::MAX);
-    let server = stand_in(args.latency_nodes, total, 4 * total).await?;
-    let mut scheduler = Scheduler::start(&server, args.workers)?;
+    let server = stand_in_with(args.latency_nodes, bare(total, 4 * total, args.tls)).await?;
+    let mut scheduler = start(args, &server)?;
     // The first pods find it starting; they are not counted.
     let warm_up = usize::try_from(args.latency_rate).unwrap_or(1);
     let mut created = Vec::with_capacity(total);
@@ -154,7 +159,7 @@ async fn latency_run(args: &Args) -> anyhow::Result<Latency> {
     for number in 0..total {
         tick.tick().await;
         created.push(std::time::SystemTime::now());
-        server.create(pod(number, number % args.templates))?;
+        server.create(made(args, number))?;
     }
     let begun = Instant::now();
     while binding_count(&server) < total {
@@ -185,31 +190,25 @@ fn median(values: impl Iterator<Item = f64>) -> f64 {
 }
 
 fn report(args: &Args, throughput: &[Throughput], latency: &[Latency]) -> anyhow::Result<()> {
-    let rows = [
-        ("throughput", "pods_per_second", median(throughput.iter().map(|t| t.pods_per_second)), "pods/s"),
-        ("throughput", "scheduler_cpu_ms_per_pod", median(throughput.iter().map(|t| t.cpu_ms_per_pod)), "ms"),
-        ("throughput", "scheduler_peak_rss_mib", median(throughput.iter().map(|t| t.peak_rss_mib)), "MiB"),
-        ("latency", "latency_p50_ms", median(latency.iter().map(|l| l.p50)), "ms"),
-        ("latency", "latency_p99_ms", median(latency.iter().map(|l| l.p99)), "ms"),
-        ("latency", "latency_max_ms", median(latency.iter().map(|l| l.max)), "ms"),
+    let of = |get: fn(&Throughput) -> f64| median(throughput.iter().map(get));
+    let late = |get: fn(&Latency) -> f64| median(latency.iter().map(get));
+    let figures = [
+        Figure::new("pods_per_second", of(|t| t.pods_per_second), "pods/s"),
+        Figure::new("scheduler_cpu_ms_per_pod", of(|t| t.cpu_ms_per_pod), "ms"),
+        Figure::new("scheduler_peak_rss_mib", of(|t| t.peak_rss_mib), "MiB"),
+        Figure::new("latency_p50_ms", late(|l| l.p50), "ms").at_most(1.0),
+        Figure::new("latency_p99_ms", late(|l| l.p99), "ms").at_most(5.0),
+        Figure::new("latency_max_ms", late(|l| l.max), "ms"),
     ];
-    let mut out = std::io::stdout();
-    if args.output == "json" {
-        let fields = rows.iter().map(|(_, name, value, _)| ((*name).to_owned(), json!(value)));
-        return writeln!(out, "{}", Value::Object(fields.collect())).context("writing to standard output");
-    }
-    let mut table = comfy_table::Table::new();
-    table.load_preset(comfy_table::presets::UTF8_FULL_CONDENSED);
-    table.set_header(["run", "figure", "median", "unit"]);
-    for (run, name, value, unit) in rows {
-        table.add_row([run.to_owned(), name.to_owned(), format!("{value:.2}"), unit.to_owned()]);
-    }
     let (nodes, pods, templates) = (args.nodes, args.pods, args.templates);
-    writeln!(
-        out,
-        "throughput: {pods} pending pods of {templates} templates, {nodes} nodes; latency: creation to binding, {} pods/s, \
-         {} nodes; median of {}\n{table}",
-        args.latency_rate, args.latency_nodes, args.runs
-    )
-    .context("writing to standard output")
+    let head = format!(
+        "throughput: {pods} pending pods ({}, {templates} templates), {nodes} nodes; latency: creation to binding, {} pods/s, \
+         {} nodes; {}; median of {}",
+        args.workload.name(),
+        args.latency_rate,
+        args.latency_nodes,
+        if args.tls { "HTTPS" } else { "HTTP" },
+        args.runs
+    );
+    args.telling.tell(&head, &figures)
 }

@@ -1,11 +1,13 @@
 //! What the benchmarks share: a stand-in cluster, the scheduler as a process of its own, and what is counted.
 
 use std::io::Write as _;
+use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, bail, ensure};
-use plimsoll_apiserver::{Options, Server};
+use plimsoll_apiserver::{Options, Server, TlsOptions, User};
 use serde_json::{Value, json};
 
 /// Nodes of the benchmarks: 32 CPUs, 256 GiB, 110 pods.
@@ -43,40 +45,87 @@ pub(in crate::commands) fn say(line: &str) -> anyhow::Result<()> {
     writeln!(std::io::stderr(), "{line}").context("writing to standard error")
 }
 
-/// The scheduler, as a child process that ends with this.
+/// How a scheduler is started.
+#[derive(Clone, Debug, Default)]
+pub(in crate::commands) struct Launch {
+    /// Deciding threads; without it, its own default.
+    pub(in crate::commands) workers: Option<u16>,
+    /// Which events it writes; without it, its own default.
+    pub(in crate::commands) event_policy: Option<String>,
+    /// Whether it elects a leader, and with which lease: `leaseDuration` and the like.
+    pub(in crate::commands) election: Option<String>,
+    /// Who it is; without it, whoever the stand-in's kubeconfig is for.
+    pub(in crate::commands) kubeconfig: Option<String>,
+    /// By which name pods choose it; without it, its usual one.
+    pub(in crate::commands) name: Option<String>,
+    /// Where it serves metrics over HTTP; nowhere without it.
+    pub(in crate::commands) metrics: Option<SocketAddr>,
+}
+
+impl Launch {
+    fn config(&self) -> String {
+        let election = match &self.election {
+            Some(lease) => format!("{{leaderElect: true, {lease}}}"),
+            None => "{leaderElect: false}".to_owned(),
+        };
+        let workers = self.workers.map_or_else(String::new, |w| format!("workers: {w}\n"));
+        let policy = self.event_policy.as_ref().map_or_else(String::new, |p| format!("eventPolicy: {p}\n"));
+        let name = self.name.as_ref().map_or_else(String::new, |n| format!("profiles: [{{schedulerName: {n}}}]\n"));
+        format!(
+            "apiVersion: kubescheduler.config.k8s.io/v1\nkind: KubeSchedulerConfiguration\nleaderElection: {election}\n{name}---\n\
+             apiVersion: config.plimsoll/v1alpha1\nkind: PlimsollConfiguration\n{workers}{policy}"
+        )
+    }
+
+    /// Starts the scheduler.
+    pub(in crate::commands) fn start(&self, server: &Server) -> anyhow::Result<Scheduler> {
+        let files = Files::new()?;
+        let kubeconfig = files.write("kubeconfig", &self.kubeconfig.clone().unwrap_or_else(|| server.kubeconfig()))?;
+        let config = files.write("config.yaml", &self.config())?;
+        let metrics = self.metrics.map_or_else(|| "0".to_owned(), |address| address.to_string());
+        let mut command = this_program()?;
+        command.args(["run", "--http-address", &metrics, "--secure-port", "0", "-v", "0", "--log-level", "error"]);
+        command.arg("--config").arg(&config).arg("--kubeconfig").arg(&kubeconfig);
+        Scheduler::spawn(&mut command, files)
+    }
+}
+
+/// This program, to be started once more.
+pub(in crate::commands) fn this_program() -> anyhow::Result<Command> {
+    let mut command = Command::new(std::env::current_exe().context("finding this program")?);
+    command.stdin(Stdio::null());
+    Ok(command)
+}
+
+/// A folder for the files of a child process, which goes with this.
+pub(in crate::commands) struct Files(tempfile::TempDir);
+
+impl Files {
+    pub(in crate::commands) fn new() -> anyhow::Result<Self> {
+        let made = tempfile::Builder::new().prefix("plimsoll-bench-").tempdir();
+        Ok(Self(made.context("making a temporary folder")?))
+    }
+
+    pub(in crate::commands) fn write(&self, name: &str, text: &str) -> anyhow::Result<PathBuf> {
+        let path = self.0.path().join(name);
+        std::fs::write(&path, text).with_context(|| format!("writing {}", path.display())).map(|()| path)
+    }
+}
+
+/// The scheduler, or what stands in for it, as a child process that ends with this.
 pub(in crate::commands) struct Scheduler {
     child: Child,
-    folder: PathBuf,
+    _files: Files,
 }
 
 impl Scheduler {
     pub(in crate::commands) fn start(server: &Server, workers: Option<u16>) -> anyhow::Result<Self> {
-        let port = server.address().map_or(0, |address| address.port());
-        let folder = std::env::temp_dir().join(format!("plimsoll-bench-{}-{port}", std::process::id()));
-        std::fs::create_dir_all(&folder).with_context(|| format!("making {}", folder.display()))?;
-        let write = |name: &str, text: &str| {
-            let path = folder.join(name);
-            std::fs::write(&path, text).with_context(|| format!("writing {}", path.display())).map(|()| path)
-        };
-        let kubeconfig = write("kubeconfig", &server.kubeconfig())?;
-        let own = workers.map_or_else(String::new, |w| format!("workers: {w}\n"));
-        let config = write(
-            "config.yaml",
-            &format!(
-                "apiVersion: kubescheduler.config.k8s.io/v1\nkind: KubeSchedulerConfiguration\nleaderElection:\n  \
-                 leaderElect: false\n---\napiVersion: config.plimsoll/v1alpha1\nkind: PlimsollConfiguration\n{own}"
-            ),
-        )?;
-        let program = std::env::current_exe().context("finding this program")?;
-        let child = Command::new(program)
-            .args(["run", "--http-address", "0", "--secure-port", "0", "-v", "0", "--log-level", "error", "--config"])
-            .arg(&config)
-            .arg("--kubeconfig")
-            .arg(&kubeconfig)
-            .stdin(Stdio::null())
-            .spawn()
-            .context("starting the scheduler")?;
-        Ok(Self { child, folder })
+        Launch { workers, ..Launch::default() }.start(server)
+    }
+
+    /// Starts a child that needs these files.
+    pub(in crate::commands) fn spawn(command: &mut Command, files: Files) -> anyhow::Result<Self> {
+        Ok(Self { child: command.spawn().context("starting the scheduler")?, _files: files })
     }
 
     /// The number of its process.
@@ -86,10 +135,22 @@ impl Scheduler {
 
     /// Fails if it has ended.
     pub(in crate::commands) fn alive(&mut self) -> anyhow::Result<()> {
-        match self.child.try_wait().context("waiting for the scheduler")? {
+        match self.ended()? {
             Some(status) => bail!("the scheduler ended: {status}"),
             None => Ok(()),
         }
+    }
+
+    /// How it has ended, if it has.
+    pub(in crate::commands) fn ended(&mut self) -> anyhow::Result<Option<ExitStatus>> {
+        self.child.try_wait().context("waiting for the scheduler")
+    }
+
+    /// Sends it a signal, such as `STOP`.
+    pub(in crate::commands) fn signal(&self, name: &str) -> anyhow::Result<()> {
+        let sent = Command::new("kill").args(["-s", name, &self.id().to_string()]).status();
+        ensure!(sent.context("sending a signal")?.success(), "sending SIG{name} to the scheduler");
+        Ok(())
     }
 }
 
@@ -98,33 +159,71 @@ impl Drop for Scheduler {
         // It may have ended by itself; then there is nothing left to end.
         drop(self.child.kill());
         drop(self.child.wait());
-        drop(std::fs::remove_dir_all(&self.folder));
     }
 }
 
+/// A stand-in without anybody who makes or runs pods, of so many nodes.
 pub(in crate::commands) async fn stand_in(nodes: usize, pods: usize, recorded_calls: usize) -> anyhow::Result<Server> {
-    let options = Options {
+    stand_in_with(nodes, bare(pods, recorded_calls, false)).await
+}
+
+/// Options of a stand-in without anybody who makes or runs pods.
+pub(in crate::commands) fn bare(pods: usize, recorded_calls: usize, tls: bool) -> Options {
+    let administrator = || TlsOptions { client: Some(User::administrator("bench")), ..TlsOptions::default() };
+    Options {
         controllers: false,
         kubelets: false,
         recorded_calls,
         history_limit: 4 * pods.max(10_000),
+        tls: tls.then(administrator),
         ..Options::default()
-    };
+    }
+}
+
+pub(in crate::commands) async fn stand_in_with(nodes: usize, options: Options) -> anyhow::Result<Server> {
     let server = Server::start(options).await?;
-    ensure!(server.load((0..nodes).map(|i| node(i, &format!("zone-{}", i % 3))).collect()) == nodes, "loading nodes");
+    let made = (0..nodes).map(|i| node(i, &format!("zone-{}", zone_of(i)))).collect();
+    ensure!(server.load(made) == nodes, "loading nodes");
     Ok(server)
+}
+
+/// The zone of a node.
+pub(in crate::commands) fn zone_of(node: usize) -> usize {
+    node % 3
+}
+
+/// Waits until `done`, as long as the scheduler lives.
+pub(in crate::commands) async fn until(
+    what: &str,
+    limit: Duration,
+    scheduler: &mut Scheduler,
+    mut done: impl FnMut() -> bool,
+) -> anyhow::Result<()> {
+    let begun = Instant::now();
+    while !done() {
+        scheduler.alive()?;
+        ensure!(begun.elapsed() < limit, "waited {} s for {what}", limit.as_secs());
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    Ok(())
+}
+
+/// How many watches of a resource have begun.
+pub(in crate::commands) fn watches(server: &Server, resource: &str) -> u64 {
+    let counts = server.call_counts();
+    counts.iter().filter(|c| c.resource == resource && c.verb == "watch" && c.code == 200).map(|c| c.count).sum()
 }
 
 /// How many bindings the stand-in has accepted.
 pub(in crate::commands) fn binding_count(server: &Server) -> usize {
-    accepted(server, "create", "binding")
+    accepted(server, "create", ("pods", "binding"))
 }
 
-/// How many calls about a subresource of pods the stand-in has carried out.
-pub(in crate::commands) fn accepted(server: &Server, verb: &str, subresource: &str) -> usize {
+/// How many calls about a resource or a subresource of it the stand-in has carried out.
+pub(in crate::commands) fn accepted(server: &Server, verb: &str, (resource, subresource): (&str, &str)) -> usize {
     let counts = server.call_counts();
     let ours = counts.iter().filter(|c| {
-        c.resource == "pods" && c.subresource == subresource && c.verb == verb && (200..300).contains(&c.code)
+        c.resource == resource && c.subresource == subresource && c.verb == verb && (200..300).contains(&c.code)
     });
     usize::try_from(ours.map(|c| c.count).sum::<u64>()).unwrap_or(usize::MAX)
 }

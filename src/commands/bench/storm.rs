@@ -162,7 +162,7 @@ fn latencies(server: &Server, name: &str, created: &[SystemTime]) -> Vec<f64> {
 
 /// How many conditions of pods that fit nowhere have been written.
 fn condition_writes(server: &Server) -> usize {
-    accepted(server, "patch", "status")
+    accepted(server, "patch", ("pods", "status"))
 }
 
 fn report(args: &Args, quiet: &Part, storm: &Part, first_tries: f64, rewritten: usize) -> anyhow::Result<()> {

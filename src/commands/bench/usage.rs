@@ -4,10 +4,12 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 
-/// CPU time and peak memory of a process.
+/// CPU time and memory of a process.
 pub(in crate::commands) struct Usage {
     pub(super) cpu: Duration,
     pub(super) peak_rss_mib: f64,
+    /// At the moment.
+    pub(super) rss_mib: f64,
 }
 
 /// What the process of this number has taken.
@@ -23,7 +25,10 @@ pub(in crate::commands) fn of(process: u32) -> anyhow::Result<Usage> {
     // A tick is a hundredth of a second on every Linux that runs this.
     let cpu = Duration::from_millis(10 * (ticks(11)? + ticks(12)?));
     let status = read("status")?;
-    let peak = status.lines().find_map(|l| l.strip_prefix("VmHWM:")).context("reading peak memory")?;
-    let kib: f64 = peak.trim().trim_end_matches("kB").trim().parse().context("reading peak memory")?;
-    Ok(Usage { cpu, peak_rss_mib: kib / 1024.0 })
+    let mib = |field: &str| {
+        let line = status.lines().find_map(|l| l.strip_prefix(field)).context("reading memory")?;
+        let kib: f64 = line.trim().trim_end_matches("kB").trim().parse().context("reading memory")?;
+        Ok::<_, anyhow::Error>(kib / 1024.0)
+    };
+    Ok(Usage { cpu, peak_rss_mib: mib("VmHWM:")?, rss_mib: mib("VmRSS:")? })
 }

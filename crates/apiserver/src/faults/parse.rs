@@ -49,10 +49,23 @@ pub enum RuleError {
 }
 
 /// What says what goes wrong.
-const FAULTS: [&str; 5] = ["status", "after", "drop", "delay", "watch"];
+const FAULTS: [&str; 6] = ["status", "limit", "after", "drop", "delay", "watch"];
 
-const WORDS: [&str; 11] =
-    ["verb", "resource", "name", "share", "times", "status", "retry-after", "after", "drop", "delay", "watch"];
+const WORDS: [&str; 13] = [
+    "verb",
+    "resource",
+    "except",
+    "name",
+    "share",
+    "times",
+    "status",
+    "limit",
+    "retry-after",
+    "after",
+    "drop",
+    "delay",
+    "watch",
+];
 
 const VERBS: [&str; 8] = ["get", "list", "watch", "create", "update", "patch", "delete", "deletecollection"];
 
@@ -62,13 +75,15 @@ const LONGEST: Duration = Duration::from_secs(24 * 3600);
 /// Reads words with their values, separated by commas: exactly one of
 ///
 /// - `status=409` (with `retry-after=2`, in seconds): answered so, and not handled
+/// - `limit=100`: answered with 429 beyond so many a second, all that the rule matches taken together; with
+///   `retry-after`, 1 if it is not given
 /// - `after=504`: handled, and answered so all the same
 /// - `drop=before`, `drop=after`, `drop=within`: the connection is closed before the request is handled, after it, or
 ///   within the answer
 /// - `delay=200ms`, `delay=0s..15s`: handled later, by this time or one drawn from the range
 /// - `watch=lag:2s`, `watch=end:30s`, `watch=cut:30s`, `watch=expire:30s`, `watch=stall:30s`: see [`WatchFault`]
 ///
-/// and any of `verb=create`, `resource=pods/binding`, `name=web-` (what the name starts with), `share=0.1` (the
+/// and any of `verb=create`, `resource=pods/binding`, `except=leases` (not this resource), `name=web-` (what the name starts with), `share=0.1` (the
 /// probability), `times=3`. Times are whole numbers of `ms`, `s`, `m` or `h`, up to 24 hours.
 impl FromStr for Rule {
     type Err = RuleError;
@@ -86,6 +101,9 @@ impl FromStr for Rule {
         }
         if let Some(resource) = words.value("resource", "a resource such as pods or pods/binding", resource)? {
             rule = rule.resource(resource);
+        }
+        if let Some(spared) = words.value("except", "a resource such as leases", plural)? {
+            rule = rule.except(spared);
         }
         if let Some(prefix) = words.get("name") {
             rule = rule.name_prefix(prefix);
@@ -146,11 +164,16 @@ impl<'t> Words<'t> {
             return Err(RuleError::TwoFaults { first, second });
         }
         let retry_after_seconds = self.value("retry-after", "a number of seconds", |text| text.parse().ok())?;
-        if retry_after_seconds.is_some() && first != "status" {
-            return Err(RuleError::Idle { word: "retry-after", without: "status" });
+        if retry_after_seconds.is_some() && !matches!(first, "status" | "limit") {
+            return Err(RuleError::Idle { word: "retry-after", without: "status or limit" });
         }
         let fault = match first {
             "status" => self.value(first, STATUS, status)?.map(|code| Fault::Status { code, retry_after_seconds }),
+            "limit" => {
+                let limit =
+                    |per_second| Fault::Limit { per_second, retry_after_seconds: retry_after_seconds.unwrap_or(1) };
+                self.value(first, "requests a second, from 1", |text| text.parse().ok())?.map(limit)
+            }
             "after" => self.value(first, STATUS, status)?.map(|code| Fault::StatusAfter { code }),
             "drop" => self.value(first, "before, after or within", drop_when)?,
             "delay" => self.value(first, "a time such as 200ms or a range such as 0s..15s, up to 24h", delay)?,
@@ -168,6 +191,10 @@ fn resource(text: &str) -> Option<&str> {
     let mut parts = text.split('/');
     let named = parts.by_ref().take(2).all(|part| !part.is_empty());
     (named && parts.next().is_none()).then_some(text)
+}
+
+fn plural(text: &str) -> Option<&str> {
+    (!text.contains('/')).then_some(text)
 }
 
 fn share(text: &str) -> Option<f64> {
@@ -223,7 +250,7 @@ fn time(text: &str) -> Option<Duration> {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
+    use std::{num::NonZeroU32, time::Duration};
 
     use super::{Fault, Rule, WatchFault};
 
@@ -233,6 +260,10 @@ mod tests {
     fn texts_are_rules() {
         let watch = |fault| Rule::new(Fault::Watch(fault));
         let busy = Fault::Status { code: 429, retry_after_seconds: Some(2) };
+        let limit = |per_second, retry_after_seconds| Fault::Limit {
+            per_second: NonZeroU32::new(per_second).unwrap(),
+            retry_after_seconds,
+        };
         let rows = [
             ("status=500", Rule::status(500)),
             (
@@ -240,6 +271,8 @@ mod tests {
                 Rule::status(409).verb("create").resource("pods/binding").probability(0.1).times(3),
             ),
             ("status=429,retry-after=2", Rule::new(busy)),
+            ("limit=100,except=leases", Rule::new(limit(100, 1)).except("leases")),
+            ("resource=events,limit=1,retry-after=0", Rule::new(limit(1, 0)).resource("events")),
             (" after = 504 , name = web- ", Rule::new(Fault::StatusAfter { code: 504 }).name_prefix("web-")),
             ("drop=before,resource=pods", Rule::new(Fault::DropBefore).resource("pods")),
             ("drop=after", Rule::new(Fault::DropAfter)),
@@ -266,15 +299,17 @@ mod tests {
             ("status=", r#""status=" is not a word with a value"#),
             ("=409", r#""=409" is not a word with a value"#),
             ("status=409,", r#""" is not a word with a value"#),
-            ("statsu=409", r#"unknown word "statsu": known are verb, resource, name, share"#),
+            ("statsu=409", r#"unknown word "statsu": known are verb, resource, except, name, share"#),
             ("status=409,status=500", "status is given twice"),
-            ("verb=create,resource=pods", "nothing goes wrong: give one of status, after, drop, delay, watch"),
+            ("verb=create,resource=pods", "nothing goes wrong: give one of status, limit, after, drop, delay, watch"),
             ("drop=after,status=409", "status and drop are two faults"),
             ("status=200", "status=200 is wrong: it takes the status of a failure"),
             ("status=99999", "status=99999 is wrong"),
             ("after=ok", "after=ok is wrong: it takes the status of a failure"),
             ("status=429,retry-after=soon", "retry-after=soon is wrong: it takes a number of seconds"),
-            ("after=504,retry-after=2", "retry-after does nothing without status"),
+            ("after=504,retry-after=2", "retry-after does nothing without status or limit"),
+            ("limit=0", "limit=0 is wrong: it takes requests a second, from 1"),
+            ("limit=1,except=pods/binding", "except=pods/binding is wrong: it takes a resource such as leases"),
             ("drop=never", "drop=never is wrong: it takes before, after or within"),
             ("delay=200", "delay=200 is wrong: it takes a time such as 200ms"),
             ("delay=s", "delay=s is wrong"),

@@ -1,6 +1,6 @@
 //! Who sends a request, and whether they may.
 
-use http::{HeaderMap, Method, header, request::Parts};
+use http::{Method, header, request::Parts};
 
 use super::{Web, query::Query, route::Route};
 use crate::{
@@ -8,19 +8,29 @@ use crate::{
     cluster::Cluster,
     failure::Failure,
     selector::FieldSelector,
+    tls::Peer,
 };
 
 /// The sender of a request.
-pub(super) fn caller(cluster: &Cluster, headers: &HeaderMap) -> Result<User, Failure> {
-    let header = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok()).unwrap_or_default();
+pub(super) fn caller(cluster: &Cluster, head: &Parts) -> Result<User, Failure> {
+    if let Some(user) = certified(cluster, head)? {
+        return Ok(user.clone());
+    }
+    let header = head.headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok()).unwrap_or_default();
     match header.strip_prefix("Bearer ").map(str::trim) {
         None | Some("") => Ok(User::anonymous()),
         Some(token) => match cluster.holder(token) {
             Some(user) => Ok(user),
             None if !cluster.options.rbac => Ok(User::anonymous()),
-            None => Err(Failure::new(401, "Unauthorized", "Unauthorized")),
+            None => Err(Failure::unauthorized()),
         },
     }
+}
+
+/// Who the sender is by the certificate of the connection, if one was shown; a failure if that is worth nothing.
+pub(super) fn certified<'a>(cluster: &Cluster, head: &'a Parts) -> Result<Option<&'a User>, Failure> {
+    let peer = head.extensions.get::<Peer>();
+    peer.map(|peer| peer.user(cluster.clock.now().into())).transpose()
 }
 
 /// Refuses what the sender may not do.
@@ -29,7 +39,7 @@ pub(super) fn check(web: &Web, head: &Parts, verb: &str, route: &Route<'_>, quer
     if !cluster.options.rbac {
         return Ok(());
     }
-    let user = caller(cluster, &head.headers)?;
+    let user = caller(cluster, head)?;
     // A list of the one object of a name needs no more than leave for that one.
     let selected = query.fields(route.kind).ok().as_ref().and_then(FieldSelector::only_name).map(str::to_owned);
     let collective = matches!(verb, "list" | "watch" | "deletecollection");
@@ -52,7 +62,7 @@ pub(super) fn check_path(web: &Web, head: &Parts, path: &str) -> Result<(), Fail
     if !cluster.options.rbac {
         return Ok(());
     }
-    let user = caller(cluster, &head.headers)?;
+    let user = caller(cluster, head)?;
     let verb = if head.method == Method::GET { "get".to_owned() } else { head.method.as_str().to_lowercase() };
     let wish = Wish { verb: &verb, path, ..Wish::default() };
     if cluster.allows(&user, &wish) {

@@ -3,7 +3,7 @@
 mod removal;
 
 use bytes::Bytes;
-use http::{HeaderMap, Response, StatusCode};
+use http::{Response, StatusCode, request::Parts};
 use serde_json::Value;
 
 use super::{Body, accept::View, access, decode, json_bytes, query::Query, read::render, reviews, route::Route, value};
@@ -24,7 +24,7 @@ const CREATED: &str = r#"{"kind":"Status","apiVersion":"v1","metadata":{},"statu
 /// A request that changes something, with its body read.
 pub(super) struct Write<'a> {
     pub(super) cluster: &'a Cluster,
-    pub(super) headers: &'a HeaderMap,
+    pub(super) head: &'a Parts,
     pub(super) route: &'a Route<'a>,
     pub(super) query: &'a Query<'a>,
     pub(super) view: View,
@@ -85,7 +85,7 @@ impl Write<'_> {
             return Err(Failure::wrong_method());
         }
         if self.route.kind.role == Role::Review {
-            let caller = access::caller(self.cluster, self.headers)?;
+            let caller = access::caller(self.cluster, self.head)?;
             let kind = self.route.kind;
             let review = reviews::answer(self.cluster, kind, &self.route.namespace, &caller, object)?;
             return Ok(value(StatusCode::CREATED, &review));
@@ -197,6 +197,6 @@ impl Write<'_> {
 
     fn body(&self) -> decode::BodyOf<'_> {
         let strict = self.query.get("fieldValidation") == "Strict";
-        decode::BodyOf { kind: self.route.kind, headers: self.headers, bytes: &self.body, strict }
+        decode::BodyOf { kind: self.route.kind, headers: &self.head.headers, bytes: &self.body, strict }
     }
 }

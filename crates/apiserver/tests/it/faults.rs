@@ -29,6 +29,19 @@ async fn answers_are_replaced_so_many_times() {
 }
 
 #[tokio::test]
+async fn beyond_a_rate_the_answer_is_to_come_again() {
+    let (server, client) = bare().await;
+    server.faults().add("limit=1,verb=create,resource=pods".parse().unwrap());
+    assert_eq!(client.post(PODS, pod("a")).await.code, 201);
+    let answers = [client.post(PODS, pod("b")).await, client.post(PODS, pod("c")).await];
+    // However long that took: a bucket of one a second does not hand out three tokens at once.
+    let refused = answers.iter().filter(|answer| answer.code == 429);
+    assert!(refused.clone().all(|answer| answer.headers["retry-after"] == "1"));
+    assert_eq!(injected(&server).first().map_or(0, |(_, count)| *count), u64::try_from(refused.count()).unwrap());
+    assert_eq!(client.get("/api/v1/pods").await.code, 200);
+}
+
+#[tokio::test]
 async fn an_answer_is_lost_before_or_after_the_deed() {
     let (server, client) = bare().await;
     for (fault, done) in [(Fault::DropBefore, false), (Fault::DropAfter, true)] {

@@ -13,6 +13,7 @@ mod kinds;
 mod kube_client;
 mod lists;
 mod patches;
+mod tls;
 mod volumes;
 mod watches;
 mod workloads;
