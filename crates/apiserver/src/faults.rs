@@ -303,6 +303,7 @@ mod tests {
             subresource,
             namespace: "default".to_owned(),
             name: name.to_owned(),
+            user: String::new(),
             code: 0,
             time: std::time::SystemTime::UNIX_EPOCH,
         }

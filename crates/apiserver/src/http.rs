@@ -151,7 +151,7 @@ async fn answer(web: &Web, request: Request<Incoming>) -> Result<Response<Body>,
     };
     let Some(verb) = verb(&head.method, &route, &query) else { return Ok(failed(&Failure::wrong_method())) };
     let strike = if web.cluster.faults.any() {
-        web.cluster.faults.strike(&call(web, &route, verb, 0))
+        web.cluster.faults.strike(&call(web, &head, &route, verb, 0))
     } else {
         crate::faults::Strike::default()
     };
@@ -169,7 +169,7 @@ async fn answer(web: &Web, request: Request<Incoming>) -> Result<Response<Body>,
         Some(Fault::StatusAfter { code }) => Some(failed(&ordered(code, None))),
         _ => response.map(|answer| answer.map(|body| trouble::watch(body, &strike.watch))),
     };
-    record(web, &route, verb, response.as_ref().map_or(0, |r| r.status().as_u16()));
+    record(web, &head, &route, verb, response.as_ref().map_or(0, |r| r.status().as_u16()));
     response.ok_or(Dropped)
 }
 
@@ -210,7 +210,7 @@ fn verb(method: &Method, route: &Route<'_>, query: &Query<'_>) -> Option<&'stati
     }
 }
 
-fn call(web: &Web, route: &Route<'_>, verb: &'static str, code: u16) -> Call {
+fn call(web: &Web, head: &http::request::Parts, route: &Route<'_>, verb: &'static str, code: u16) -> Call {
     Call {
         verb,
         group: route.kind.group.clone(),
@@ -218,16 +218,17 @@ fn call(web: &Web, route: &Route<'_>, verb: &'static str, code: u16) -> Call {
         subresource: route.subresource,
         namespace: route.namespace.to_string(),
         name: route.name.to_string(),
+        user: access::caller(&web.cluster, &head.headers).map(|user| user.name).unwrap_or_default(),
         code,
         time: web.cluster.clock.now().into(),
     }
 }
 
-fn record(web: &Web, route: &Route<'_>, verb: &'static str, code: u16) {
+fn record(web: &Web, head: &http::request::Parts, route: &Route<'_>, verb: &'static str, code: u16) {
     let recorder = &web.cluster.recorder;
     recorder.count((verb, route.kind.id, route.subresource, code));
     if recorder.remembers() {
-        recorder.remember(call(web, route, verb, code));
+        recorder.remember(call(web, head, route, verb, code));
     }
 }
 

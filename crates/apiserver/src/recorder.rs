@@ -21,6 +21,8 @@ pub struct Call {
     pub namespace: String,
     /// Name of the object, or empty.
     pub name: String,
+    /// Who called: `system:anonymous` for whoever says nothing of themselves, empty where nobody is known by their token.
+    pub user: String,
     /// HTTP status of the answer; 0 where none was sent.
     pub code: u16,
     /// When it was answered.
