@@ -9,6 +9,7 @@
 
 mod memo;
 mod observe;
+mod shadow;
 mod stopwatch;
 mod workers;
 
@@ -358,7 +359,7 @@ impl Driver {
             drop(self.outbox.send(effect));
         }
         self.observer.count(self.engine.drain_observations());
-        self.observer.gauges(&self.engine, Instant::now());
+        self.observer.gauges(&self.engine, self.clock.now(), Instant::now());
         let mismatch = self.engine.take_mismatch();
         self.memo.tell(self.observer.metrics(), self.engine.memo_stats(), mismatch);
         let idle = self.engine.bindings_under_way() == 0 && self.engine.line_length() == 0;

@@ -58,11 +58,12 @@ impl Inspector {
 }
 
 impl Scheduler {
-    /// A scheduler of the in-tree plugins that works through these clients.
+    /// A scheduler of the in-tree plugins that works through these clients. One that shadows others has only such of them
+    /// as cannot write.
     pub fn new(config: Config, clients: Clients, metrics: Arc<Metrics>) -> Self {
         Self {
+            clients: if config.is_shadow() { clients.read_only() } else { clients },
             config,
-            clients,
             registry: Registry::default(),
             metrics,
             namespace: "default".to_owned(),
@@ -143,7 +144,12 @@ impl Scheduler {
     /// should end.
     pub async fn run(self, shutdown: CancellationToken) -> anyhow::Result<()> {
         let mut profiles = self.registry.profiles(&self.config)?;
-        let extenders = Extenders::new(&self.config, self.clients.watch.clone(), &self.metrics)?.map(Arc::new);
+        let extenders = if self.config.is_shadow() {
+            self.announce_shadow();
+            None
+        } else {
+            Extenders::new(&self.config, self.clients.watch.clone(), &self.metrics)?.map(Arc::new)
+        };
         if let Some(extenders) = &extenders {
             profiles.iter_mut().for_each(|profile| profile.set_extenders(extenders.interest()));
         }
@@ -158,6 +164,18 @@ impl Scheduler {
         let workers = self.workers();
         let engine = Engine::new(profiles, self.engine_settings(workers));
         Parts::start(self, engine, workers, annotation_keys, kinds, extenders)?.run(shutdown).await
+    }
+
+    fn announce_shadow(&self) {
+        for name in self.config.scheduler_names() {
+            let profile = self.config.profile_for(name).map_or("", |profile| profile.scheduler_name.as_str());
+            tracing::info!(
+                scheduler = name,
+                profile,
+                "SHADOW MODE: nothing is written to the cluster, and no lease is held or read; pods of this scheduler are \
+                 decided for comparison and left to it"
+            );
+        }
     }
 
     fn workers(&self) -> usize {
@@ -188,6 +206,7 @@ impl Scheduler {
             ask_limit: usize::from(own.extender_parallelism),
             refusal_cooldown: own.coexistence.refusal_cooldown,
             headroom: self.config.headroom(),
+            shadow: self.config.is_shadow().then(|| self.config.scheduler_names().into_iter().map(Istr::new).collect()),
         }
     }
 

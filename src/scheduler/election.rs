@@ -10,7 +10,8 @@ use crate::driver::{Clock, Inbox};
 use crate::lease::{AlwaysLeading, Elector, Fence, Leadership, LeaseSettings};
 use crate::reflector::Relist;
 
-/// Begins the election, or leads at once where there is none. The driver is told who leads. Whoever takes over from another
+/// Begins the election, or leads at once where there is none. Who only shadows others leads at once, too, as far as the
+/// driver is concerned, and may write nothing all the same. The driver is told who leads. Whoever takes over from another
 /// has the lists read anew first, on which it is going to decide.
 pub(super) fn elect(
     scheduler: &Scheduler,
@@ -21,6 +22,10 @@ pub(super) fn elect(
 ) -> anyhow::Result<(Fence, JoinSet<anyhow::Result<()>>, CancellationToken)> {
     let stop = CancellationToken::new();
     let mut tasks = JoinSet::new();
+    if scheduler.config.is_shadow() {
+        inbox.leading(true);
+        return Ok((Fence::closed(), tasks, stop));
+    }
     if !scheduler.config.leader_election.leader_elect {
         inbox.leading(true);
         return Ok((AlwaysLeading::new().fence(), tasks, stop));

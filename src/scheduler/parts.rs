@@ -79,7 +79,7 @@ impl Parts {
             seed: scheduler.seed(),
         });
         let (mut tasks, lists, relists) = watch(&reflectors, kinds, &health, &stop_watching);
-        let names = scheduler.config.profiles.iter().map(|profile| profile.scheduler_name.clone());
+        let names = scheduler.config.scheduler_names().into_iter().map(str::to_owned).collect();
         watch_refusals(&mut tasks, &reflectors, (lists, names), &health, &stop_watching);
         if let Some(extenders) = extenders.clone().filter(|extenders| extenders.nodes().is_some()) {
             let (client, stop) = (scheduler.clients.watch.clone(), stop_watching.clone());
@@ -110,6 +110,7 @@ impl Parts {
                 limit: limit(&scheduler.config),
                 event_policy: scheduler.config.plimsoll.event_policy,
                 extenders,
+                only_reads: scheduler.config.is_shadow(),
             },
             effects,
         );
@@ -248,7 +249,7 @@ pub(super) fn watch(
 fn watch_refusals(
     tasks: &mut JoinSet<anyhow::Result<()>>,
     reflectors: &Arc<Reflectors>,
-    (first, names): (usize, impl Iterator<Item = String>),
+    (first, names): (usize, Vec<String>),
     health: &Health,
     stop: &CancellationToken,
 ) {

@@ -9,6 +9,7 @@ use std::time::Duration;
 use base64::Engine as _;
 use plimsoll::admin::{AdminServer, GuardSettings, Secured, SecuredSettings};
 use plimsoll::client::{Cluster, Source};
+use plimsoll::config::Config;
 use plimsoll::logging::{LogFormat, LogLevel, subscriber};
 use plimsoll::metrics::Metrics;
 use plimsoll::scheduler::Scheduler;
@@ -77,6 +78,11 @@ impl Secure {
     /// With a certificate from files, or one of its own; nothing that the API server says is remembered for longer than
     /// `ttl`.
     async fn start(from_files: bool, ttl: Duration) -> Self {
+        Self::start_with(config("leaderElection: {leaderElect: false}"), from_files, ttl).await
+    }
+
+    /// The same with a scheduler of this configuration.
+    async fn start_with(config: Config, from_files: bool, ttl: Duration) -> Self {
         let tokens: BTreeMap<String, User> =
             TOKENS.map(|(token, name)| (token.to_owned(), User { name: name.to_owned(), groups: Vec::new() })).into();
         let options = Options { rbac: true, tokens, recorded_calls: 10_000, ..Options::default() };
@@ -103,8 +109,7 @@ impl Secure {
         let secured = Secured::new(listening, settings, cluster.client().unwrap(), Arc::clone(&metrics)).unwrap();
         let address = secured.local_addr();
         let (subscriber, log) = subscriber(LogFormat::Text, &LogLevel::default(), std::io::sink, false).unwrap();
-        let scheduler =
-            Scheduler::new(config("leaderElection: {leaderElect: false}"), cluster.clients().unwrap(), metrics);
+        let scheduler = Scheduler::new(config, cluster.clients().unwrap(), metrics);
         let stop = CancellationToken::new();
         let task = tokio::spawn(scheduler.with_secured(secured, log).run(stop.clone()));
         let secure = Self { server, address, stop, task, folder, _subscriber: Box::new(subscriber) };
@@ -304,6 +309,25 @@ async fn what_waits_and_what_runs_is_told() {
     assert_eq!((status, body.as_str()), (400, "limit: must be a number from 1 to 1000\n"));
     assert_eq!(secure.get("token-alice", "/debug/cache?compare=perhaps").await.0, 400);
     assert_eq!(secure.get("token-alice", "/debug/cache?nodes=x").await.0, 400);
+    secure.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_only_shadows_asks_who_somebody_is_and_nothing_more() {
+    let own = "---\napiVersion: config.plimsoll/v1alpha1\nkind: PlimsollConfiguration\nmode: Shadow\n";
+    let secure = Secure::start_with(config(own), false, Duration::from_secs(600)).await;
+    secure.server.create(pod("waits").scheduler_name("default-scheduler").requests(&[("cpu", "1")])).unwrap();
+    secure
+        .until("the pod to have a place", async || secure.told("/debug/queue").await["counts"]["placeable"] == json!(1))
+        .await;
+    let waits = secure.told("/debug/queue?part=placeable").await["pods"][0].clone();
+    assert_eq!(
+        (&waits["name"], &waits["part"], &waits["place"], &waits["attempts"]),
+        (&json!("waits"), &json!("placeable"), &json!("only"), &json!(1))
+    );
+    let mut calls = secure.server.calls();
+    calls.retain(|call| call.user == "scheduler" && !matches!(call.verb, "get" | "list" | "watch"));
+    assert!(!calls.is_empty() && calls.iter().all(|call| call.resource.ends_with("reviews")), "{calls:?}");
     secure.end().await;
 }
 
