@@ -144,6 +144,8 @@ async fn another_of_the_same_rules_that_places_one_after_the_other_comes_to_the_
     until_while("a pod to be tried", || attempts(&shadow, "scheduled") >= 1.0, || !shadow.is_finished()).await;
     let other = start_as(&server, "other", config(REPLACES)).await;
     let running = || !shadow.is_finished() && !other.is_finished();
+    let is_bound = |name: &str| !text(&server.get("pods", "default", name).unwrap(), "/spec/nodeName").is_empty();
+    until_while("first to be bound", || is_bound("first"), running).await;
     for n in 0..60 {
         let name = format!("p{n}");
         let mut made = theirs(&name).requests(&[("cpu", ["100m", "700m", "1500m"][n % 3])]).label("app", zones[n % 2]);
@@ -154,8 +156,7 @@ async fn another_of_the_same_rules_that_places_one_after_the_other_comes_to_the_
             made = made.node_selector("topology.kubernetes.io/zone", zones[n % 3]);
         }
         server.create(made).unwrap();
-        let node = || text(&server.get("pods", "default", &name).unwrap(), "/spec/nodeName").to_owned();
-        until_while(&format!("{name} to be bound"), || !node().is_empty(), running).await;
+        until_while(&format!("{name} to be bound"), || is_bound(&name), running).await;
     }
     let total = || decisions(&shadow).values().sum::<u64>();
     until_while("every binding to be counted", || total() >= 61, running).await;

@@ -277,7 +277,7 @@ fn who_is_left_waiting_is_counted_after_a_while() {
     c.decide();
     assert_eq!(left(&c), [1]);
     // Found another place: it has had one all the time.
-    c.tell(node("n2").cpu(9_000).seen());
+    c.tell(node("n2").cpu(4_000).seen());
     c.wait(10);
     c.decide();
     assert_eq!((left(&c), &*resting(&c)["a"]), (vec![2], "n2"));
