@@ -10,6 +10,7 @@ mod limit;
 mod memory;
 mod observe;
 mod raw;
+mod read_only;
 mod transport;
 
 use std::path::Path;
@@ -24,6 +25,7 @@ pub use limit::RateLimit;
 pub(crate) use raw::send_for;
 pub use raw::{CallError, MAX_RESPONSE_BYTES, RawRequest, RawResponse, describe, send, within};
 pub(crate) use raw::{message, one_line};
+pub(crate) use read_only::only_asking;
 pub(crate) use transport::{install_crypto_provider, tcp_connector};
 
 use crate::metrics::RestClientMetrics;

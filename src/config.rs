@@ -24,6 +24,7 @@ mod reader;
 mod render;
 mod resolved;
 pub(crate) mod scalar;
+mod shadow;
 mod source;
 mod support;
 pub mod v1;
@@ -41,6 +42,7 @@ pub use expand::{EnabledPlugin, EnabledPlugins};
 pub use own::{Budgets, EventPolicy, PlimsollConfig, PlimsollConfiguration, Preemption, TieBreak};
 pub(crate) use render::duration as show_duration;
 pub use resolved::{ClientConnectionConfig, LeaderElectionConfig, ProfileConfig};
+pub use shadow::{Mode, Shadow, ShadowConfig};
 
 use load::Origin;
 

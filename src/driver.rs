@@ -10,6 +10,7 @@
 mod inbox;
 mod memo;
 mod observe;
+mod shadow;
 mod stopwatch;
 mod workers;
 
@@ -295,7 +296,7 @@ impl Driver {
             drop(self.outbox.send(effect));
         }
         self.observer.count(self.engine.drain_observations());
-        self.observer.gauges(&self.engine, Instant::now());
+        self.observer.gauges(&self.engine, self.clock.now(), Instant::now());
         let mismatch = self.engine.take_mismatch();
         self.memo.tell(self.observer.metrics(), self.engine.memo_stats(), mismatch);
         let idle = self.engine.bindings_under_way() == 0 && self.engine.line_length() == 0;

@@ -14,6 +14,7 @@ mod plimsoll;
 mod process;
 mod rest_client;
 mod scheduler;
+mod shadow;
 mod unknown;
 
 use prometheus::{IntGauge, IntGaugeVec, Opts, Registry, TextEncoder};
@@ -21,11 +22,12 @@ use prometheus::{IntGauge, IntGaugeVec, Opts, Registry, TextEncoder};
 pub use family::{Counters, Family, Gauges, Histograms, LabelSet, Vector};
 pub use labels::{
     AttemptResult, BindingResult, CacheKind, CacheOperation, ExtensionPoint, GangState, LaneName, QueueName,
-    RecheckResult, RestartReason, Status, VolumeStage, WatchEventType,
+    RecheckResult, RestartReason, ShadowResult, Status, VolumeStage, WatchEventType,
 };
 pub use plimsoll::{ExtenderMetrics, PlimsollMetrics, WatchMetrics};
 pub use rest_client::RestClientMetrics;
 pub use scheduler::{PluginMetrics, ProfileMetrics, SchedulerMetrics};
+pub use shadow::ShadowMetrics;
 pub use unknown::UnknownFieldCounters;
 
 /// The content type of [`Metrics::render`].

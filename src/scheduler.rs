@@ -67,11 +67,12 @@ impl Inspector {
 }
 
 impl Scheduler {
-    /// A scheduler of the in-tree plugins that works through these clients.
+    /// A scheduler of the in-tree plugins that works through these clients. One that shadows others has only such of them
+    /// as cannot write.
     pub fn new(config: Config, clients: Clients, metrics: Arc<Metrics>) -> Self {
         Self {
+            clients: if config.is_shadow() { clients.read_only() } else { clients },
             start: Arc::new(config),
-            clients,
             registry: Registry::default(),
             metrics,
             namespace: "default".to_owned(),
@@ -157,8 +158,23 @@ impl Scheduler {
     /// When the configuration cannot be run, the lease is lost, or a part of the scheduler has failed: the process
     /// should end.
     pub async fn run(self, shutdown: CancellationToken) -> anyhow::Result<()> {
+        if self.start.is_shadow() {
+            self.announce_shadow();
+        }
         let plan = Plan::of(&self, Arc::clone(&self.start))?;
         Parts::start(self, plan)?.run(shutdown).await
+    }
+
+    fn announce_shadow(&self) {
+        for name in self.start.scheduler_names() {
+            let profile = self.start.profile_for(name).map_or("", |profile| profile.scheduler_name.as_str());
+            tracing::info!(
+                scheduler = name,
+                profile,
+                "SHADOW MODE: nothing is written to the cluster, and no lease is held or read; pods of this scheduler are \
+                 decided for comparison and left to it"
+            );
+        }
     }
 
     fn workers(&self, config: &Config) -> usize {
@@ -190,6 +206,7 @@ impl Scheduler {
             refusal_cooldown: own.coexistence.refusal_cooldown,
             headroom: config.headroom(),
             history_bytes: own.history.bytes(),
+            shadow: config.is_shadow().then(|| config.scheduler_names().into_iter().map(Istr::new).collect()),
         }
     }
 

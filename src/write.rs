@@ -78,6 +78,8 @@ pub struct WriterSettings {
     pub event_policy: EventPolicy,
     /// Those who are asked about pods, and may bind them.
     pub extenders: Option<Arc<Extenders>>,
+    /// Whether nothing is to be written at all: then single pods are read, and everything else is let go.
+    pub only_reads: bool,
 }
 
 /// The lanes, shared by all calls under way.
@@ -175,6 +177,9 @@ impl Writer {
     }
 
     fn take(&mut self, effect: Effect) {
+        if self.lanes.settings.only_reads && !matches!(effect, Effect::ReadPod(_)) {
+            return let_go(&effect);
+        }
         match effect {
             Effect::Write(request) => {
                 let lanes = Arc::clone(&self.lanes);
@@ -243,10 +248,23 @@ impl Writer {
     }
 
     fn record(&mut self, event: PodEvent) {
-        if event.warning && event.reason == "FailedScheduling" {
+        if is_failure(&event) {
             tracing::info!(pod = %event.pod.key, uid = %event.pod.key.uid, "pod is not scheduled: {}", event.note);
         }
         self.events.record(event, self.lanes.settings.clock.now());
+    }
+}
+
+fn is_failure(event: &PodEvent) -> bool {
+    event.warning && event.reason == "FailedScheduling"
+}
+
+/// Writes nothing. Why a pod would not be scheduled is told in the log alone.
+fn let_go(effect: &Effect) {
+    if let Effect::Record(event) = effect
+        && is_failure(event)
+    {
+        tracing::info!(pod = %event.pod.key, uid = %event.pod.key.uid, "pod would not be scheduled: {}", event.note);
     }
 }
 

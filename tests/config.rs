@@ -325,7 +325,7 @@ fn bad_files_and_their_messages() {
                 "f.yaml:7:11: tieBreak: must be one of random, name, not \"never\"",
                 "f.yaml:8:1: colour: unknown field \"colour\"; allowed here: apiVersion, kind, paused, workers, tieBreak, \
                  seed, extenderParallelism, replaceDefaultScheduler, eventPolicy, preemption, memo, history, \
-                 coexistence",
+                 coexistence, mode, shadow",
             ],
         ),
         (
@@ -342,6 +342,21 @@ fn bad_files_and_their_messages() {
                  memory or example.com/gpu",
                 "f.yaml:10:71: coexistence.headroom[1].resources.memory: must not be negative",
             ],
+        ),
+        (
+            format!(
+                "{HEAD}---\n{OWN}mode: shadow\nshadow:\n  names: [a]\n  schedulerNames: [a, \"\", a]\n"
+            ),
+            &[
+                "f.yaml:6:7: mode: must be one of Scheduler, Shadow, not \"shadow\"",
+                "f.yaml:8:3: shadow.names: unknown field \"names\"; allowed here: schedulerNames",
+                "f.yaml:9:23: shadow.schedulerNames[1]: must have between 1 and 253 characters, not 0",
+                "f.yaml:9:27: shadow.schedulerNames[2]: is here twice: \"a\"",
+            ],
+        ),
+        (
+            format!("{HEAD}---\n{OWN}mode: Shadow\nshadow: {{schedulerNames: []}}\n"),
+            &["f.yaml:7:10: shadow.schedulerNames: must be between 1 and 16 names, not 0"],
         ),
         (
             format!("{HEAD}---\n{OWN}coexistence: {{refusalCooldown: 30, headroom: [{{resources: {{cpu: true}}}}]}}\n"),
@@ -463,6 +478,42 @@ fn what_is_done_about_others_is_read_and_written() {
     assert_eq!((all.node_selector.len(), all.free.milli_cpu, all.free.memory_bytes), (0, 1_500, 0));
     let again = Config::parse("f.yaml", &config.to_yaml().unwrap(), &Defaults::plimsoll()).unwrap();
     assert_eq!(again.plimsoll, config.plimsoll);
+}
+
+#[test]
+fn whom_to_shadow_is_read_and_written() {
+    let read = |lines: &str| Config::parse("f.yaml", &format!("{HEAD}---\n{OWN}{lines}"), &Defaults::plimsoll());
+    let config = Config::default();
+    assert!(!config.is_shadow());
+    assert_eq!(config.scheduler_names(), ["plimsoll"]);
+    let shadow = read("mode: Shadow\n").unwrap();
+    assert!(shadow.is_shadow() && shadow.warnings.is_empty());
+    assert_eq!(shadow.scheduler_names(), ["default-scheduler"]);
+    let shadow = read("mode: Shadow\nshadow: {schedulerNames: [volcano, plimsoll]}\n").unwrap();
+    assert_eq!(shadow.scheduler_names(), ["volcano", "plimsoll"]);
+    assert_eq!(shadow.profile_for("volcano").map(|profile| &*profile.scheduler_name), Some("plimsoll"));
+    for config in [config, shadow] {
+        let again = Config::parse("f.yaml", &config.to_yaml().unwrap(), &Defaults::plimsoll()).unwrap();
+        assert_eq!((again.plimsoll, again.warnings), (config.plimsoll, Vec::new()));
+    }
+    let idle = read("shadow: {schedulerNames: [volcano]}\n").unwrap();
+    assert_eq!(idle.scheduler_names(), ["plimsoll"]);
+    assert_eq!(idle.warnings, ["f.yaml:6:1: shadow: has no effect without mode: Shadow"]);
+}
+
+#[test]
+fn a_shadow_may_have_any_names_and_asks_no_extender() {
+    let text = format!(
+        "{HEAD}extenders: [{{urlPrefix: \"http://h/x\", filterVerb: f}}]\n\
+         leaderElection: {{resourceName: kube-scheduler, resourceNamespace: kube-system}}\n\
+         profiles: [{{schedulerName: default-scheduler}}, {{schedulerName: mine}}]\n\
+         ---\n{OWN}mode: Shadow\n"
+    );
+    let config = Config::parse("f.yaml", &text, &Defaults::plimsoll()).unwrap();
+    assert_eq!(config.refusals().len(), 0, "{:?}", config.refusals());
+    assert_eq!(config.warnings, ["f.yaml:3:1: extenders: are not asked in mode Shadow"]);
+    let policy = config.evictions();
+    assert_eq!(policy.schedulers.unwrap(), [plimsoll_framework::intern::Istr::new("default-scheduler")].into());
 }
 
 #[test]

@@ -9,6 +9,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::guard::{self, Guard, GuardSettings};
 use super::{Admin, AdminServer, routes};
+use crate::client::only_asking;
 use crate::lease::Contact;
 use crate::metrics::Metrics;
 use crate::tls::{Rules, Tls};
@@ -52,7 +53,7 @@ impl Secured {
             Some((certificate, key)) => Tls::from_files(&certificate, &key, &rules)?,
             None => Tls::self_signed(&rules)?,
         };
-        Ok(Self { server, tls, guard: Arc::new(Guard::new(guard, client, metrics)?), reached_at })
+        Ok(Self { server, tls, guard: Arc::new(Guard::new(guard, only_asking(client), metrics)?), reached_at })
     }
 
     /// Where it listens.

@@ -14,6 +14,7 @@ use super::documents::{self, Documents};
 use super::error::{ConfigError, ConfigErrors, Fault};
 use super::own::PlimsollConfiguration;
 use super::resolved::{ClientConnectionConfig, LeaderElectionConfig};
+use super::shadow::Mode;
 use super::source::Node;
 use super::v1::{self, KubeSchedulerConfiguration};
 use super::{Config, Defaults, defaults, profile, reader, validate};
@@ -102,6 +103,10 @@ fn resolve(file: &str, documents: Documents, faults: &mut Vec<Fault>, defaults: 
     };
     // With an element of a list left out, rules would be reported at the wrong index.
     let config = written.filter(|_| !shifted).map(|written| build(&written, defaults, &mut check));
+    let shadows = own.as_ref().is_some_and(|own| own.mode == Some(Mode::Shadow));
+    if shadows && config.as_ref().is_some_and(|config| !config.extenders.is_empty()) {
+        check.warn("extenders", "are not asked in mode Shadow");
+    }
     warnings.append(&mut check.warnings);
     faults.extend(check.into_faults());
     let mut config = config?;

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::Config;
 use super::check::Check;
 use super::coexistence::{Coexistence, CoexistenceConfig};
+use super::shadow::{Mode, Shadow, ShadowConfig};
 
 /// The API version.
 pub(super) const API_VERSION: &str = "config.plimsoll/v1alpha1";
@@ -58,6 +59,12 @@ pub struct PlimsollConfiguration {
     /// What is done for others that use the same nodes, and about them.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub coexistence: Option<Coexistence>,
+    /// Whether pods are placed, or it is only said where they would be.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub mode: Option<Mode>,
+    /// Whose decisions are compared with those made here, in mode `Shadow`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub shadow: Option<Shadow>,
 }
 
 /// What each worker keeps from one decision to the next.
@@ -182,6 +189,10 @@ pub struct PlimsollConfig {
     pub history: DecisionHistory,
     /// What is done for others that use the same nodes, and about them.
     pub coexistence: CoexistenceConfig,
+    /// Whether pods are placed, or it is only said where they would be.
+    pub mode: Mode,
+    /// Whose decisions are compared with those made here, in mode `Shadow`.
+    pub shadow: ShadowConfig,
 }
 
 impl Config {
@@ -189,7 +200,7 @@ impl Config {
     /// may have reasons of their own to be where they are.
     pub fn evictions(&self) -> EvictionPolicy {
         let configured = self.plimsoll.preemption;
-        let ours = || self.profiles.iter().map(|p| Istr::new(&p.scheduler_name)).collect();
+        let ours = || self.scheduler_names().into_iter().map(Istr::new).collect();
         EvictionPolicy {
             schedulers: (!configured.other_schedulers).then(ours),
             strict_budgets: configured.pod_disruption_budgets == Budgets::Strict,
@@ -216,6 +227,10 @@ impl PlimsollConfiguration {
             check.fail("extenderParallelism", &format!("must be between 1 and {MAX_EXTENDER_PARALLELISM}, not {pods}"));
         }
         self.coexistence.iter().for_each(|coexistence| coexistence.validate(check));
+        self.shadow.iter().for_each(|shadow| shadow.validate(check));
+        if self.shadow.is_some() && self.mode.unwrap_or_default() == Mode::Scheduler {
+            check.warn("shadow", "has no effect without mode: Shadow");
+        }
         if self.seed.is_some() && self.tie_break == Some(TieBreak::Name) {
             check.warn("seed", "has no effect with tieBreak: name");
         }
@@ -234,6 +249,8 @@ impl PlimsollConfiguration {
             memo: self.memo.unwrap_or_default(),
             history: self.history.unwrap_or_default(),
             coexistence: self.coexistence.clone().unwrap_or_default().resolve(),
+            mode: self.mode.unwrap_or_default(),
+            shadow: self.shadow.clone().unwrap_or_default().resolve(),
         }
     }
 }

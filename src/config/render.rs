@@ -65,6 +65,9 @@ impl Config {
             memo: Some(self.plimsoll.memo),
             history: Some(self.plimsoll.history),
             coexistence: Some(self.plimsoll.coexistence.to_section()),
+            mode: Some(self.plimsoll.mode),
+            // Where it means nothing it is left out: read again, it would be warned of.
+            shadow: self.is_shadow().then(|| self.plimsoll.shadow.to_section()),
         }
     }
 

@@ -55,6 +55,10 @@ impl Config {
     pub fn refusals(&self) -> Vec<ConfigError> {
         const PERMIT: &str =
             "set replaceDefaultScheduler: true in the PlimsollConfiguration if this scheduler is to replace it";
+        // Nothing is taken from anybody, and there is no election.
+        if self.is_shadow() {
+            return Vec::new();
+        }
         let mut errors = Vec::new();
         let mut fail = |field: &str, message: &str| errors.push(self.origin.error(field, message));
         let election = &self.leader_election;

@@ -10,6 +10,7 @@ use plimsoll_engine::event::Event;
 use plimsoll_engine::profile::Profile;
 use plimsoll_engine::queue::Place;
 use plimsoll_framework::cluster_event::ClusterEvent;
+use plimsoll_framework::time::Time;
 use prometheus::IntCounter;
 use tokio::time::Instant;
 
@@ -17,6 +18,8 @@ use crate::metrics::{
     AttemptResult, CacheKind, Counters, GangState, Metrics, PluginMetrics, ProfileMetrics, QueueName, RecheckResult,
     Status,
 };
+
+use super::shadow::ShadowObserver;
 
 /// How often gauges are brought up to date.
 const GAUGES_EVERY: Duration = Duration::from_secs(1);
@@ -28,6 +31,7 @@ pub(super) struct Observer {
     incoming: HashMap<effect::QueueReason, Counters<QueueName>>,
     futile: HashMap<ClusterEvent, IntCounter>,
     plugins: HashMap<(&'static str, usize), PluginMetrics>,
+    shadow: ShadowObserver,
     last_gauges: Option<Instant>,
 }
 
@@ -40,6 +44,7 @@ impl Observer {
             incoming: HashMap::new(),
             futile: HashMap::new(),
             plugins: HashMap::new(),
+            shadow: ShadowObserver::default(),
             last_gauges: None,
         }
     }
@@ -114,6 +119,7 @@ impl Observer {
             Observation::RuledOut => self.metrics.plimsoll.wakeups_ruled_out.inc(),
             Observation::StaleScore => self.metrics.plimsoll.stale_scores.inc(),
             Observation::Held { reason } => self.metrics.plimsoll.invalid_pods(reason.as_str()).inc(),
+            Observation::Compared(comparison) => self.shadow.compared(&self.metrics, &comparison),
             Observation::RefusedByKubelet { kind } => self.metrics.plimsoll.kubelet_refusals(kind).inc(),
             Observation::PluginFailed { plugin, point } => {
                 scheduler.plugin_failed(point, plugin);
@@ -127,7 +133,7 @@ impl Observer {
     }
 
     /// Sizes, once a second.
-    pub(super) fn gauges(&mut self, engine: &Engine, now: Instant) {
+    pub(super) fn gauges(&mut self, engine: &Engine, time: Time, now: Instant) {
         if self.last_gauges.is_some_and(|last| now.duration_since(last) < GAUGES_EVERY) {
             return;
         }
@@ -153,6 +159,7 @@ impl Observer {
         scheduler.goroutines("binding").set(signed(engine.bindings_under_way() + engine.waiting_to_bind()));
         scheduler.goroutines("preemption").set(signed(engine.preemptions_under_way()));
         self.rejecting_plugins(engine);
+        self.shadow.gauges(&self.metrics, engine, time);
     }
 
     /// How many waiting pods each plugin turned away last.

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use plimsoll_engine::engine::Engine;
 use plimsoll_engine::queue::{Place, PluginSet, Queue, QueuedPodInfo};
+use plimsoll_framework::intern::Istr;
 use plimsoll_framework::pod::{PodInfo, PodKey, Uid};
 use plimsoll_framework::time::Time;
 use serde::Serialize;
@@ -34,11 +35,13 @@ pub(crate) enum Part {
     Held,
     /// For a decision: it was popped.
     InFlight,
+    /// For another scheduler to put it where it has a place, in mode `Shadow`.
+    Placeable,
 }
 
 impl Part {
-    pub(crate) const ALL: [Self; 6] =
-        [Self::Active, Self::Backoff, Self::Unschedulable, Self::Gated, Self::Held, Self::InFlight];
+    pub(crate) const ALL: [Self; 7] =
+        [Self::Active, Self::Backoff, Self::Unschedulable, Self::Gated, Self::Held, Self::InFlight, Self::Placeable];
 
     pub(crate) fn as_str(self) -> &'static str {
         match self {
@@ -48,6 +51,7 @@ impl Part {
             Self::Gated => "gated",
             Self::Held => "held",
             Self::InFlight => "inFlight",
+            Self::Placeable => "placeable",
         }
     }
 
@@ -120,6 +124,8 @@ struct History {
     plugins: PluginSet,
     gate: Option<&'static str>,
     backoff_ends: Option<Time>,
+    /// The node that it has a place on.
+    place: Option<Istr>,
 }
 
 impl History {
@@ -133,6 +139,7 @@ impl History {
             plugins,
             gate: info.gating_plugin,
             backoff_ends: queue.backoff_expiry(info),
+            place: None,
         }
     }
 }
@@ -193,6 +200,10 @@ pub(super) fn take(engine: &Engine, pick: &QueuePick) -> Taken {
     for known in queue.in_flight_uids().filter_map(|uid| cache.get(uid)) {
         first.offer(Part::InFlight, &known.pod, || None);
     }
+    for (info, node) in engine.resting() {
+        let history = || History { place: Some(node.clone()), ..History::of(queue, info) };
+        first.offer(Part::Placeable, &info.pod, || Some(history()));
+    }
     let First { counts, kept, more, .. } = first;
     let mut entries = kept.into_sorted_vec();
     // What the API server says of the pod may have come after it was put into the queue.
@@ -252,6 +263,9 @@ pub(super) struct Waiting {
     gate: Option<&'static str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     nominated_node: Option<String>,
+    /// The node that it would be put on.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) place: Option<String>,
     /// Reason and message of its condition `PodScheduled`.
     #[serde(skip_serializing_if = "Option::is_none")]
     reason: Option<String>,
@@ -321,6 +335,7 @@ impl Waiting {
             attempts: history.map(|history| history.attempts),
             plugins: history.map(|history| history.plugins.iter().collect()).unwrap_or_default(),
             gate: history.and_then(|history| history.gate),
+            place: history.and_then(|history| history.place.as_ref()).map(ToString::to_string),
             nominated_node: pod.nominated_node_name.as_ref().map(ToString::to_string),
             reason: said.map(|condition| condition.reason.to_string()),
             message: said.map(|condition| cut(&condition.message, MESSAGE_BYTES)),

@@ -74,7 +74,7 @@ fn the_queue_says_what_waits_where() {
     let page = queue_page(&waiting(), 100, None, None);
     assert_eq!(
         page["counts"],
-        json!({"active": 1, "backoff": 0, "unschedulable": 2, "gated": 1, "held": 1, "inFlight": 1})
+        json!({"active": 1, "backoff": 0, "unschedulable": 2, "gated": 1, "held": 1, "inFlight": 1, "placeable": 0})
     );
     let shown = |pod: &Value| format!("{} {}", pod["part"].as_str().unwrap(), pod["name"].as_str().unwrap());
     let pods: Vec<String> = page["pods"].as_array().unwrap().iter().map(shown).collect();

@@ -26,8 +26,8 @@ impl Fence {
         Self { shared: Arc::new(Shared { base: Instant::now(), open_until: AtomicU64::new(open_until) }) }
     }
 
-    /// A fence that is closed until somebody opens it.
-    pub(super) fn closed() -> Self {
+    /// A fence that is closed until somebody opens it, which only an elector can.
+    pub fn closed() -> Self {
         Self::with(0)
     }
 

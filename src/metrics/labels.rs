@@ -117,6 +117,21 @@ labels! {
         Failed = "failed",
     }
 
+    /// How the node that a scheduler has chosen for a pod compares with the one chosen here.
+    pub ShadowResult {
+        Same = "same",
+        /// Another one, which is as good.
+        EqualScore = "equal_score",
+        /// Its node has a higher score than ours.
+        Better = "better",
+        /// Its node has a lower score than ours.
+        Worse = "worse",
+        /// The pod does not fit on its node.
+        Infeasible = "infeasible",
+        /// Here nothing is decided about such a pod.
+        Undecided = "undecided",
+    }
+
     /// How an object came: in a list, or by a watch as new or changed, or as gone.
     pub WatchEventType { Listed = "listed", Applied = "applied", Deleted = "deleted", }
 

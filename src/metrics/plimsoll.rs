@@ -3,6 +3,7 @@
 use prometheus::{Histogram, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Registry};
 
 use super::family::Maker;
+use super::shadow::ShadowMetrics;
 use super::unknown::UnknownFieldCounters;
 use super::{
     BindingResult, Counters, Family, GangState, Gauges, LaneName, RecheckResult, RestartReason, WatchEventType,
@@ -27,6 +28,8 @@ pub struct PlimsollMetrics {
     pub binding_results: Counters<BindingResult>,
     /// Gangs, by how they stand.
     pub gangs: Gauges<GangState>,
+    /// How the decisions of other schedulers compare with those made here.
+    pub shadow: ShadowMetrics,
     /// Events that were not sent because too many were waiting.
     pub events_dropped: IntCounter,
     /// Fields of pods that are neither used nor known to be irrelevant.
@@ -152,6 +155,7 @@ impl PlimsollMetrics {
                 &make.gauges("gangs", &["state"], "Groups of pods that are placed as a whole, by how they stand.")?,
                 &[],
             ),
+            shadow: ShadowMetrics::new(&make)?,
             events_dropped: make
                 .counter("events_dropped_total", "Events that were not sent because too many were waiting.")?,
             unknown_fields: UnknownFieldCounters::new(make.counters(

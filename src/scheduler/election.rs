@@ -25,10 +25,14 @@ pub(super) struct Office {
     told: bool,
 }
 
-/// Begins the election, or leads at once where there is none.
+/// Begins the election, or leads at once where there is none. Who only shadows others leads at once, too, as far as the
+/// driver is concerned, and may write nothing all the same.
 pub(super) fn elect(scheduler: &Scheduler, lease: LeaseSettings, clock: Clock) -> anyhow::Result<Office> {
     let contact = scheduler.secured.as_ref().and_then(|(secured, _)| secured.contact());
     let (stop, mut tasks) = (CancellationToken::new(), JoinSet::new());
+    if scheduler.start.is_shadow() {
+        return Ok(Office { fence: Fence::closed(), tasks, stop, election: None, told: false });
+    }
     if !scheduler.start.leader_election.leader_elect {
         return Ok(Office { fence: AlwaysLeading::new().fence(), tasks, stop, election: None, told: false });
     }

@@ -82,7 +82,7 @@ impl Generation {
             from_cache: first,
         });
         let (mut tasks, lists, relists) = watch(&reflectors, plan.kinds, health, &stop_watching);
-        let names = plan.config.profiles.iter().map(|profile| profile.scheduler_name.clone());
+        let names = plan.config.scheduler_names().into_iter().map(str::to_owned).collect();
         watch_refusals(&mut tasks, &reflectors, (lists, names), health, &stop_watching);
         if let Some(extenders) = plan.extenders.clone().filter(|extenders| extenders.nodes().is_some()) {
             let (client, stop) = (scheduler.clients.watch.clone(), stop_watching.clone());
@@ -112,6 +112,7 @@ impl Generation {
                 limit: limit(&plan.config),
                 event_policy: plan.config.plimsoll.event_policy,
                 extenders: plan.extenders,
+                only_reads: scheduler.start.is_shadow(),
             },
             effects,
         );
@@ -220,7 +221,7 @@ pub(super) fn watch(
 fn watch_refusals(
     tasks: &mut JoinSet<anyhow::Result<()>>,
     reflectors: &Arc<Reflectors>,
-    (first, names): (usize, impl Iterator<Item = String>),
+    (first, names): (usize, Vec<String>),
     health: &Health,
     stop: &CancellationToken,
 ) {

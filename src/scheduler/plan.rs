@@ -29,7 +29,9 @@ impl Plan {
     pub(super) fn of(scheduler: &Scheduler, config: Arc<Config>) -> anyhow::Result<Self> {
         let mut profiles = scheduler.registry.profiles(&config)?;
         let client = scheduler.clients.watch.clone();
-        let extenders = Extenders::new(&config, client, &scheduler.metrics)?.map(Arc::new);
+        // Who only shadows others asks nobody.
+        let extenders = if config.is_shadow() { None } else { Extenders::new(&config, client, &scheduler.metrics)? };
+        let extenders = extenders.map(Arc::new);
         if let Some(extenders) = &extenders {
             profiles.iter_mut().for_each(|profile| profile.set_extenders(extenders.interest()));
         }

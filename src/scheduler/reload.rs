@@ -75,8 +75,8 @@ impl Reloads {
 }
 
 impl Config {
-    /// Takes from `start` what counts only when a process starts: the leader election and the connection to the API
-    /// server. Gives the names of the sections in which this configuration says otherwise.
+    /// Takes from `start` what counts only when a process starts: the mode, the leader election and the connection to the
+    /// API server. Gives the names of the sections in which this configuration says otherwise.
     #[must_use]
     pub fn keep_from_the_start(&mut self, start: &Self) -> Vec<&'static str> {
         let mut kept = Vec::new();
@@ -96,6 +96,10 @@ impl Config {
             *connection = start.client_connection.clone();
             (connection.qps, connection.burst) = (qps, burst);
             kept.push("clientConnection");
+        }
+        if self.plimsoll.mode != start.plimsoll.mode {
+            self.plimsoll.mode = start.plimsoll.mode;
+            kept.push("mode");
         }
         kept
     }

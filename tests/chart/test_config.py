@@ -81,6 +81,7 @@ def test_notes_warn():
         "one replica": ({"replicaCount": 1}, "one replica"),
         "monitor without a label": ({"metrics": {"serviceMonitor": {"enabled": True}}}, "additionalLabels.release"),
         "reserved priority class": ({}, "resourceQuota.enabled=true"),
+        "shadowing": ({"plimsollConfig": {"mode": "Shadow"}}, "mode is Shadow"),
         "replacing": ({"plimsollConfig": {"replaceDefaultScheduler": True}}, "replaceDefaultScheduler is set"),
     }
     for label, (values, expected) in rows.items():

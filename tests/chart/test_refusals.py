@@ -35,6 +35,11 @@ REFUSED = {
         with_image(plimsollConfig={"replaceDefaultScheduler": "yes"}),
         ["/plimsollConfig/replaceDefaultScheduler"],
     ),
+    "a mode that is none": (with_image(plimsollConfig={"mode": "shadow"}), ["/plimsollConfig/mode"]),
+    "nobody to shadow": (
+        with_image(plimsollConfig={"mode": "Shadow", "shadow": {"schedulerNames": []}}),
+        ["/plimsollConfig/shadow/schedulerNames"],
+    ),
     "the cluster's scheduler name": (
         with_image(config=DEFAULT_NAME),
         ["config.profiles", "plimsollConfig.replaceDefaultScheduler=true"],
@@ -54,6 +59,11 @@ REFUSED = {
 ACCEPTED = {
     "replacing by name": with_image(config=DEFAULT_NAME, plimsollConfig={"replaceDefaultScheduler": True}),
     "replacing by lease": with_image(config=DEFAULT_LEASE, plimsollConfig={"replaceDefaultScheduler": True}),
+    "shadowing by the cluster's own file": with_image(config=DEFAULT_NAME | DEFAULT_LEASE, plimsollConfig={"mode": "Shadow"}),
+    "shadowing without an election": with_image(
+        config={"leaderElection": {"leaderElect": False}},
+        plimsollConfig={"mode": "Shadow", "shadow": {"schedulerNames": ["volcano"]}},
+    ),
     "what an umbrella chart adds": with_image(enabled=True) | {"global": {"cattle": {"systemProjectId": "p"}}},
     "no election and one replica": with_image(replicaCount=1, config={"leaderElection": {"leaderElect": False}}),
     "no replica": with_image(replicaCount=0),

@@ -7,7 +7,7 @@ use plimsoll::admin::SecuredSettings;
 use plimsoll_testkit::{PodBuilder, node, pod};
 use serde_json::{Value, json};
 
-use crate::rig::text;
+use crate::rig::{config, text};
 use crate::secured::{Secure, remembering};
 
 /// The scheduler leads by a Lease that says where it is asked.
@@ -20,7 +20,7 @@ async fn start(names: &[&str]) -> Secure {
         reached_at: Some("127.0.0.1".parse().unwrap()),
         ..SecuredSettings::default()
     };
-    Secure::start_with(objects, settings, false, "").await
+    Secure::start_with(objects, settings, false, config("")).await
 }
 
 fn of_shop(name: &str, cpu: &str) -> PodBuilder {
@@ -189,7 +189,7 @@ async fn the_program_finds_the_leader_by_its_lease() {
     }
     // Somebody else who answers there is not the leader.
     let stranger =
-        Secure::start_with(Vec::new(), SecuredSettings::default(), false, "leaderElection: {leaderElect: false}").await;
+        Secure::start_with(Vec::new(), SecuredSettings::default(), false, config("leaderElection: {leaderElect: false}")).await;
     let elsewhere = stranger.address().to_string();
     let (code, _, err) = run("token-carol", &["shop/web", "--server", &format!("https://{elsewhere}")]).await;
     assert_eq!((code, err.contains("certificate")), (1, true), "{err}");

@@ -22,6 +22,7 @@ mod replicas;
 mod rig;
 mod scripted;
 mod secured;
+mod shadow;
 mod shutdown;
 mod volumes;
 mod wire;

@@ -52,8 +52,13 @@ pub(crate) async fn cluster() -> Server {
 impl Replica {
     /// Starts one on the current runtime.
     pub(crate) fn start(url: &str, config: Config) -> Self {
+        Self::start_as(Cluster::at(url).unwrap(), config)
+    }
+
+    /// Starts one on the current runtime, as whoever the cluster is told that it is.
+    pub(crate) fn start_as(cluster: Cluster, config: Config) -> Self {
         let metrics = Arc::new(Metrics::new().unwrap());
-        let cluster = Cluster::at(url).unwrap().with_metrics(&metrics);
+        let cluster = cluster.with_metrics(&metrics);
         let scheduler = Scheduler::new(config, cluster.clients().unwrap(), Arc::clone(&metrics));
         let (reloader, stop) = (scheduler.reloader(), CancellationToken::new());
         let task = tokio::spawn(scheduler.with_namespace("kube-system").run(stop.clone()));

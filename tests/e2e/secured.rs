@@ -9,6 +9,7 @@ use std::time::Duration;
 use base64::Engine as _;
 use plimsoll::admin::{AdminServer, GuardSettings, Secured, SecuredSettings};
 use plimsoll::client::{Cluster, Source};
+use plimsoll::config::Config;
 use plimsoll::logging::{LogFormat, LogLevel, subscriber};
 use plimsoll::metrics::Metrics;
 use plimsoll::scheduler::Scheduler;
@@ -97,7 +98,7 @@ impl Secure {
     async fn start(from_files: bool, ttl: Duration) -> Self {
         let settings = SecuredSettings { guard: remembering(ttl), ..SecuredSettings::default() };
         let nodes = vec![node("only").allocatable(&[("cpu", "2"), ("memory", "4Gi"), ("pods", "9")]).build()];
-        Self::start_with(nodes, settings, from_files, "leaderElection: {leaderElect: false}").await
+        Self::start_with(nodes, settings, from_files, config("leaderElection: {leaderElect: false}")).await
     }
 
     /// With these nodes and settings, and a certificate from files if that is wanted.
@@ -105,7 +106,7 @@ impl Secure {
         nodes: Vec<Value>,
         settings: SecuredSettings,
         from_files: bool,
-        configuration: &str,
+        config: Config,
     ) -> Self {
         let tokens: BTreeMap<String, User> =
             TOKENS.map(|(token, name)| (token.to_owned(), User { name: name.to_owned(), groups: Vec::new() })).into();
@@ -129,7 +130,7 @@ impl Secure {
         let secured = Secured::new(listening, settings, cluster.client().unwrap(), Arc::clone(&metrics)).unwrap();
         let address = secured.local_addr();
         let (subscriber, log) = subscriber(LogFormat::Text, &LogLevel::default(), std::io::sink, false).unwrap();
-        let scheduler = Scheduler::new(config(configuration), cluster.clients().unwrap(), metrics);
+        let scheduler = Scheduler::new(config, cluster.clients().unwrap(), metrics);
         let stop = CancellationToken::new();
         let task = tokio::spawn(scheduler.with_secured(secured, log).run(stop.clone()));
         let secure = Self { server, address, stop, task, folder, _subscriber: Box::new(subscriber) };
@@ -333,6 +334,31 @@ async fn what_waits_and_what_runs_is_told() {
     assert_eq!((status, body.as_str()), (400, "limit: must be a number from 1 to 1000\n"));
     assert_eq!(secure.get("token-alice", "/debug/cache?compare=perhaps").await.0, 400);
     assert_eq!(secure.get("token-alice", "/debug/cache?nodes=x").await.0, 400);
+    secure.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_only_shadows_asks_who_somebody_is_and_nothing_more() {
+    let own = "---\napiVersion: config.plimsoll/v1alpha1\nkind: PlimsollConfiguration\nmode: Shadow\n";
+    let secure = Secure::start_with(
+        vec![node("only").allocatable(&[("cpu", "2"), ("memory", "4Gi"), ("pods", "9")]).build()],
+        SecuredSettings::default(),
+        false,
+        config(own),
+    )
+    .await;
+    secure.server.create(pod("waits").scheduler_name("default-scheduler").requests(&[("cpu", "1")])).unwrap();
+    secure
+        .until("the pod to have a place", async || secure.told("/debug/queue").await["counts"]["placeable"] == json!(1))
+        .await;
+    let waits = secure.told("/debug/queue?part=placeable").await["pods"][0].clone();
+    assert_eq!(
+        (&waits["name"], &waits["part"], &waits["place"], &waits["attempts"]),
+        (&json!("waits"), &json!("placeable"), &json!("only"), &json!(1))
+    );
+    let mut calls = secure.server.calls();
+    calls.retain(|call| call.user == "scheduler" && !matches!(call.verb, "get" | "list" | "watch"));
+    assert!(!calls.is_empty() && calls.iter().all(|call| call.resource.ends_with("reviews")), "{calls:?}");
     secure.end().await;
 }
 

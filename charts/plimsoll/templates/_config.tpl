@@ -43,7 +43,8 @@
 {{- define "plimsoll.refusals" -}}
 {{- $names := include "plimsoll.schedulerNames" . | fromJsonArray -}}
 {{- $election := (include "plimsoll.schedulerConfig" . | fromYaml).leaderElection -}}
-{{- if not .Values.plimsollConfig.replaceDefaultScheduler -}}
+{{- $shadow := eq (toString .Values.plimsollConfig.mode) "Shadow" -}}
+{{- if not (or $shadow .Values.plimsollConfig.replaceDefaultScheduler) -}}
 {{- if has "default-scheduler" $names -}}
 {{- fail "\n\nconfig.profiles: a profile is named default-scheduler, the name that the cluster's own scheduler serves: two schedulers would race for the same pods. Choose another schedulerName, or, if this release replaces kube-scheduler, set plimsollConfig.replaceDefaultScheduler=true.\n" -}}
 {{- end -}}
@@ -54,7 +55,7 @@
 {{- if ne (len $names) (len (uniq $names)) -}}
 {{- fail (printf "\n\nconfig.profiles: every schedulerName must be there once; given: %s\n" (join ", " $names)) -}}
 {{- end -}}
-{{- if and (gt (int .Values.replicaCount) 1) (not (include "plimsoll.leaderElect" .)) -}}
+{{- if and (gt (int .Values.replicaCount) 1) (not (include "plimsoll.leaderElect" .)) (not $shadow) -}}
 {{- fail (printf "\n\nreplicaCount is %d and config.leaderElection.leaderElect is false: all replicas would schedule at once. Set replicaCount=1 or leaderElect=true.\n" (int .Values.replicaCount)) -}}
 {{- end -}}
 {{- end -}}

@@ -6,6 +6,7 @@
 mod ask;
 mod audit;
 mod avoid;
+mod compare;
 mod dry_run;
 mod extended;
 mod filter;

@@ -10,6 +10,7 @@ use plimsoll_framework::point::Point;
 use plimsoll_framework::time::Time;
 
 use crate::extender::{Ask, PreemptAsk};
+use crate::shadow::Comparison;
 
 /// Something to be done outside. Effects of one pod are done in the order in which they were asked for.
 #[derive(Debug)]
@@ -254,6 +255,8 @@ pub enum Observation {
         /// Whether it was taken back.
         taken_back: bool,
     },
+    /// Another scheduler has placed a pod, whose decisions are compared with those made here.
+    Compared(Box<Comparison>),
     /// A kubelet has refused a pod that was bound to its node.
     RefusedByKubelet {
         /// Of what kind the refusal is: see [`plimsoll_framework::pod::RefusalKind`].

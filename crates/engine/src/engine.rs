@@ -14,6 +14,7 @@ mod ingest;
 mod nomination;
 mod pre_binding;
 mod preempt;
+mod shadow;
 mod telling;
 mod wake;
 
@@ -39,6 +40,7 @@ pub use hand_out::HandOut;
 use nomination::Nominations;
 use pre_binding::PreBinding;
 use preempt::Preemptions;
+use shadow::Resting;
 use telling::Telling;
 
 use crate::cache::Cache;
@@ -80,6 +82,9 @@ pub struct EngineSettings {
     pub headroom: Headroom,
     /// What the latest decisions and changes may take up that are kept for whoever asks why; 0 keeps none.
     pub history_bytes: usize,
+    /// Whose pods are decided here for the sake of comparison alone, by the profile of that name or by the first; `None`:
+    /// it places the pods that name its profiles. Nothing is written then, and extenders must have no say.
+    pub shadow: Option<Arc<[Istr]>>,
 }
 
 impl Default for EngineSettings {
@@ -96,6 +101,7 @@ impl Default for EngineSettings {
             refusal_cooldown: Duration::ZERO,
             headroom: Headroom::default(),
             history_bytes: 8 << 20,
+            shadow: None,
         }
     }
 }
@@ -151,6 +157,8 @@ pub struct Engine {
     preemptions: Preemptions,
     nominations: Nominations,
     cooling: Cooling,
+    /// Pods with a place that another scheduler is to put there.
+    resting: Resting,
     telling: Telling,
     effects: VecDeque<Effect>,
     observations: Vec<Observation>,
@@ -162,7 +170,7 @@ impl Engine {
     pub fn new(profiles: Vec<Profile>, settings: EngineSettings) -> Self {
         let profiles: Arc<[Profile]> = profiles.into();
         Self {
-            by_name: profiles.iter().enumerate().map(|(i, p)| (p.name.clone(), i)).collect(),
+            by_name: names(&profiles, settings.shadow.as_deref()),
             queue: Queue::new(Arc::clone(&profiles), settings.queue),
             worker: worker(&settings),
             counting: Counting::of(&profiles),
@@ -183,6 +191,7 @@ impl Engine {
             preemptions: Preemptions::default(),
             nominations: Nominations::default(),
             cooling: Cooling::default(),
+            resting: Resting::default(),
             telling: Telling::default(),
             effects: VecDeque::new(),
             observations: Vec::new(),
@@ -203,6 +212,7 @@ impl Engine {
         self.look_at_doubtful_gangs(now);
         self.end_holding_off(now);
         self.end_cooling(now);
+        self.end_resting(now);
         self.look_at_awaiting(now);
     }
 
@@ -212,7 +222,7 @@ impl Engine {
         let gangs = self.next_gang_deadline();
         let held_off = self.preemptions.deadline();
         let others = [self.awaiting.deadline(), self.queue.next_deadline(), gangs, held_off, self.cooling.deadline()];
-        permits.chain(others.into_iter().flatten()).min()
+        permits.chain(others.into_iter().flatten()).chain(self.resting.deadline()).min()
     }
 
     /// Whether there is a pod to be decided, or something has happened that may have made one ready.
@@ -381,6 +391,15 @@ impl Engine {
             self.queue.done(&pod.key.uid);
         }
         pod.terminating
+    }
+}
+
+/// Which profile decides the pods of which scheduler.
+fn names(profiles: &[Profile], shadowed: Option<&[Istr]>) -> HashMap<Istr, usize> {
+    let by_name: HashMap<Istr, usize> = profiles.iter().enumerate().map(|(i, p)| (p.name.clone(), i)).collect();
+    match shadowed {
+        None => by_name,
+        Some(names) => names.iter().map(|name| (name.clone(), by_name.get(name).copied().unwrap_or(0))).collect(),
     }
 }
 

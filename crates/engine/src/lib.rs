@@ -25,3 +25,4 @@ pub mod history;
 pub mod memo;
 pub mod profile;
 pub mod queue;
+pub mod shadow;

@@ -37,6 +37,26 @@ impl Scratch {
         }
     }
 
+    /// Scores the feasible nodes by these plugins; gives what each gives to two of them.
+    pub(super) fn score_of_two(
+        &mut self,
+        scorers: &[&Scorer],
+        view: &View,
+        pod: &PodInfo,
+        rows: [Row; 2],
+    ) -> Vec<(&'static str, i64, i64)> {
+        self.score(&[], view, &Overlay::default(), pod, None);
+        let so_far = |scratch: &Self| rows.map(|row| scratch.totals[row as usize] + scratch.common);
+        let mut parts = Vec::with_capacity(scorers.len());
+        for scorer in scorers {
+            let before = so_far(self);
+            self.score_by(scorer, view, &Overlay::default(), pod, None);
+            let after = so_far(self);
+            parts.push((scorer.name, after[0] - before[0], after[1] - before[1]));
+        }
+        parts
+    }
+
     /// Adds one plugin's scores to the totals.
     fn score_by(
         &mut self,

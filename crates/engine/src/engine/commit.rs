@@ -88,6 +88,7 @@ impl Engine {
         match outcome {
             // The worker asked what fits; what may be bound is decided here, on what is known now.
             Outcome::Node { .. } if self.hold_at_commit(&pod, info.profile) => self.last_miss = ticket.seq,
+            Outcome::Node { node, .. } if self.shadows() => self.rest(now, ticket.popped, info, node),
             Outcome::Node { node, score, .. } => {
                 self.assume(now, epoch, Binding { info, node, score, popped: ticket.popped, assumed: Vec::new() });
             }

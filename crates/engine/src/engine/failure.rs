@@ -98,6 +98,9 @@ impl Engine {
         };
         self.observations.push(Observation::Attempt { result, profile, duration: now.since(popped) });
         let uid = info.pod.key.uid.clone();
+        self.resting.forget(&uid);
+        // Another scheduler says which node is kept for its pod.
+        let nominated = nominated.filter(|_| !self.shadows());
         let Some(pod) = self.cache.pending(&uid) else { return self.queue.done(&uid) };
         let left = nominated.as_ref().and_then(|node| self.set_nomination(node.clone(), &pod));
         if told.as_ref().is_some_and(|told| !told.is_empty()) {
@@ -150,6 +153,10 @@ impl Engine {
             };
             return with(done.clears_nomination.then_some(None), clearing, Said::Asked(done));
         };
+        if self.shadows() {
+            tracing::debug!(pod = %pod.key, %node, victims = done.victims.len(), "pods would have to go for it");
+            return with(None, Clearing::Unknown, Said::Nothing);
+        }
         let told = done.victims.iter().any(|victim| !victim.terminating).then(|| self.to_be_told(&done.victims));
         if told.is_some() {
             self.observations.push(Observation::Preemption { victims: done.victims.len() });

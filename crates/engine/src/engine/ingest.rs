@@ -102,6 +102,9 @@ impl Engine {
     /// A pod is on a node, whoever put it there.
     fn pod_assigned(&mut self, now: Time, known: Option<Known>, pod: Arc<PodInfo>) {
         let uid = pod.key.uid.clone();
+        if let Some(known) = &known {
+            self.compare(known, &pod);
+        }
         match known.as_ref().map(|k| &k.standing) {
             Some(Standing::Assumed(Assumed { node, .. })) if pod.node_name.as_ref() != Some(node) => {
                 tracing::warn!(pod = %pod.key, assumed = %node, actual = ?pod.node_name, "pod is on another node than the one chosen here");
@@ -110,7 +113,7 @@ impl Engine {
             Some(Standing::Assumed(_)) => self.bound_by_another(now, &uid),
             Some(Standing::Pending) => {
                 self.forget_ask(&uid);
-                self.queue.delete(&uid);
+                self.leave_queue(&uid);
             }
             _ => {}
         }
@@ -175,10 +178,12 @@ impl Engine {
                 match self.by_name.get(&pod.scheduler_name).copied() {
                     Some(profile) if !self.hold(Some(old), &pod, profile) => {
                         self.cache.set(Arc::clone(&pod), Standing::Pending);
-                        self.queue.update(now, old, &pod, profile, &changes::of_pod(old, &pod));
+                        if !self.stays_at_rest(now, old, &pod) {
+                            self.queue.update(now, old, &pod, profile, &changes::of_pod(old, &pod));
+                        }
                     }
                     profile => {
-                        self.queue.delete(&pod.key.uid);
+                        self.leave_queue(&pod.key.uid);
                         let standing = if profile.is_some() { Standing::Held } else { Standing::Foreign };
                         self.cache.set(Arc::clone(&pod), standing);
                     }
@@ -218,7 +223,7 @@ impl Engine {
         self.cache.bury(uid, last);
         self.forget_ask(uid);
         self.leave(now, uid);
-        self.queue.delete(uid);
+        self.leave_queue(uid);
         let Some(known) = self.cache.remove(uid) else { return };
         self.needs_no_room(uid);
         self.leaves(now, &known.pod, true);
@@ -246,6 +251,12 @@ impl Engine {
         doubtful.sort();
         gone.iter().for_each(|uid| self.pod_deleted(now, uid, resource_version));
         self.effects.extend(doubtful.into_iter().map(Effect::ReadPod));
+    }
+
+    /// Nobody is to decide the pod any more.
+    fn leave_queue(&mut self, uid: &Uid) {
+        self.queue.delete(uid);
+        self.resting.forget(uid);
     }
 
     fn pod_absent(&mut self, now: Time, key: &PodKey) {
@@ -298,12 +309,13 @@ impl Engine {
         if held {
             self.cache.set(Arc::clone(pod), Standing::Held);
             self.queue.done(&pod.key.uid);
+            self.resting.forget(&pod.key.uid);
         }
         held
     }
 
     /// Why a pod cannot be scheduled as it is, if it cannot.
-    fn refusal(&self, pod: &PodInfo, profile: usize) -> Option<(Reason, String)> {
+    pub(super) fn refusal(&self, pod: &PodInfo, profile: usize) -> Option<(Reason, String)> {
         if let Some(faults) = &pod.faults {
             return Some((Reason::Invalid, format!("the pod cannot be scheduled: {faults}")));
         }

@@ -104,6 +104,12 @@ impl Queue {
         self.requeue(now, info, Requeue::AfterBackoff, QueueReason::Own("GangNotReady"));
     }
 
+    /// Has a pod tried again that was out of the queue because it had a place.
+    pub(crate) fn end_rest(&mut self, now: Time, mut info: QueuedPodInfo) {
+        info.timestamp = now;
+        self.requeue(now, info, Requeue::Immediately, QueueReason::Own("ShadowRestEnds"));
+    }
+
     /// Puts a pod to the head of the queue whose place was given up by no fault of its own; at once for the first time,
     /// after a backoff from then on.
     pub fn retry_first(&mut self, now: Time, mut info: QueuedPodInfo) {

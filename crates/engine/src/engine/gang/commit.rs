@@ -219,7 +219,10 @@ impl Engine {
                 Outcome::Failed(_) | Outcome::Ask { .. } => {}
             }
         }
-        if !seats.is_empty() {
+        if self.shadows() {
+            self.observe_gang(now, attempt, AttemptResult::Scheduled);
+            seats.into_iter().for_each(|seat| self.rest(now, attempt.popped, seat.info, seat.node));
+        } else if !seats.is_empty() {
             self.assume_gang(now, attempt, seats);
         }
         // Beyond those that are needed each goes by itself, but makes room for itself at nobody's cost.

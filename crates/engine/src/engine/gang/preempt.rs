@@ -73,7 +73,8 @@ impl Engine {
         members: &[QueuedPodInfo],
         (needed, answers): (usize, &Answers),
     ) -> Room {
-        if self.profiles[attempt.profile].post_filter.is_empty()
+        if self.shadows()
+            || self.profiles[attempt.profile].post_filter.is_empty()
             || members.iter().any(|info| info.pod.spec.never_preempts)
         {
             return Room::None(None);
