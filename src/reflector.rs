@@ -184,7 +184,7 @@ impl Reflectors {
     {
         let metrics = self.metrics.plimsoll.watch(name);
         if !self.from_cache {
-            config.list_semantic = watcher::ListSemantic::MostRecent;
+            config.list_semantic = ListSemantic::MostRecent;
         }
         loop {
             let pace = Pace::new(self.seed ^ list_seed(synced.0));

@@ -12,6 +12,7 @@ use std::time::{Duration, SystemTime};
 
 use plimsoll_engine::engine::{Engine, EngineSettings};
 use plimsoll_engine::queue::{Backoff, QueueSettings};
+use plimsoll_framework::intern::Istr;
 use tokio_util::sync::CancellationToken;
 
 use crate::admin::{AdminServer, Secured};

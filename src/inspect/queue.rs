@@ -307,6 +307,7 @@ impl Waiting {
             Part::Gated => format!("{} to let it in", self.gate.unwrap_or("a gate")),
             Part::Held => "what it needs, and is not tried".to_owned(),
             Part::InFlight => return "is being decided at this moment".to_owned(),
+            Part::Placeable => "the scheduler that it names to place it".to_owned(),
         };
         let attempts = match self.attempts.unwrap_or(0) {
             0 => String::new(),
