@@ -9,6 +9,7 @@
 
 mod memo;
 mod observe;
+mod recorded;
 mod stopwatch;
 mod workers;
 
@@ -20,15 +21,16 @@ use jiff::Timestamp;
 use plimsoll_engine::decide::Proposal;
 use plimsoll_engine::effect::Effect;
 use plimsoll_engine::engine::{Engine, HandOut};
-use plimsoll_engine::event::Event;
 use plimsoll_framework::time::Time;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, timeout};
 
 use crate::admin::{Check, Heartbeat};
 use crate::metrics::Metrics;
+use crate::record::{Recorder, Recording, Told, self_told};
 use memo::MemoObserver;
 use observe::Observer;
+use recorded::Recorded;
 use stopwatch::Stopwatch;
 #[cfg(feature = "tools")]
 pub(crate) use workers::JOBS;
@@ -44,7 +46,7 @@ const IDLE: Duration = Duration::from_secs(1);
 
 /// What the owner can be told.
 enum Message {
-    Events(Vec<Event>),
+    Events(Vec<Told>),
     /// Everything sent before this has been taken in: the list of this number is complete.
     Synced(usize, Check),
     /// The list of this number is read anew; until it is complete, nothing is decided.
@@ -63,22 +65,35 @@ enum Message {
 
 /// Where the owner is told things. Cheap to clone.
 #[derive(Clone)]
-pub struct Inbox(mpsc::UnboundedSender<Message>);
+pub struct Inbox {
+    send: mpsc::UnboundedSender<Message>,
+    recording: Recording,
+}
 
 impl Inbox {
     fn send(&self, message: Message) {
         // The owner is gone only when the process ends; then nobody misses the message.
-        drop(self.0.send(message));
+        drop(self.send.send(message));
     }
 
     /// Something happened.
-    pub fn event(&self, event: Event) {
-        self.send(Message::Events(vec![event]));
+    pub fn event(&self, event: impl Into<Told>) {
+        self.events(vec![event.into()]);
     }
 
     /// Some things happened, in this order.
-    pub fn events(&self, events: Vec<Event>) {
+    pub fn events(&self, mut events: Vec<Told>) {
+        if self.recording.is_on() {
+            for told in &mut events {
+                told.text = told.text.take().or_else(|| self_told(&told.event));
+            }
+        }
         self.send(Message::Events(events));
+    }
+
+    /// Whether what is told is recorded: events that were parsed are to come with what they were parsed from.
+    pub(crate) fn recording(&self) -> &Recording {
+        &self.recording
     }
 
     /// A list is complete: its check passes once everything sent so far has been taken in.
@@ -118,8 +133,13 @@ impl Inbox {
 
 /// A new inbox, and the end it is read at.
 pub fn inbox() -> (Inbox, Incoming) {
+    recorded_inbox(Recording::default())
+}
+
+/// The same, where what is told may be recorded.
+pub(crate) fn recorded_inbox(recording: Recording) -> (Inbox, Incoming) {
     let (send, receive) = mpsc::unbounded_channel();
-    (Inbox(send), Incoming(receive))
+    (Inbox { send, recording }, Incoming(receive))
 }
 
 /// The end at which an inbox is read.
@@ -174,7 +194,7 @@ enum Decider {
 
 /// The owner of the engine.
 pub struct Driver {
-    engine: Engine,
+    engine: Recorded,
     incoming: Incoming,
     outbox: mpsc::UnboundedSender<Effect>,
     clock: Clock,
@@ -192,7 +212,7 @@ pub struct Driver {
 
 impl Driver {
     /// A driver with so many `workers`, of which the owner is one, and the others threads beside it. It begins when `lists`
-    /// lists have been read.
+    /// lists have been read. With a `recorder` all that reaches the engine is recorded; then there is one worker.
     #[expect(clippy::too_many_arguments, reason = "each is another thing, and there is one caller")]
     pub fn new(
         mut engine: Engine,
@@ -203,11 +223,13 @@ impl Driver {
         clock: Clock,
         metrics: Arc<Metrics>,
         heartbeat: Heartbeat,
+        recorder: Option<Recorder>,
     ) -> Self {
-        engine.lead(false);
         engine.set_probe(Box::new(Stopwatch::new(Arc::clone(&metrics), &engine.profiles())));
         let workers = (workers > 1).then(|| Workers::start(workers, &engine, inbox, &metrics));
         let observer = Observer::new(metrics, &engine.profiles());
+        let mut engine = Recorded::new(engine, recorder);
+        engine.lead(false);
         Self {
             engine,
             incoming,
@@ -235,10 +257,11 @@ impl Driver {
             let worked = self.work();
             self.flush();
             if !self.take_in(worked).await {
-                return;
+                break;
             }
         }
         self.flush();
+        self.engine.finish();
     }
 
     /// Reads the inbox; waits for something if there was nothing else to do. `false` when nobody can write any more.
@@ -269,9 +292,9 @@ impl Driver {
         match message {
             Message::Events(events) => {
                 let now = self.clock.now();
-                for event in events {
-                    self.observer.event(&event);
-                    self.engine.handle(now, event);
+                for told in events {
+                    self.observer.event(&told.event);
+                    self.engine.handle(now, told);
                 }
             }
             Message::Synced(list, check) => {
@@ -285,7 +308,7 @@ impl Driver {
             }
             Message::Proposed { worker, proposals, took } => {
                 self.observer.decided(proposals.len(), took);
-                self.engine.propose(self.clock.now(), proposals);
+                self.engine.unrecorded().propose(self.clock.now(), proposals);
                 if let Some(workers) = &mut self.workers {
                     workers.has_answered(worker);
                 }
@@ -335,7 +358,7 @@ impl Driver {
     fn next_pod(&mut self) -> Option<Decider> {
         let now = self.clock.now();
         let Some(workers) = &mut self.workers else { return self.engine.decide_next(now).then_some(Decider::Owner) };
-        match self.engine.hand_out(now) {
+        match self.engine.unrecorded().hand_out(now) {
             HandOut::Nothing => None,
             HandOut::AtHand { .. } => Some(Decider::Owner),
             HandOut::Worker(ticket) => Some(match workers.free() {
@@ -344,7 +367,7 @@ impl Driver {
                     Decider::Worker
                 }
                 None => {
-                    self.engine.decide_handed_out(now, &ticket);
+                    self.engine.unrecorded().decide_handed_out(now, &ticket);
                     Decider::OwnerMeanwhile
                 }
             }),
@@ -357,9 +380,9 @@ impl Driver {
             // The writer ends after the driver; if it is gone, so is the process.
             drop(self.outbox.send(effect));
         }
-        self.observer.count(self.engine.drain_observations());
+        self.observer.count(self.engine.unrecorded().drain_observations());
         self.observer.gauges(&self.engine, Instant::now());
-        let mismatch = self.engine.take_mismatch();
+        let mismatch = self.engine.unrecorded().take_mismatch();
         self.memo.tell(self.observer.metrics(), self.engine.memo_stats(), mismatch);
         let idle = self.engine.bindings_under_way() == 0 && self.engine.line_length() == 0;
         if let Some(answer) = self.draining.take_if(|_| idle) {

@@ -32,6 +32,7 @@ use crate::admin::Check;
 use crate::client::describe;
 use crate::driver::Inbox;
 use crate::metrics::{Metrics, RestartReason, WatchEventType, WatchMetrics};
+use crate::record::{Recording, Told, node_text, object_text, pod_text};
 use backoff::Pace;
 pub use relist::Orders;
 pub(crate) use relist::{Relist, relist};
@@ -61,9 +62,9 @@ pub struct Reflectors {
 /// Takes in the objects of one kind.
 trait Sink<K>: Send {
     /// An object, new or changed.
-    fn apply(&mut self, object: K) -> Option<Event>;
+    fn apply(&mut self, object: K) -> Option<Told>;
     /// An object that is gone.
-    fn delete(&mut self, object: K) -> Option<Event>;
+    fn delete(&mut self, object: K) -> Option<Told>;
     /// A list begins.
     fn list_begins(&mut self);
     /// A list is complete.
@@ -84,7 +85,13 @@ impl Reflectors {
     pub async fn pods(self: Arc<Self>, list: usize, synced: Check, stop: CancellationToken, mut orders: Orders) {
         let config = config().fields(UNFINISHED_PODS);
         let parser = PodParser::new(self.annotation_keys.clone());
-        let mut pods = Pods { parser, listed: Vec::new(), metrics: Arc::clone(&self.metrics) };
+        let mut pods = Pods {
+            parser,
+            listed: Vec::new(),
+            metrics: Arc::clone(&self.metrics),
+            annotation_keys: self.annotation_keys.clone(),
+            recording: self.inbox.recording().clone(),
+        };
         // Objects are decoded straight into structs. A server that sends one that does not decode would keep the list
         // from ever being read, so from then on each object is cut out first and decoded by itself, which takes longer.
         let api = Api::<Slim<api::Pod, false>>::all(self.client.clone());
@@ -98,7 +105,11 @@ impl Reflectors {
 
     /// Watches nodes until `stop`. `synced` passes once the first list is in.
     pub async fn nodes(self: Arc<Self>, list: usize, synced: Check, stop: CancellationToken, mut orders: Orders) {
-        let mut nodes = Nodes { annotation_keys: self.annotation_keys.clone(), listed: HashSet::new() };
+        let mut nodes = Nodes {
+            annotation_keys: self.annotation_keys.clone(),
+            listed: HashSet::new(),
+            recording: self.inbox.recording().clone(),
+        };
         let api = Api::<Slim<api::Node, false>>::all(self.client.clone());
         if self.reflect("Node", api, config(), &mut nodes, (list, &synced), (&stop, &mut orders)).await
             == Ended::Undecodable
@@ -146,7 +157,7 @@ impl Reflectors {
             plural: kind.plural.to_owned(),
         };
         let api = Api::<DynamicObject>::all_with(self.client.clone(), &resource);
-        let mut objects = Objects { kind, listed: HashSet::new() };
+        let mut objects = Objects { kind, listed: HashSet::new(), recording: self.inbox.recording().clone() };
         // Several groups may have kinds of one name.
         let name = if kind.any_version { format!("{}.{}", kind.plural, kind.group) } else { kind.plural.to_owned() };
         self.reflect(&name, api, config(), &mut objects, synced, (stop, &mut Orders::none())).await
@@ -218,7 +229,7 @@ impl Reflectors {
                     }
                 }
                 Ok(watcher::Event::InitDone) => {
-                    batch.extend(sink.list_ends());
+                    batch.extend(sink.list_ends().map(Told::from));
                     self.inbox.events(std::mem::take(&mut batch));
                     self.inbox.synced(list, synced.clone());
                 }
@@ -345,6 +356,8 @@ struct Pods {
     parser: PodParser,
     listed: Vec<(Uid, u64)>,
     metrics: Arc<Metrics>,
+    annotation_keys: Vec<Istr>,
+    recording: Recording,
 }
 
 impl Pods {
@@ -369,17 +382,39 @@ fn parse(parser: &mut PodParser, pod: &Result<api::Pod, Box<slim::Undecoded<api:
     }
 }
 
+/// A pod, with what it was parsed from where that is recorded. `read` says that it was read by itself.
+fn tell(
+    pod: PodInfo,
+    parsed: Result<api::Pod, Box<slim::Undecoded<api::Pod>>>,
+    keys: &[Istr],
+    recording: &Recording,
+    read: bool,
+) -> Told {
+    let text = if recording.is_on() {
+        match parsed {
+            Ok(parsed) => pod_text(parsed, None, keys, read),
+            Err(undecoded) => {
+                let fault = undecoded.faults.iter().next().map(|fault| &*fault.problem);
+                pod_text(undecoded.skeleton, fault, keys, read)
+            }
+        }
+    } else {
+        None
+    };
+    Told::new(Event::Pod(Box::new(pod)), text)
+}
+
 impl<const TOLERANT: bool> Sink<Slim<api::Pod, TOLERANT>> for Pods {
-    fn apply(&mut self, object: Slim<api::Pod, TOLERANT>) -> Option<Event> {
+    fn apply(&mut self, object: Slim<api::Pod, TOLERANT>) -> Option<Told> {
         object.object.iter().for_each(|pod| self.count_unknown(pod));
         let pod = parse(&mut self.parser, &object.object);
         self.listed.push((pod.key.uid.clone(), pod.resource_version));
-        Some(Event::Pod(Box::new(pod)))
+        Some(tell(pod, object.object, &self.annotation_keys, &self.recording, false))
     }
-    fn delete(&mut self, object: Slim<api::Pod, TOLERANT>) -> Option<Event> {
+    fn delete(&mut self, object: Slim<api::Pod, TOLERANT>) -> Option<Told> {
         let meta = object.metadata();
         let resource_version = meta.resource_version.parse().unwrap_or(0);
-        Some(Event::PodDeleted { uid: Uid::new(&meta.uid), resource_version })
+        Some(Event::PodDeleted { uid: Uid::new(&meta.uid), resource_version }.into())
     }
     fn list_begins(&mut self) {
         self.listed.clear();
@@ -394,28 +429,26 @@ impl<const TOLERANT: bool> Sink<Slim<api::Pod, TOLERANT>> for Pods {
 struct Nodes {
     annotation_keys: Vec<Istr>,
     listed: HashSet<Istr>,
+    recording: Recording,
 }
 
 impl<const TOLERANT: bool> Sink<Slim<api::Node, TOLERANT>> for Nodes {
-    fn apply(&mut self, object: Slim<api::Node, TOLERANT>) -> Option<Event> {
+    fn apply(&mut self, object: Slim<api::Node, TOLERANT>) -> Option<Told> {
         self.listed.insert(object.metadata().name.clone());
-        match &object.object {
-            Ok(node) => {
-                let (info, faults) = NodeInfo::parse(node, &self.annotation_keys);
-                if !faults.is_empty() {
-                    tracing::warn!(node = %info.name, %faults, "a node has fields that cannot be read; they count as nothing");
-                }
-                Some(Event::Node(Box::new(info)))
-            }
+        let node = object.object.unwrap_or_else(|undecoded| {
             // What it can give is not known, so it gives nothing.
-            Err(undecoded) => {
-                tracing::warn!(node = %undecoded.skeleton.metadata.name, faults = %undecoded.faults, "a node cannot be read; it takes no pods");
-                Some(Event::Node(Box::new(NodeInfo::parse(&undecoded.skeleton, &self.annotation_keys).0)))
-            }
+            tracing::warn!(node = %undecoded.skeleton.metadata.name, faults = %undecoded.faults, "a node cannot be read; it takes no pods");
+            undecoded.skeleton
+        });
+        let (info, faults) = NodeInfo::parse(&node, &self.annotation_keys);
+        if !faults.is_empty() {
+            tracing::warn!(node = %info.name, %faults, "a node has fields that cannot be read; they count as nothing");
         }
+        let text = if self.recording.is_on() { node_text(node, &self.annotation_keys) } else { None };
+        Some(Told::new(Event::Node(Box::new(info)), text))
     }
-    fn delete(&mut self, object: Slim<api::Node, TOLERANT>) -> Option<Event> {
-        Some(Event::NodeDeleted { name: object.metadata().name.clone() })
+    fn delete(&mut self, object: Slim<api::Node, TOLERANT>) -> Option<Told> {
+        Some(Event::NodeDeleted { name: object.metadata().name.clone() }.into())
     }
     fn list_begins(&mut self) {
         self.listed.clear();
@@ -436,14 +469,14 @@ impl Namespaces {
 }
 
 impl Sink<DynamicObject> for Namespaces {
-    fn apply(&mut self, object: DynamicObject) -> Option<Event> {
+    fn apply(&mut self, object: DynamicObject) -> Option<Told> {
         let name = Self::name(&object);
         self.listed.insert(name.clone());
         let labels: LabelSet = object.metadata.labels.iter().flatten().collect();
-        Some(Event::Namespace { name, labels: Some(Arc::new(labels)) })
+        Some(Event::Namespace { name, labels: Some(Arc::new(labels)) }.into())
     }
-    fn delete(&mut self, object: DynamicObject) -> Option<Event> {
-        Some(Event::Namespace { name: Self::name(&object), labels: None })
+    fn delete(&mut self, object: DynamicObject) -> Option<Told> {
+        Some(Event::Namespace { name: Self::name(&object), labels: None }.into())
     }
     fn list_begins(&mut self) {
         self.listed.clear();
@@ -461,6 +494,7 @@ fn version_of(object: &DynamicObject) -> u64 {
 struct Objects {
     kind: KindRef,
     listed: HashSet<ObjectKey>,
+    recording: Recording,
 }
 
 impl Objects {
@@ -471,20 +505,23 @@ impl Objects {
 }
 
 impl Sink<DynamicObject> for Objects {
-    fn apply(&mut self, object: DynamicObject) -> Option<Event> {
-        let key = Self::key(&object);
+    fn apply(&mut self, object: DynamicObject) -> Option<Told> {
+        let (kind, key) = (self.kind, Self::key(&object));
         self.listed.insert(key.clone());
         let resource_version = version_of(&object);
-        let decoded =
-            serde_json::to_value(&object).map_err(|e| e.to_string()).and_then(|json| (self.kind.decode)(&json));
-        let object = decoded
-            .inspect_err(|error| tracing::warn!(kind = ?self.kind, object = ?key, %error, "an object cannot be read; it counts as absent"))
+        let json = serde_json::to_value(&object).map_err(|e| e.to_string());
+        let object = json.as_ref().map_err(String::clone).and_then(|json| (kind.decode)(json))
+            .inspect_err(|error| tracing::warn!(?kind, object = ?key, %error, "an object cannot be read; it counts as absent"))
             .ok();
-        Some(Event::Object { kind: self.kind, key, resource_version, object })
+        let json = json.ok().filter(|_| self.recording.is_on());
+        let text = json.and_then(|json| object_text(&kind, &key, resource_version, Some(json)));
+        Some(Told::new(Event::Object { kind, key, resource_version, object }, text))
     }
-    fn delete(&mut self, object: DynamicObject) -> Option<Event> {
-        let resource_version = version_of(&object);
-        Some(Event::Object { kind: self.kind, key: Self::key(&object), resource_version, object: None })
+    fn delete(&mut self, object: DynamicObject) -> Option<Told> {
+        let (kind, key, resource_version) = (self.kind, Self::key(&object), version_of(&object));
+        let text =
+            if self.recording.is_on() { object_text(&kind, &key, resource_version, None) } else { None };
+        Some(Told::new(Event::Object { kind, key, resource_version, object: None }, text))
     }
     fn list_begins(&mut self) {
         self.listed.clear();
@@ -506,6 +543,13 @@ impl Sink<DynamicObject> for Objects {
 pub(crate) fn parse_pod(json: &[u8], annotation_keys: &[Istr]) -> Option<PodInfo> {
     let object: Slim<api::Pod, true> = serde_json::from_slice(json).ok()?;
     Some(parse(&mut PodParser::new(annotation_keys.to_vec()), &object.object))
+}
+
+/// The same, as it is told the engine.
+pub(crate) fn read_pod(json: &[u8], annotation_keys: &[Istr], recording: &Recording) -> Option<(PodInfo, Told)> {
+    let object: Slim<api::Pod, true> = serde_json::from_slice(json).ok()?;
+    let pod = parse(&mut PodParser::new(annotation_keys.to_vec()), &object.object);
+    Some((pod.clone(), tell(pod, object.object, annotation_keys, recording, true)))
 }
 
 #[cfg(test)]

@@ -24,6 +24,7 @@ use crate::inspect::Inspect;
 use crate::lease::{LeaseSettings, identity};
 use crate::logging::LogHandle;
 use crate::metrics::Metrics;
+use crate::record::{Head, Recorder, Room};
 use crate::registry::Registry;
 use parts::Parts;
 pub(crate) use watching::Watching;
@@ -43,6 +44,7 @@ pub struct Scheduler {
     secured: Option<(Secured, LogHandle)>,
     max_in_unschedulable: Duration,
     simulated: Option<SystemTime>,
+    record: Option<Room>,
     inspector: Inspector,
 }
 
@@ -71,6 +73,7 @@ impl Scheduler {
             secured: None,
             max_in_unschedulable: QueueSettings::default().max_in_unschedulable,
             simulated: None,
+            record: None,
             inspector: Inspector::default(),
         }
     }
@@ -126,6 +129,14 @@ impl Scheduler {
         self
     }
 
+    /// Records all that reaches the engine. Then one thread decides, whatever the configuration says, so that the same
+    /// calls lead to the same effects.
+    #[must_use]
+    pub fn with_recording(mut self, room: Room) -> Self {
+        self.record = Some(room);
+        self
+    }
+
     /// A look at what it knows, once it runs.
     pub fn inspector(&self) -> Inspector {
         self.inspector.clone()
@@ -141,7 +152,7 @@ impl Scheduler {
     /// # Errors
     /// When the configuration cannot be run, the lease is lost, or a part of the scheduler has failed: the process
     /// should end.
-    pub async fn run(self, shutdown: CancellationToken) -> anyhow::Result<()> {
+    pub async fn run(mut self, shutdown: CancellationToken) -> anyhow::Result<()> {
         let mut profiles = self.registry.profiles(&self.config)?;
         let extenders = Extenders::new(&self.config, self.clients.watch.clone(), &self.metrics)?.map(Arc::new);
         if let Some(extenders) = &extenders {
@@ -156,12 +167,26 @@ impl Scheduler {
         }
         let (annotation_keys, kinds) = read_by(&profiles);
         let workers = self.workers();
-        let engine = Engine::new(profiles, self.engine_settings(workers));
-        Parts::start(self, engine, workers, annotation_keys, kinds, extenders)?.run(shutdown).await
+        let settings = self.engine_settings(workers);
+        let recorder = self.record.take().map(|room| self.record(room, &settings, &annotation_keys)).transpose()?;
+        let engine = Engine::new(profiles, settings);
+        Parts::start(self, engine, workers, annotation_keys, kinds, extenders, recorder)?.run(shutdown).await
+    }
+
+    fn record(&self, room: Room, settings: &EngineSettings, annotation_keys: &[Istr]) -> anyhow::Result<Recorder> {
+        let begun = self.clock().timestamp();
+        let head = Head::new(&self.config, begun, settings.seed, self.max_in_unschedulable, annotation_keys);
+        room.begin(&head, self.simulated.is_some())
     }
 
     fn workers(&self) -> usize {
         if self.simulated.is_some() {
+            return 1;
+        }
+        if self.record.is_some() {
+            if let Some(workers) = self.config.plimsoll.workers.filter(|workers| *workers > 1) {
+                tracing::warn!(workers, "while recording, one thread decides, whatever the configuration says");
+            }
             return 1;
         }
         let cores = || std::thread::available_parallelism().map_or(1, usize::from).min(MOST_WORKERS);
@@ -169,26 +194,7 @@ impl Scheduler {
     }
 
     fn engine_settings(&self, workers: usize) -> EngineSettings {
-        let seconds = |s: i64| Duration::from_secs(u64::try_from(s).unwrap_or(0));
-        let own = &self.config.plimsoll;
-        EngineSettings {
-            queue: QueueSettings {
-                backoff: Backoff {
-                    initial: seconds(self.config.pod_initial_backoff_seconds),
-                    max: seconds(self.config.pod_max_backoff_seconds),
-                },
-                max_in_unschedulable: self.max_in_unschedulable,
-            },
-            line_limit: 64 * workers,
-            tie_break: own.tie_break.into(),
-            seed: self.seed(),
-            admission: self.registry.admission(&self.config),
-            memo: own.memo.into(),
-            evictions: self.config.evictions(),
-            ask_limit: usize::from(own.extender_parallelism),
-            refusal_cooldown: own.coexistence.refusal_cooldown,
-            headroom: self.config.headroom(),
-        }
+        engine_settings(&self.config, &self.registry, workers, self.seed(), self.max_in_unschedulable)
     }
 
     /// The configured seed, or a chance one.
@@ -212,8 +218,38 @@ impl Scheduler {
     }
 }
 
+/// What a configuration means for the engine.
+pub(crate) fn engine_settings(
+    config: &Config,
+    registry: &Registry,
+    workers: usize,
+    seed: u64,
+    max_in_unschedulable: Duration,
+) -> EngineSettings {
+    let seconds = |s: i64| Duration::from_secs(u64::try_from(s).unwrap_or(0));
+    let own = &config.plimsoll;
+    EngineSettings {
+        queue: QueueSettings {
+            backoff: Backoff {
+                initial: seconds(config.pod_initial_backoff_seconds),
+                max: seconds(config.pod_max_backoff_seconds),
+            },
+            max_in_unschedulable,
+        },
+        line_limit: 64 * workers,
+        tie_break: own.tie_break.into(),
+        seed,
+        admission: registry.admission(config),
+        memo: own.memo.into(),
+        evictions: config.evictions(),
+        ask_limit: usize::from(own.extender_parallelism),
+        refusal_cooldown: own.coexistence.refusal_cooldown,
+        headroom: config.headroom(),
+    }
+}
+
 /// The annotations and further kinds that the plugins of these profiles read, each once.
-fn read_by(profiles: &[Profile]) -> (Vec<Istr>, Vec<KindRef>) {
+pub(crate) fn read_by(profiles: &[Profile]) -> (Vec<Istr>, Vec<KindRef>) {
     let mut annotation_keys: Vec<Istr> = profiles.iter().flat_map(|p| p.annotation_keys.iter().cloned()).collect();
     annotation_keys.sort();
     annotation_keys.dedup();

@@ -78,7 +78,7 @@ impl Reflectors {
                     if told != Some(false) {
                         tracing::info!(kind = ?kind, "the server does not serve this kind; there are none");
                         let none = Event::ObjectsListed { kind, present: HashSet::new() };
-                        self.inbox.events(vec![Event::KindServed { kind, version: None }, none]);
+                        self.inbox.events(vec![Event::KindServed { kind, version: None }.into(), none.into()]);
                         self.inbox.synced(list, synced.clone());
                     }
                     told = Some(false);

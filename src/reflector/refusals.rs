@@ -13,6 +13,7 @@ use tokio_util::sync::CancellationToken;
 use super::slim::Slim;
 use super::{Ended, Orders, Reflectors, Sink, config};
 use crate::admin::Check;
+use crate::record::Told;
 
 /// What metrics and the log call them.
 pub(super) const KIND: &str = "FailedPod";
@@ -49,15 +50,15 @@ pub(super) struct Refusals {
 }
 
 impl Sink<Slim<api::Pod, true>> for Refusals {
-    fn apply(&mut self, object: Slim<api::Pod, true>) -> Option<Event> {
+    fn apply(&mut self, object: Slim<api::Pod, true>) -> Option<Told> {
         // Of one that does not decode nobody knows why it has failed.
         let refusal = object.object.ok().as_ref().and_then(KubeletRefusal::of)?;
         let uid = &refusal.key.uid;
         self.listed.insert(uid.clone());
         let news = self.told.insert(uid.clone()) && self.has_read;
-        news.then(|| Event::RefusedByKubelet(Box::new(refusal)))
+        news.then(|| Event::RefusedByKubelet(Box::new(refusal)).into())
     }
-    fn delete(&mut self, object: Slim<api::Pod, true>) -> Option<Event> {
+    fn delete(&mut self, object: Slim<api::Pod, true>) -> Option<Told> {
         let uid = Uid::new(&object.metadata().uid);
         self.told.remove(&uid);
         self.listed.remove(&uid);

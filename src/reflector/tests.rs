@@ -52,7 +52,13 @@ fn watch_events_decode() {
 #[test]
 fn a_field_of_a_newer_kubernetes_is_counted_by_name() {
     let metrics = Arc::new(Metrics::new().unwrap());
-    let mut pods = Pods { parser: PodParser::default(), listed: Vec::new(), metrics: Arc::clone(&metrics) };
+    let mut pods = Pods {
+        parser: PodParser::default(),
+        listed: Vec::new(),
+        metrics: Arc::clone(&metrics),
+        annotation_keys: Vec::new(),
+        recording: Recording::default(),
+    };
     let unknown = GOOD.replace(r#""spec":{"#, r#""spec":{"tolerations":[{"fooBar":1}],"#);
     for text in [GOOD, &unknown, &unknown] {
         assert!(pods.apply(serde_json::from_str::<Strict>(text).unwrap()).is_some());

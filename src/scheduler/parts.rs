@@ -17,8 +17,9 @@ use super::Scheduler;
 use super::election::elect;
 use crate::admin::{Admin, CheckState, Health, debug};
 use crate::config::Config;
-use crate::driver::{Driver, Inbox, inbox};
+use crate::driver::{Driver, Inbox, recorded_inbox};
 use crate::extender::Extenders;
+use crate::record::Recorder;
 use crate::reflector::{Reflectors, Relist, relist};
 use crate::write::{Writer, WriterSettings};
 
@@ -60,9 +61,11 @@ impl Parts {
         annotation_keys: Vec<Istr>,
         kinds: Vec<KindRef>,
         extenders: Option<Arc<Extenders>>,
+        recorder: Option<Recorder>,
     ) -> anyhow::Result<Self> {
         let (health, clock) = (Health::new(), scheduler.clock());
-        let (inbox, incoming) = inbox();
+        let recording = recorder.as_ref().map(Recorder::recording).unwrap_or_default();
+        let (inbox, incoming) = recorded_inbox(recording);
         // Fails only for a second run, and a scheduler is used up by its first.
         let _ = scheduler.inspector.0.set(inbox.clone());
         let (outbox, effects) = mpsc::unbounded_channel();
@@ -91,8 +94,8 @@ impl Parts {
             });
         }
         let heartbeat = health.heartbeat("owner");
-        let driver =
-            Driver::new(engine, workers, lists, (&inbox, incoming), outbox, clock, Arc::clone(&metrics), heartbeat);
+        let (end_of_inbox, counted) = ((&inbox, incoming), Arc::clone(&metrics));
+        let driver = Driver::new(engine, workers, lists, end_of_inbox, outbox, clock, counted, heartbeat, recorder);
         let driver = own(driver, scheduler.simulated.is_some())?;
 
         let (fence, election, stop_election) = elect(&scheduler, lease, clock, &inbox, relists)?;

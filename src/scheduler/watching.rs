@@ -59,7 +59,7 @@ impl Scheduler {
         let (outbox, _) = mpsc::unbounded_channel();
         let heartbeat = health.heartbeat("owner");
         let metrics = Arc::clone(&self.metrics);
-        let driver = Driver::new(engine, 1, lists, (&inbox, incoming), outbox, self.clock(), metrics, heartbeat);
+        let driver = Driver::new(engine, 1, lists, (&inbox, incoming), outbox, self.clock(), metrics, heartbeat, None);
         let driver = own(driver, false)?;
         let watching = Watching { inbox: inbox.clone(), profiles, annotation_keys: annotation_keys.into(), health };
         Ok((watching, WatchingParts { _inbox: StopOnDrop(inbox), tasks, driver }))
