@@ -22,6 +22,9 @@ mod segments;
 mod source;
 mod told;
 
+#[cfg(all(test, feature = "tools"))]
+mod tests;
+
 pub use head::Head;
 pub use recorder::{Recorder, Refused, Room};
 pub(crate) use source::{node_text, object_text, pod_text};

@@ -483,6 +483,41 @@ fn the_configuration_that_is_written_is_the_one_that_is_read() {
 }
 
 #[test]
+fn a_recording_outlives_a_scheduler_that_is_killed() {
+    let (files, api) = (Files::new(), Api::any());
+    let kubeconfig = files.write("kubeconfig", &api.server.kubeconfig());
+    let config = files.write(
+        "config.yaml",
+        &format!(
+            "{HEAD}leaderElection: {{leaderElect: false}}\n---\napiVersion: config.plimsoll/v1alpha1\nkind: \
+             PlimsollConfiguration\nworkers: 4\n"
+        ),
+    );
+    let dir = files.path("recording").display().to_string();
+    let arguments = ["--kubeconfig", &kubeconfig, "--config", &config, "--record", &dir];
+    let (mut scheduler, _) = Process::scheduler(&arguments);
+    scheduler.line("while recording, one thread decides, whatever the configuration says");
+    api.server.create(pod("web")).unwrap();
+    api.until_bound("web");
+    let replayed = || {
+        let (code, out, err) = run(&["replay", &dir, "-o", "json"]);
+        assert_eq!(code, 0, "{err}");
+        serde_json::from_str::<Value>(&out).unwrap()
+    };
+    until("the binding to be recorded", || replayed()["effects"]["bind"] == 1);
+    scheduler.child.kill().unwrap();
+    scheduler.child.wait().unwrap();
+    assert_eq!(replayed()["ended"], "cutOff");
+    // What is there stays there.
+    let (code, out, err) = run(&[&["run"], &arguments[..]].concat());
+    assert_eq!((code, out.as_str()), (2, ""));
+    assert!(err.contains(&format!("error: recording to {dir}: it holds a recording already")), "{err}");
+    let file = files.write("file", "");
+    let (code, _, err) = run(&["run", "--record", &file]);
+    assert!(code == 2 && err.contains(&format!("recording to {file}: File exists")), "{err}");
+}
+
+#[test]
 fn completion_scripts_are_printed() {
     for shell in ["bash", "zsh", "fish"] {
         let (code, out, err) = run(&["completion", shell]);

@@ -97,7 +97,8 @@ impl Segments {
         file.sync_data()
     }
 
-    #[cfg(test)]
+    /// Makes segments of so many bytes.
+    #[cfg(all(test, feature = "tools"))]
     pub(super) fn with_segments_of(mut self, bytes: u64) -> Self {
         self.segment_bytes = bytes;
         self

@@ -15,6 +15,7 @@ mod gangs;
 mod held;
 mod odd_objects;
 mod preemption;
+mod record;
 mod refusals;
 mod replicas;
 mod rig;
