@@ -22,7 +22,8 @@ mod segments;
 mod source;
 mod told;
 
-#[cfg(all(test, feature = "tools"))]
+#[cfg(test)]
+#[cfg(feature = "tools")]
 mod tests;
 
 pub use head::Head;

@@ -510,8 +510,13 @@ impl Sink<DynamicObject> for Objects {
         self.listed.insert(key.clone());
         let resource_version = version_of(&object);
         let json = serde_json::to_value(&object).map_err(|e| e.to_string());
-        let object = json.as_ref().map_err(String::clone).and_then(|json| (kind.decode)(json))
-            .inspect_err(|error| tracing::warn!(?kind, object = ?key, %error, "an object cannot be read; it counts as absent"))
+        let object = json
+            .as_ref()
+            .map_err(String::clone)
+            .and_then(|json| (kind.decode)(json))
+            .inspect_err(
+                |error| tracing::warn!(?kind, object = ?key, %error, "an object cannot be read; it counts as absent"),
+            )
             .ok();
         let json = json.ok().filter(|_| self.recording.is_on());
         let text = json.and_then(|json| object_text(&kind, &key, resource_version, Some(json)));
@@ -519,8 +524,7 @@ impl Sink<DynamicObject> for Objects {
     }
     fn delete(&mut self, object: DynamicObject) -> Option<Told> {
         let (kind, key, resource_version) = (self.kind, Self::key(&object), version_of(&object));
-        let text =
-            if self.recording.is_on() { object_text(&kind, &key, resource_version, None) } else { None };
+        let text = if self.recording.is_on() { object_text(&kind, &key, resource_version, None) } else { None };
         Some(Told::new(Event::Object { kind, key, resource_version, object: None }, text))
     }
     fn list_begins(&mut self) {

@@ -46,7 +46,10 @@ pub fn main(args: &Args, registry: &Registry) -> i32 {
     };
     let ours = env!("CARGO_PKG_VERSION");
     if outcome.head.version != ours {
-        tracing::warn!("recorded by version {}, replayed by {ours}: they may differ in what they decide", outcome.head.version);
+        tracing::warn!(
+            "recorded by version {}, replayed by {ours}: they may differ in what they decide",
+            outcome.head.version
+        );
     }
     match print(&args.dir, &outcome, args.output) {
         Ok(()) => i32::from(outcome.difference.is_some()),
@@ -159,7 +162,8 @@ fn ended(ended: &Ended) -> &'static str {
 fn tables(outcome: &Outcome, colours: bool) -> String {
     let calls = &outcome.calls;
     let mut table = plain(&["CALLS", "COUNT"], colours);
-    let named = [("events", calls.events), ("decisions", calls.decisions), ("ticks", calls.ticks), ("leads", calls.leads)];
+    let named =
+        [("events", calls.events), ("decisions", calls.decisions), ("ticks", calls.ticks), ("leads", calls.leads)];
     for (name, count) in named.into_iter().filter(|(_, count)| *count > 0) {
         table.add_row([name.to_owned(), count.to_string()]);
     }

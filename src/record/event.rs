@@ -22,25 +22,83 @@ pub(super) enum Form {
         #[serde(default, skip_serializing_if = "std::ops::Not::not")]
         read: bool,
     },
-    PodDeleted { uid: String, resource_version: u64 },
-    PodsListed { present: Vec<String>, resource_version: u64 },
-    Node { object: Box<RawValue> },
-    NodeDeleted { name: String },
-    NodesListed { present: Vec<String> },
-    Namespace { name: String, labels: Option<BTreeMap<String, String>> },
-    NamespacesListed { present: Vec<String> },
-    Object { kind: KindName, namespace: String, name: String, resource_version: u64, object: Option<Box<RawValue>> },
+    PodDeleted {
+        uid: String,
+        resource_version: u64,
+    },
+    PodsListed {
+        present: Vec<String>,
+        resource_version: u64,
+    },
+    Node {
+        object: Box<RawValue>,
+    },
+    NodeDeleted {
+        name: String,
+    },
+    NodesListed {
+        present: Vec<String>,
+    },
+    Namespace {
+        name: String,
+        labels: Option<BTreeMap<String, String>>,
+    },
+    NamespacesListed {
+        present: Vec<String>,
+    },
+    Object {
+        kind: KindName,
+        namespace: String,
+        name: String,
+        resource_version: u64,
+        object: Option<Box<RawValue>>,
+    },
     /// Each with its namespace and its name.
-    ObjectsListed { kind: KindName, present: Vec<(String, String)> },
-    KindServed { kind: KindName, version: Option<String> },
-    WritesFinished { uid: String, failure: Option<Failure> },
-    NominationWritten { uid: String, number: u64, version: Option<u64> },
-    BindFinished { uid: String, result: BindForm },
-    Evicted { victim: String, preemptor: String, result: EvictForm },
-    Answered { uid: String, number: u64, result: Said<BTreeMap<String, NodeForm>> },
-    PreemptAnswered { uid: String, number: u64, result: Said<Vec<CandidateForm>> },
-    PodAbsent { pod: KeyForm },
-    RefusedByKubelet { pod: KeyForm, node: String, kind: String, message: String },
+    ObjectsListed {
+        kind: KindName,
+        present: Vec<(String, String)>,
+    },
+    KindServed {
+        kind: KindName,
+        version: Option<String>,
+    },
+    WritesFinished {
+        uid: String,
+        failure: Option<Failure>,
+    },
+    NominationWritten {
+        uid: String,
+        number: u64,
+        version: Option<u64>,
+    },
+    BindFinished {
+        uid: String,
+        result: BindForm,
+    },
+    Evicted {
+        victim: String,
+        preemptor: String,
+        result: EvictForm,
+    },
+    Answered {
+        uid: String,
+        number: u64,
+        result: Said<BTreeMap<String, NodeForm>>,
+    },
+    PreemptAnswered {
+        uid: String,
+        number: u64,
+        result: Said<Vec<CandidateForm>>,
+    },
+    PodAbsent {
+        pod: KeyForm,
+    },
+    RefusedByKubelet {
+        pod: KeyForm,
+        node: String,
+        kind: String,
+        message: String,
+    },
 }
 
 /// A kind by its plural name and its group.
@@ -250,14 +308,10 @@ impl Form {
             Event::NominationWritten { uid, number, version } => {
                 Self::NominationWritten { uid: uid.to_string(), number: *number, version: *version }
             }
-            Event::BindFinished { uid, result } => {
-                Self::BindFinished { uid: uid.to_string(), result: result.into() }
+            Event::BindFinished { uid, result } => Self::BindFinished { uid: uid.to_string(), result: result.into() },
+            Event::Evicted { victim, preemptor, result } => {
+                Self::Evicted { victim: victim.to_string(), preemptor: preemptor.to_string(), result: result.into() }
             }
-            Event::Evicted { victim, preemptor, result } => Self::Evicted {
-                victim: victim.to_string(),
-                preemptor: preemptor.to_string(),
-                result: result.into(),
-            },
             Event::Answered { uid, number, result } => {
                 Self::Answered { uid: uid.to_string(), number: *number, result: answered(result) }
             }

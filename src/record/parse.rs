@@ -92,10 +92,8 @@ impl<'a> Parser<'a> {
                 Event::Object { kind, key, resource_version, object }
             }
             Form::ObjectsListed { kind, present } => {
-                let key = |(namespace, name): (String, String)| ObjectKey {
-                    namespace: namespace.into(),
-                    name: name.into(),
-                };
+                let key =
+                    |(namespace, name): (String, String)| ObjectKey { namespace: namespace.into(), name: name.into() };
                 Event::ObjectsListed { kind: self.kind(&kind)?, present: present.into_iter().map(key).collect() }
             }
             Form::KindServed { kind, version } => {

@@ -33,10 +33,7 @@ impl fmt::Display for Place {
 pub(crate) enum Rubbish {
     /// A file cannot be read.
     #[error("reading {}", .path.display())]
-    Unread {
-        path: PathBuf,
-        source: io::Error,
-    },
+    Unread { path: PathBuf, source: io::Error },
     /// The head says nothing that can be replayed.
     #[error("reading {}: {problem:#}", .path.display())]
     Head { path: PathBuf, problem: anyhow::Error },
@@ -127,7 +124,8 @@ impl Reader {
                 Read::Line if self.ended => return Err(self.rubbish("the recording goes on behind its end")),
                 Read::Line => break,
                 Read::Ended => self.segment = None,
-                Read::Cut if self.ended || self.exists(self.number.saturating_add(1)) => {
+                Read::Cut if self.ended => return Err(self.rubbish("the recording goes on behind its end")),
+                Read::Cut if self.exists(self.number.saturating_add(1)) => {
                     return Err(self.rubbish("the segment is not whole, though it is not the last"));
                 }
                 Read::Cut => return Ok(Next::CutOff),

@@ -241,7 +241,9 @@ impl Scribe {
                         unread = None;
                     }
                     if self.segments.is_full() {
-                        tracing::warn!("the recording is as large as it may become: nothing is recorded any more; scheduling goes on");
+                        tracing::warn!(
+                            "the recording is as large as it may become: nothing is recorded any more; scheduling goes on"
+                        );
                         return self.end(FULL);
                     }
                 }

@@ -57,10 +57,7 @@ fn events() -> Vec<Event> {
         Event::Namespace { name: "ns".into(), labels: Some(Arc::new([("a", "b"), ("c", "")].into_iter().collect())) },
         Event::Namespace { name: "ns".into(), labels: None },
         Event::NamespacesListed { present: HashSet::new() },
-        Event::ObjectsListed {
-            kind,
-            present: HashSet::from([ObjectKey { namespace: "ns".into(), name: "o".into() }]),
-        },
+        Event::ObjectsListed { kind, present: HashSet::from([ObjectKey { namespace: "ns".into(), name: "o".into() }]) },
         Event::KindServed { kind, version: Some("v1beta1".into()) },
         Event::KindServed { kind, version: None },
         Event::WritesFinished { uid: uid.clone(), result: Ok(()) },
@@ -155,8 +152,14 @@ fn what_nobody_can_have_written_is_refused() {
         ("7", "expected value"),
         (r#"{"pod":{"object":{"metadata":7}}}"#, "pod: invalid type"),
         (r#"{"objectsListed":{"kind":"unicorns.example.com","present":[]}}"#, "reads unicorns.example.com"),
-        (r#"{"writesFinished":{"uid":"u","failure":{"plugin":"Nobody","message":""}}}"#, "there is no plugin \"Nobody\""),
-        (r#"{"answered":{"uid":"u","number":1,"result":{"ok":{"n":{"failed":{"code":"Odd","reason":""}}}}}}"#, "no such code"),
+        (
+            r#"{"writesFinished":{"uid":"u","failure":{"plugin":"Nobody","message":""}}}"#,
+            "there is no plugin \"Nobody\"",
+        ),
+        (
+            r#"{"answered":{"uid":"u","number":1,"result":{"ok":{"n":{"failed":{"code":"Odd","reason":""}}}}}}"#,
+            "no such code",
+        ),
         (
             r#"{"preemptAnswered":{"uid":"u","number":3,"result":{"ok":[{"node":"n","victims":["x"],"pdbViolations":0}]}}}"#,
             "not asked about a pod x on n",

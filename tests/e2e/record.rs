@@ -14,7 +14,7 @@ use tempfile::TempDir;
 
 use crate::rig::{Replica, Rig, cluster, single, text};
 use crate::scripted::{Reply, Scripted, only};
-use crate::volumes::{classes, claim, volume, with};
+use crate::volumes::{claim, classes, volume, with};
 
 const SEGMENT: &str = "segment-00001.jsonl.gz";
 
@@ -210,7 +210,10 @@ fn one_that_is_cut_off_is_replayed_up_to_there() {
         let (code, report, said) = replay(dir.path());
         assert_eq!((code, &report["ended"]), (0, &json!("cutOff")), "{eighths}: {said}");
         let (file, line) = place(&report["cutOffBehind"]);
-        assert!(said.contains(&format!("the recording is cut off behind {}, line {line}: replayed up to there", file.display())));
+        assert!(said.contains(&format!(
+            "the recording is cut off behind {}, line {line}: replayed up to there",
+            file.display()
+        )));
         assert!(line >= before, "{line} < {before}");
         before = line;
         assert!(report["calls"]["events"].as_u64() <= all["calls"]["events"].as_u64());
@@ -251,9 +254,13 @@ fn rubbish_is_named() {
             head.replace("NodeResourcesFit", "NodeResourcesFoo").into(),
             "making the recorded scheduler: the recorded configuration",
         ),
-        (SEGMENT, b"no gzip at all, but some text".to_vec(), &format!("reading DIR/{SEGMENT}, line 1: the segment cannot be read")),
+        (
+            SEGMENT,
+            b"no gzip at all, but some text".to_vec(),
+            &format!("reading DIR/{SEGMENT}, line 1: the segment cannot be read"),
+        ),
         ("segment-00002.jsonl.gz", std::fs::read(recording().join(SEGMENT)).unwrap(), "goes on behind its end"),
-        (SEGMENT, [&std::fs::read(recording().join(SEGMENT)).unwrap()[..], b"more"].concat(), "the segment cannot be read"),
+        (SEGMENT, [&std::fs::read(recording().join(SEGMENT)).unwrap()[..], b"more"].concat(), "goes on behind its end"),
     ];
     for (name, bytes, expect) in rows {
         let (code, said) = damaged(name, &bytes);
@@ -299,7 +306,10 @@ async fn answers_of_extenders_are_recorded_and_their_secrets_are_not() {
     rig.end().await;
     let (code, report, said) = replay(dir.path());
     assert_eq!(code, 0, "{said}");
-    assert!(report["effects"]["ask"].as_u64() >= Some(2) && report["effects"]["askPreempt"].as_u64() >= Some(1), "{report:#}");
+    assert!(
+        report["effects"]["ask"].as_u64() >= Some(2) && report["effects"]["askPreempt"].as_u64() >= Some(1),
+        "{report:#}"
+    );
     let head = std::fs::read_to_string(dir.path().join("head.json")).unwrap();
     assert!(head.contains("<redacted>@") && !head.contains("hunter2"), "{head}");
 }
