@@ -10,9 +10,12 @@ mod discovery;
 pub(crate) mod laws;
 mod refusals;
 mod relist;
+mod sight;
 mod slim;
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use futures::{Stream, StreamExt as _};
 use hashbrown::HashSet;
@@ -26,6 +29,7 @@ use plimsoll_framework::labels::LabelSet;
 use plimsoll_framework::node::NodeInfo;
 use plimsoll_framework::object::{KindRef, ObjectKey};
 use plimsoll_framework::pod::{PodInfo, PodParser, Uid};
+use tokio::time::{sleep, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
 
 use crate::admin::Check;
@@ -36,6 +40,7 @@ use crate::record::{Recording, Told, node_text, object_text, pod_text};
 use backoff::Pace;
 pub use relist::Orders;
 pub(crate) use relist::{Relist, relist};
+use sight::{Sight, Unseen, refuses_to_stream};
 use slim::Slim;
 
 /// Pods that have run to their end take up nothing: they are not even sent.
@@ -44,6 +49,11 @@ pub(crate) const UNFINISHED_PODS: &str = "status.phase!=Succeeded,status.phase!=
 const WATCH_SECONDS: u32 = 120;
 /// How many events of a list are handed over at once.
 const BATCH: usize = 256;
+/// A streamed list of which nothing came for so long does not come to its end: the server does not know that it was to
+/// say where that is.
+const STREAM_SILENCE: Duration = Duration::from_secs(30);
+/// A streamed list that breaks off so often is read by a list.
+const STREAM_TRIES: u32 = 3;
 
 /// What a reflector needs to know of the world.
 pub struct Reflectors {
@@ -57,6 +67,33 @@ pub struct Reflectors {
     pub annotation_keys: Vec<Istr>,
     /// Seed of the chances by which failed watches are spread out.
     pub seed: u64,
+    /// Whether the server streams lists, as far as is known; see [`Streams`].
+    pub streams: Streams,
+}
+
+/// Whether lists are had as the beginning of a watch: one request, of which the server keeps no copy in memory. Servers
+/// before Kubernetes 1.34 do not do that, 1.32 excepted. Which one it is shows when it is asked: the first watch that is refused
+/// turns to lists, and so do those that begin later.
+#[derive(Debug)]
+pub struct Streams(AtomicBool);
+
+impl Default for Streams {
+    fn default() -> Self {
+        Self(AtomicBool::new(true))
+    }
+}
+
+impl Streams {
+    fn are_likely(&self) -> bool {
+        self.0.load(Ordering::Relaxed)
+    }
+
+    /// The server was asked and refused.
+    fn refused(&self) {
+        if self.0.swap(false, Ordering::Relaxed) {
+            tracing::info!("the server does not stream lists; they are read by list");
+        }
+    }
 }
 
 /// Takes in the objects of one kind.
@@ -74,6 +111,8 @@ trait Sink<K>: Send {
     fn not_served(&mut self) -> Option<Event> {
         None
     }
+    /// What follows when objects of the kind cannot be seen.
+    fn unseen(&self) -> Unseen;
     /// Whether the watch ends when the server does not serve the kind, for somebody else to see to that.
     fn ends_unserved(&self) -> bool {
         false
@@ -176,29 +215,51 @@ impl Reflectors {
         K: kube::Resource + Clone + serde::de::DeserializeOwned + std::fmt::Debug + Send + 'static,
     {
         let metrics = self.metrics.plimsoll.watch(name);
+        let seed = self.seed ^ list_seed(synced.0);
+        let mut sight = Sight::new(name, sink.unseen());
+        let (mut streams, mut wait, mut pace) = (self.streams.are_likely(), Duration::ZERO, Pace::new(seed));
         loop {
-            let pace = Pace::new(self.seed ^ list_seed(synced.0));
-            let stream = watcher(api.clone(), config.clone()).backoff(pace);
-            tokio::select! {
+            config.initial_list_strategy = if streams {
+                watcher::InitialListStrategy::StreamingList
+            } else {
+                watcher::InitialListStrategy::ListWatch
+            };
+            let stream = watcher(api.clone(), config.clone()).backoff(Pace::new(seed));
+            let turn = async {
+                if !wait.is_zero() {
+                    sleep(wait).await;
+                }
+                self.follow((&mut sight, streams), stream, sink, synced, &metrics).await
+            };
+            wait = tokio::select! {
                 biased;
                 () = stop.cancelled() => return Ended::Stopped,
                 begun = orders.next() => {
                     tracing::info!(kind = name, "listing anew");
                     self.inbox.unlisted(synced.0);
-                    // What the server's cache holds may be older than what made somebody ask.
+                    // What the server's cache holds may be older than what made somebody ask, and a stream is of that.
                     config.list_semantic = watcher::ListSemantic::MostRecent;
+                    streams = false;
                     // Whoever ordered it may have stopped waiting.
                     let _ = begun.send(());
+                    Duration::ZERO
                 }
-                ended = self.follow(name, stream, sink, synced, &metrics) => return ended,
-            }
+                ended = turn => match ended {
+                    Ended::Forbidden => pace.next().unwrap_or_default(),
+                    Ended::Unstreamed => {
+                        streams = false;
+                        Duration::ZERO
+                    }
+                    ended => return ended,
+                },
+            };
         }
     }
 
-    /// Hands over what a watch says, until it ends or says what cannot be decoded.
+    /// Hands over what a watch says, until it ends or has to begin otherwise.
     async fn follow<K>(
         &self,
-        name: &str,
+        (sight, streams): (&mut Sight, bool),
         stream: impl Stream<Item = watcher::Result<watcher::Event<K>>>,
         sink: &mut impl Sink<K>,
         (list, synced): (usize, &Check),
@@ -206,20 +267,35 @@ impl Reflectors {
     ) -> Ended {
         let mut stream = std::pin::pin!(stream);
         let mut batch = Vec::new();
-        // Asked for each event, so not of the metric itself.
-        let (mut forbidden, mut missing) = (false, false);
-        while let Some(event) = stream.next().await {
-            // A list begins before the server is asked.
-            if (forbidden || missing) && event.as_ref().is_ok_and(|event| !matches!(event, watcher::Event::Init)) {
-                if forbidden {
-                    self.list_permission(name).set(0);
+        // How often the list has begun that is being read.
+        let mut begun = 0;
+        loop {
+            let next = if streams && begun > 0 {
+                match timeout(STREAM_SILENCE, stream.next()).await {
+                    Ok(next) => next,
+                    Err(_) => return self.unstreamed(sight, "nothing came of it"),
                 }
-                (forbidden, missing) = (false, false);
-            }
+            } else if let Some(at) = sight.certain_at {
+                tokio::select! {
+                    biased;
+                    next = stream.next() => next,
+                    () = sleep_until(at) => {
+                        self.permission_regained(sight);
+                        continue;
+                    }
+                }
+            } else {
+                stream.next().await
+            };
+            let Some(event) = next else { return Ended::Stopped };
             match event {
                 Ok(watcher::Event::Init) => {
                     batch.clear();
                     sink.list_begins();
+                    begun += 1;
+                    if streams && begun > STREAM_TRIES {
+                        return self.unstreamed(sight, "it broke off again and again");
+                    }
                 }
                 Ok(watcher::Event::InitApply(object)) => {
                     metrics.events.at(WatchEventType::Listed).inc();
@@ -232,67 +308,85 @@ impl Reflectors {
                     batch.extend(sink.list_ends().map(Told::from));
                     self.inbox.events(std::mem::take(&mut batch));
                     self.inbox.synced(list, synced.clone());
+                    (begun, sight.unserved) = (0, false);
+                    self.permission_used(sight, streams);
                 }
                 Ok(watcher::Event::Apply(object)) => {
+                    self.permission_regained(sight);
                     sink.apply(object).into_iter().for_each(|event| self.inbox.event(event));
                     // Whoever sees the count finds that the owner has been told.
                     metrics.events.at(WatchEventType::Applied).inc();
                 }
                 Ok(watcher::Event::Delete(object)) => {
+                    self.permission_regained(sight);
                     sink.delete(object).into_iter().for_each(|event| self.inbox.event(event));
                     metrics.events.at(WatchEventType::Deleted).inc();
                 }
                 Err(error) => {
-                    if status_code(&error) == 404 && sink.ends_unserved() {
-                        return Ended::Unserved;
+                    if let Some(ended) = self.failed(&error, (sight, streams), sink, (list, synced), metrics) {
+                        return ended;
                     }
-                    if status_code(&error) == 404
-                        && let Some(none) = sink.not_served()
-                    {
-                        // Asked for again from time to time: the kind may be served after an upgrade, or when it is defined.
-                        if !missing {
-                            tracing::info!(kind = name, "the server does not serve this kind; there are none");
-                            self.inbox.event(none);
-                            self.inbox.synced(list, synced.clone());
-                        }
-                        missing = true;
-                        continue;
-                    }
-                    if undecodable(&error) {
-                        tracing::warn!(kind = name, error = %describe(&error), "an object cannot be decoded; decoding each by itself from now on");
-                        metrics.restarts.at(RestartReason::Error).inc();
-                        return Ended::Undecodable;
-                    }
-                    forbidden |= self.trouble(name, &error, synced, metrics) == RestartReason::Forbidden;
                 }
             }
         }
-        Ended::Stopped
     }
 
-    /// The gauge of the permission to list and watch a kind.
-    fn list_permission(&self, name: &str) -> prometheus::IntGauge {
-        self.metrics.plimsoll.missing_permission("list", resource(name))
-    }
-
-    /// The watch failed; the watcher begins again by itself, after a while. Tells why it failed.
-    fn trouble(&self, name: &str, error: &watcher::Error, synced: &Check, metrics: &WatchMetrics) -> RestartReason {
+    /// A watch has failed; how it ends by that, if it does. Otherwise the watcher begins again by itself, after a while.
+    fn failed<K>(
+        &self,
+        error: &watcher::Error,
+        (sight, streams): (&mut Sight, bool),
+        sink: &mut impl Sink<K>,
+        (list, synced): (usize, &Check),
+        metrics: &WatchMetrics,
+    ) -> Option<Ended> {
+        let name = sight.kind.clone();
+        if streams && refuses_to_stream(error) {
+            self.streams.refused();
+            return Some(Ended::Unstreamed);
+        }
+        let unserved = status_code(error) == 404;
+        if unserved && sink.ends_unserved() {
+            self.permission_regained(sight);
+            return Some(Ended::Unserved);
+        }
+        if unserved && let Some(none) = sink.not_served() {
+            // Asked for again from time to time: the kind may be served after an upgrade, or when it is defined.
+            if !std::mem::replace(&mut sight.unserved, true) {
+                tracing::info!(kind = name, "the server does not serve this kind; there are none");
+                self.inbox.event(none);
+                self.inbox.synced(list, synced.clone());
+            }
+            self.permission_regained(sight);
+            return None;
+        }
+        if undecodable(error) {
+            self.permission_regained(sight);
+            tracing::warn!(kind = name, error = %describe(error), "an object cannot be decoded; decoding each by itself from now on");
+            metrics.restarts.at(RestartReason::Error).inc();
+            return Some(Ended::Undecodable);
+        }
         let (reason, text) = (restart_reason(error), describe(error));
         metrics.restarts.at(reason).inc();
-        synced.fail_unless_passing(format!("listing {}: {text}; retrying", resource(name)));
-        if reason == RestartReason::Forbidden {
-            let gauge = self.list_permission(name);
-            // Said once, when it begins; the metric tells that it still is so.
-            if gauge.get() == 0 {
-                tracing::error!(kind = name, error = %text, "listing or watching is not permitted: the role lacks verbs list and watch on {}", resource(name));
+        match reason {
+            RestartReason::Forbidden => {
+                self.permission_lost(sight, error, (list, synced));
+                // When it is granted, that shows by a list: a watch may have nothing to say for hours.
+                return Some(Ended::Forbidden);
             }
-            gauge.set(1);
-        } else if reason == RestartReason::Expired {
-            tracing::info!(kind = name, "the watch was too far behind; listing again");
-        } else {
-            tracing::warn!(kind = name, error = %text, "watching failed; retrying");
+            RestartReason::Expired => tracing::info!(kind = name, "the watch was too far behind; listing again"),
+            RestartReason::Error => {
+                tracing::warn!(kind = name, error = %text, "watching failed; retrying");
+            }
         }
-        reason
+        synced.fail_unless_passing(format!("listing {}: {text}; retrying", resource(&name)));
+        None
+    }
+
+    /// The list is not had by a stream.
+    fn unstreamed(&self, sight: &Sight, why: &str) -> Ended {
+        tracing::warn!(kind = sight.kind, "the list could not be had by a stream ({why}); reading it by list");
+        Ended::Unstreamed
     }
 }
 
@@ -315,9 +409,14 @@ enum Ended {
     Stopped,
     Undecodable,
     Unserved,
+    /// It was refused for want of a permission.
+    Forbidden,
+    /// Its list has to be had otherwise than by a stream.
+    Unstreamed,
 }
 
-/// One list, unpaged and from the server's cache: pages of a large list expire faster than they are read.
+/// One list, unpaged and from the server's cache: pages of a large list expire faster than they are read. Where the server
+/// streams lists it becomes the beginning of the watch.
 pub(crate) fn config() -> watcher::Config {
     watcher::Config { page_size: None, timeout: Some(WATCH_SECONDS), ..watcher::Config::default().any_semantic() }
 }
@@ -331,8 +430,14 @@ fn kube_error(error: &watcher::Error) -> Option<&kube::Error> {
     }
 }
 
+/// Whether an object was sent that does not decode. Where it comes by a watch, kube takes the line for a status, of which
+/// it then has nothing.
 fn undecodable(error: &watcher::Error) -> bool {
-    matches!(kube_error(error), Some(kube::Error::SerdeError(_)))
+    match kube_error(error) {
+        Some(kube::Error::SerdeError(_)) => true,
+        Some(kube::Error::Api(status)) => status.code == 0 && status.status.is_none() && status.message.is_empty(),
+        _ => false,
+    }
 }
 
 /// The status code of the server's answer; 0 where there was none.
@@ -424,6 +529,9 @@ impl<const TOLERANT: bool> Sink<Slim<api::Pod, TOLERANT>> for Pods {
         let resource_version = listed.iter().map(|(_, rv)| *rv).max().unwrap_or(u64::MAX);
         Some(Event::PodsListed { present: listed.into_iter().map(|(uid, _)| uid).collect(), resource_version })
     }
+    fn unseen(&self) -> Unseen {
+        Unseen::Stops
+    }
 }
 
 struct Nodes {
@@ -456,6 +564,9 @@ impl<const TOLERANT: bool> Sink<Slim<api::Node, TOLERANT>> for Nodes {
     fn list_ends(&mut self) -> Option<Event> {
         Some(Event::NodesListed { present: std::mem::take(&mut self.listed) })
     }
+    fn unseen(&self) -> Unseen {
+        Unseen::Stops
+    }
 }
 
 struct Namespaces {
@@ -483,6 +594,9 @@ impl Sink<DynamicObject> for Namespaces {
     }
     fn list_ends(&mut self) -> Option<Event> {
         Some(Event::NamespacesListed { present: std::mem::take(&mut self.listed) })
+    }
+    fn unseen(&self) -> Unseen {
+        Unseen::Hides(None)
     }
 }
 
@@ -532,6 +646,9 @@ impl Sink<DynamicObject> for Objects {
     }
     fn list_ends(&mut self) -> Option<Event> {
         Some(Event::ObjectsListed { kind: self.kind, present: std::mem::take(&mut self.listed) })
+    }
+    fn unseen(&self) -> Unseen {
+        Unseen::Hides(Some(self.kind))
     }
     /// An older server lacks kinds that are new.
     fn not_served(&mut self) -> Option<Event> {

@@ -62,6 +62,10 @@ pub(super) enum Form {
         kind: KindName,
         version: Option<String>,
     },
+    Hidden {
+        kind: Option<KindName>,
+        hidden: bool,
+    },
     WritesFinished {
         uid: String,
         failure: Option<Failure>,
@@ -302,6 +306,7 @@ impl Form {
             Event::KindServed { kind, version } => {
                 Self::KindServed { kind: KindName::of(kind), version: version.as_ref().map(ToString::to_string) }
             }
+            Event::Hidden { kind, hidden } => Self::Hidden { kind: kind.as_ref().map(KindName::of), hidden: *hidden },
             Event::WritesFinished { uid, result } => {
                 Self::WritesFinished { uid: uid.to_string(), failure: result.as_ref().err().map(Failure::from) }
             }

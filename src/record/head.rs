@@ -23,7 +23,7 @@ pub struct Head {
     /// Where chances come from; drawn by chance itself, where the configuration names none.
     pub seed: u64,
     /// After how long without an event that might help a pod is tried again all the same.
-    pub max_in_unschedulable_seconds: u64,
+    pub max_in_unschedulable: Duration,
     /// The annotations that plugins read; no others are recorded.
     pub annotation_keys: Vec<String>,
     /// The `KubeSchedulerConfiguration`, flags included, without secrets.
@@ -46,7 +46,7 @@ impl Head {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             begun,
             seed,
-            max_in_unschedulable_seconds: max_in_unschedulable.as_secs(),
+            max_in_unschedulable,
             annotation_keys: annotation_keys.iter().map(ToString::to_string).collect(),
             componentconfig: json!(config.to_v1()),
             plimsoll: json!(config.to_plimsoll()),

@@ -99,6 +99,9 @@ impl<'a> Parser<'a> {
             Form::KindServed { kind, version } => {
                 Event::KindServed { kind: self.kind(&kind)?, version: version.map(Istr::from) }
             }
+            Form::Hidden { kind, hidden } => {
+                Event::Hidden { kind: kind.map(|kind| self.kind(&kind)).transpose()?, hidden }
+            }
             Form::WritesFinished { uid: of, failure } => {
                 let failure = failure.map(|failure| {
                     let plugin = self.registry.name_of(&failure.plugin);

@@ -165,8 +165,7 @@ impl<'a> Stage<'a> {
             profiles.iter_mut().for_each(|profile| profile.set_extenders(interest.clone()));
         }
         let (_, kinds) = read_by(&profiles);
-        let wait = std::time::Duration::from_secs(head.max_in_unschedulable_seconds);
-        let settings = engine_settings(&config, registry, 1, head.seed, wait);
+        let settings = engine_settings(&config, registry, 1, head.seed, head.max_in_unschedulable);
         Ok(Self {
             engine: Engine::new(profiles, settings),
             parser: Parser::new(head.annotation_keys(), kinds, registry),

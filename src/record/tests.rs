@@ -60,6 +60,8 @@ fn events() -> Vec<Event> {
         Event::ObjectsListed { kind, present: HashSet::from([ObjectKey { namespace: "ns".into(), name: "o".into() }]) },
         Event::KindServed { kind, version: Some("v1beta1".into()) },
         Event::KindServed { kind, version: None },
+        Event::Hidden { kind: Some(kind), hidden: true },
+        Event::Hidden { kind: None, hidden: false },
         Event::WritesFinished { uid: uid.clone(), result: Ok(()) },
         Event::WritesFinished {
             uid: uid.clone(),
@@ -172,6 +174,20 @@ fn what_nobody_can_have_written_is_refused() {
 
 fn head() -> Head {
     Head::new(&Config::default(), jiff::Timestamp::UNIX_EPOCH, 1, std::time::Duration::from_secs(300), &[])
+}
+
+#[test]
+fn a_head_is_read_as_it_was_written() {
+    let registry = Registry::default();
+    let wait = std::time::Duration::from_millis(90_500);
+    let config = "apiVersion: config.plimsoll/v1alpha1\nkind: PlimsollConfiguration\nworkers: 3\n";
+    let config = Config::parse("config", config, &crate::config::Defaults::plimsoll()).unwrap();
+    let head = Head::new(&config, jiff::Timestamp::UNIX_EPOCH, 9, wait, &["team".into()]);
+    let read = Head::parse(&serde_json::to_vec(&head).unwrap()).unwrap();
+    assert_eq!((read.max_in_unschedulable, read.seed, &*read.annotation_keys), (wait, 9, &["team".to_owned()][..]));
+    let read = read.config(&registry).unwrap();
+    assert_eq!((read.plimsoll.seed, read.plimsoll.workers), (Some(9), Some(3)));
+    assert_eq!(serde_json::to_value(read.to_v1()).unwrap(), head.componentconfig);
 }
 
 /// What ends a recording, and how many lines there are before that.

@@ -11,7 +11,7 @@ use plimsoll_framework::pod::{KubeletRefusal, Uid};
 use tokio_util::sync::CancellationToken;
 
 use super::slim::Slim;
-use super::{Ended, Orders, Reflectors, Sink, config};
+use super::{Ended, Orders, Reflectors, Sink, Unseen, config};
 use crate::admin::Check;
 use crate::record::Told;
 
@@ -66,6 +66,9 @@ impl Sink<Slim<api::Pod, true>> for Refusals {
     }
     fn list_begins(&mut self) {
         self.listed.clear();
+    }
+    fn unseen(&self) -> Unseen {
+        Unseen::Passes
     }
     fn list_ends(&mut self) -> Option<Event> {
         self.has_read = true;

@@ -20,7 +20,7 @@ use crate::config::Config;
 use crate::driver::{Driver, Inbox, recorded_inbox};
 use crate::extender::Extenders;
 use crate::record::Recorder;
-use crate::reflector::{Reflectors, Relist, relist};
+use crate::reflector::{Reflectors, Relist, Streams, relist};
 use crate::write::{Writer, WriterSettings};
 
 /// How long bindings under way are waited for at the end, beyond the time a single one may take.
@@ -80,6 +80,7 @@ impl Parts {
             metrics: Arc::clone(&metrics),
             annotation_keys: annotation_keys.clone(),
             seed: scheduler.seed(),
+            streams: Streams::default(),
         });
         let (mut tasks, lists, relists) = watch(&reflectors, kinds, &health, &stop_watching);
         let names = scheduler.config.profiles.iter().map(|profile| profile.scheduler_name.clone());

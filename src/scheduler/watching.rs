@@ -15,7 +15,7 @@ use super::parts::{StopOnDrop, failed, own, watch};
 use super::{Scheduler, read_by};
 use crate::admin::Health;
 use crate::driver::{Driver, Inbox, inbox};
-use crate::reflector::Reflectors;
+use crate::reflector::{Reflectors, Streams};
 
 /// What a scheduler knows that only watches. Cheap to clone.
 #[derive(Clone)]
@@ -53,6 +53,7 @@ impl Scheduler {
             metrics: Arc::clone(&self.metrics),
             annotation_keys: annotation_keys.clone(),
             seed: self.seed(),
+            streams: Streams::default(),
         });
         let (tasks, lists, _) = watch(&reflectors, kinds, &health, stop);
         // It never leads, so all that it asks for are conditions of pods, which are for others to write.

@@ -62,9 +62,18 @@ impl Replica {
         Self::start_as(url, config, |scheduler| scheduler.with_recording(room))
     }
 
+    /// Starts one that works on this cluster.
+    pub(crate) fn of(cluster: Cluster, config: Config) -> Self {
+        Self::start_on(cluster, config, |scheduler| scheduler)
+    }
+
     fn start_as(url: &str, config: Config, set: impl FnOnce(Scheduler) -> Scheduler) -> Self {
+        Self::start_on(Cluster::at(url).unwrap(), config, set)
+    }
+
+    fn start_on(cluster: Cluster, config: Config, set: impl FnOnce(Scheduler) -> Scheduler) -> Self {
         let metrics = Arc::new(Metrics::new().unwrap());
-        let cluster = Cluster::at(url).unwrap().with_metrics(&metrics);
+        let cluster = cluster.with_metrics(&metrics);
         let scheduler = Scheduler::new(config, cluster.clients().unwrap(), Arc::clone(&metrics));
         let stop = CancellationToken::new();
         let task = tokio::spawn(set(scheduler.with_namespace("kube-system")).run(stop.clone()));

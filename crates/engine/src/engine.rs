@@ -49,6 +49,7 @@ use crate::headroom::Headroom;
 use crate::memo::{MemoSettings, MemoStats};
 use crate::profile::Profile;
 use crate::queue::{Queue, QueueSettings, QueuedPodInfo};
+use crate::sight::Hidden;
 
 /// Says what a pod needs that cannot be done for it as the cluster is now, if anything; such a pod is reported and not
 /// queued. It is asked when a pod comes or changes, when one is about to be bound, and of the pods held back whenever an
@@ -149,6 +150,7 @@ pub struct Engine {
     nominations: Nominations,
     cooling: Cooling,
     telling: Telling,
+    hidden: Hidden,
     effects: VecDeque<Effect>,
     observations: Vec<Observation>,
     worker: Worker,
@@ -181,6 +183,7 @@ impl Engine {
             nominations: Nominations::default(),
             cooling: Cooling::default(),
             telling: Telling::default(),
+            hidden: Hidden::default(),
             effects: VecDeque::new(),
             observations: Vec::new(),
         }
