@@ -13,6 +13,8 @@ pub mod demo;
 pub mod explain;
 pub mod extender;
 pub mod foreign_flags;
+#[cfg(feature = "tools")]
+pub mod replay;
 pub mod run;
 #[cfg(feature = "tools")]
 pub mod simulate;
@@ -52,6 +54,9 @@ enum Command {
     /// Tell where pods would go: nodes, pods and workloads from files; no cluster is touched.
     #[cfg(feature = "tools")]
     Simulate(simulate::Args),
+    /// Run again what `plimsoll run --record` wrote down, and compare what the engine asks for; no cluster is touched.
+    #[cfg(feature = "tools")]
+    Replay(replay::Args),
     /// Run the stand-in API server alone, to point kubectl and the scheduler at.
     #[cfg(feature = "tools")]
     Apiserver(apiserver::Args),
@@ -92,6 +97,8 @@ pub fn main_with(registry: &Registry) -> ExitCode {
         Some(Command::Demo(args)) => demo::main(&args),
         #[cfg(feature = "tools")]
         Some(Command::Simulate(args)) => simulate::main(&args, registry),
+        #[cfg(feature = "tools")]
+        Some(Command::Replay(args)) => replay::main(&args, registry),
         #[cfg(feature = "tools")]
         Some(Command::Apiserver(args)) => apiserver::main(&args),
         #[cfg(feature = "tools")]

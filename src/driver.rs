@@ -10,6 +10,7 @@
 mod inbox;
 mod memo;
 mod observe;
+mod recorded;
 mod shadow;
 mod stopwatch;
 mod workers;
@@ -21,7 +22,6 @@ use hashbrown::HashSet;
 use jiff::Timestamp;
 use plimsoll_engine::effect::Effect;
 use plimsoll_engine::engine::{Engine, HandOut};
-use plimsoll_engine::event::Event;
 use plimsoll_framework::time::Time;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, timeout};
@@ -29,10 +29,13 @@ use tokio_util::task::AbortOnDropHandle;
 
 use crate::admin::Heartbeat;
 use crate::metrics::Metrics;
+use crate::record::{Recorder, Told};
 use inbox::Message;
+pub(crate) use inbox::recorded_inbox;
 pub use inbox::{Inbox, Incoming, inbox};
 use memo::MemoObserver;
 use observe::Observer;
+use recorded::Recorded;
 use stopwatch::Stopwatch;
 #[cfg(feature = "tools")]
 pub(crate) use workers::JOBS;
@@ -100,7 +103,7 @@ enum Decider {
 
 /// The owner of the engine.
 pub struct Driver {
-    engine: Engine,
+    engine: Recorded,
     incoming: Incoming,
     outbox: mpsc::UnboundedSender<Effect>,
     clock: Clock,
@@ -119,7 +122,7 @@ pub struct Driver {
 
 impl Driver {
     /// A driver with so many `workers`, of which the owner is one, and the others threads beside it. It begins when `lists`
-    /// lists have been read.
+    /// lists have been read. With a `recorder` all that reaches the engine is recorded; then there is one worker.
     #[expect(clippy::too_many_arguments, reason = "each is another thing, and there is one caller")]
     pub fn new(
         mut engine: Engine,
@@ -130,11 +133,13 @@ impl Driver {
         clock: Clock,
         metrics: Arc<Metrics>,
         heartbeat: Heartbeat,
+        recorder: Option<Recorder>,
     ) -> Self {
-        engine.lead(false);
         engine.set_probe(Box::new(Stopwatch::new(Arc::clone(&metrics), &engine.profiles())));
         let workers = (workers > 1).then(|| Workers::start(workers, &engine, inbox, &metrics));
         let observer = Observer::new(metrics, &engine.profiles());
+        let mut engine = Recorded::new(engine, recorder);
+        engine.lead(false);
         Self {
             engine,
             incoming,
@@ -164,10 +169,11 @@ impl Driver {
             let worked = self.work();
             self.flush();
             if !self.take_in(worked).await {
-                return;
+                break;
             }
         }
         self.flush();
+        self.engine.finish();
     }
 
     /// Reads the inbox; waits for something if there was nothing else to do. `false` when nobody can write any more.
@@ -198,10 +204,10 @@ impl Driver {
         match message {
             Message::Events(events) => {
                 let now = self.clock.now();
-                events.into_iter().for_each(|event| self.handle(now, event));
+                events.into_iter().for_each(|told| self.handle(now, told));
             }
             Message::Unhurried(events) => {
-                events.into_iter().for_each(|(at, event)| self.handle(self.clock.at(at), event));
+                events.into_iter().for_each(|(at, told)| self.handle(self.clock.at(at), told));
             }
             Message::Synced(list, check) => {
                 self.unlisted.remove(&list);
@@ -214,7 +220,7 @@ impl Driver {
             }
             Message::Proposed { worker, proposals, took } => {
                 self.observer.decided(proposals.len(), took);
-                self.engine.propose(self.clock.now(), proposals);
+                self.engine.unrecorded().propose(self.clock.now(), proposals);
                 if let Some(workers) = &mut self.workers {
                     workers.has_answered(worker);
                 }
@@ -233,9 +239,9 @@ impl Driver {
         }
     }
 
-    fn handle(&mut self, now: Time, event: Event) {
-        self.observer.event(&event);
-        self.engine.handle(now, event);
+    fn handle(&mut self, now: Time, told: Told) {
+        self.observer.event(&told.event);
+        self.engine.handle(now, told);
     }
 
     /// Whether this replica is the one that acts, nobody has paused it, and it knows all it has to know for that.
@@ -273,7 +279,7 @@ impl Driver {
     fn next_pod(&mut self) -> Option<Decider> {
         let now = self.clock.now();
         let Some(workers) = &mut self.workers else { return self.engine.decide_next(now).then_some(Decider::Owner) };
-        match self.engine.hand_out(now) {
+        match self.engine.unrecorded().hand_out(now) {
             HandOut::Nothing => None,
             HandOut::AtHand { .. } => Some(Decider::Owner),
             HandOut::Worker(ticket) => Some(match workers.free() {
@@ -282,7 +288,7 @@ impl Driver {
                     Decider::Worker
                 }
                 None => {
-                    self.engine.decide_handed_out(now, &ticket);
+                    self.engine.unrecorded().decide_handed_out(now, &ticket);
                     Decider::OwnerMeanwhile
                 }
             }),
@@ -295,9 +301,9 @@ impl Driver {
             // The writer ends after the driver; if it is gone, so is the process.
             drop(self.outbox.send(effect));
         }
-        self.observer.count(self.engine.drain_observations());
+        self.observer.count(self.engine.unrecorded().drain_observations());
         self.observer.gauges(&self.engine, self.clock.now(), Instant::now());
-        let mismatch = self.engine.take_mismatch();
+        let mismatch = self.engine.unrecorded().take_mismatch();
         self.memo.tell(self.observer.metrics(), self.engine.memo_stats(), mismatch);
         let idle = self.engine.bindings_under_way() == 0 && self.engine.line_length() == 0;
         if let Some(answer) = self.draining.take_if(|_| idle) {

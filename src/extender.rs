@@ -73,13 +73,7 @@ impl Extenders {
         if config.extenders.is_empty() {
             return Ok(None);
         }
-        crate::client::install_crypto_provider();
-        let make = |(index, extender)| {
-            let made = HttpExtender::new(extender, metrics);
-            made.map(Arc::new).with_context(|| format!("extenders[{index}]"))
-        };
-        let mut list: Vec<Shared> = config.extenders.iter().enumerate().map(make).collect::<Result<_, _>>()?;
-        list.sort_by_key(|extender| extender.ignorable);
+        let list = list(config, metrics)?;
         let asks = |e: &Shared| e.has(Verb::Filter) || e.has(Verb::Prioritize);
         let nodes = list.iter().any(|e| asks(e) && !e.node_cache_capable).then(Nodes::new);
         Ok(Some(Self { list, nodes, client }))
@@ -87,25 +81,16 @@ impl Extenders {
 
     /// What the engine has to know of them.
     pub fn interest(&self) -> Interest {
-        let those = |asks: fn(&Shared) -> bool| self.list.iter().filter(|e| asks(e)).cloned().collect();
-        let list: Vec<Shared> = those(|e| e.has(Verb::Filter) || e.has(Verb::Prioritize));
-        let preempting: Vec<Shared> = those(|e| e.has(Verb::Preempt));
-        let wakes = [
-            "PersistentVolume",
-            "PersistentVolumeClaim",
-            "storage.k8s.io/CSINode",
-            "storage.k8s.io/CSIDriver",
-            "storage.k8s.io/CSIStorageCapacity",
-            "storage.k8s.io/StorageClass",
-            "resource.k8s.io/ResourceClaim",
-            "resource.k8s.io/DeviceClass",
-        ];
-        let wakes = wakes.into_iter().map(|kind| EventResource::Other(kind.into()));
-        Interest {
-            interested: Arc::new(move |pod| list.iter().any(|e| e.is_interested(pod))),
-            preempts: Arc::new(move |pod| preempting.iter().any(|e| e.is_interested(pod))),
-            wakes: [EventResource::Pod, EventResource::Node].into_iter().chain(wakes).collect(),
+        interest(&self.list)
+    }
+
+    /// The same of those of a configuration, where none of them is going to be asked.
+    #[cfg(feature = "tools")]
+    pub(crate) fn interest_of(config: &Config) -> anyhow::Result<Option<Interest>> {
+        if config.extenders.is_empty() {
+            return Ok(None);
         }
+        Ok(Some(interest(&list(config, &Metrics::new()?)?)))
     }
 
     /// The nodes in full, to be watched, where some extender needs them.
@@ -241,6 +226,40 @@ impl Extenders {
             }
         }
         Err(format!("reading pod {key} for extenders: {trouble}"))
+    }
+}
+
+/// The extenders of a configuration, those first that cannot be done without.
+fn list(config: &Config, metrics: &Metrics) -> anyhow::Result<Vec<Shared>> {
+    crate::client::install_crypto_provider();
+    let make = |(index, extender)| {
+        let made = HttpExtender::new(extender, metrics);
+        made.map(Arc::new).with_context(|| format!("extenders[{index}]"))
+    };
+    let mut list: Vec<Shared> = config.extenders.iter().enumerate().map(make).collect::<Result<_, _>>()?;
+    list.sort_by_key(|extender| extender.ignorable);
+    Ok(list)
+}
+
+fn interest(list: &[Shared]) -> Interest {
+    let those = |asks: fn(&Shared) -> bool| list.iter().filter(|e| asks(e)).cloned().collect();
+    let list: Vec<Shared> = those(|e| e.has(Verb::Filter) || e.has(Verb::Prioritize));
+    let preempting: Vec<Shared> = those(|e| e.has(Verb::Preempt));
+    let wakes = [
+        "PersistentVolume",
+        "PersistentVolumeClaim",
+        "storage.k8s.io/CSINode",
+        "storage.k8s.io/CSIDriver",
+        "storage.k8s.io/CSIStorageCapacity",
+        "storage.k8s.io/StorageClass",
+        "resource.k8s.io/ResourceClaim",
+        "resource.k8s.io/DeviceClass",
+    ];
+    let wakes = wakes.into_iter().map(|kind| EventResource::Other(kind.into()));
+    Interest {
+        interested: Arc::new(move |pod| list.iter().any(|e| e.is_interested(pod))),
+        preempts: Arc::new(move |pod| preempting.iter().any(|e| e.is_interested(pod))),
+        wakes: [EventResource::Pod, EventResource::Node].into_iter().chain(wakes).collect(),
     }
 }
 

@@ -14,6 +14,7 @@ pub mod lease;
 pub mod logging;
 pub mod manifest;
 pub mod metrics;
+pub mod record;
 pub mod reflector;
 pub mod registry;
 pub mod scheduler;

@@ -11,16 +11,19 @@ pub(crate) mod laws;
 mod list;
 mod refusals;
 mod relist;
+mod sight;
 mod slim;
 mod watcher;
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use futures::{Stream, StreamExt as _};
 use hashbrown::HashSet;
 use kube::api::{ApiResource, DynamicObject};
 use kube::runtime::WatchStreamExt as _;
-use kube::runtime::watcher::{Config, Error, Event as WatcherEvent, ListSemantic};
+use kube::runtime::watcher::{Config, Error, Event as WatcherEvent, InitialListStrategy, ListSemantic};
 use kube::{Api, Client};
 use plimsoll_engine::event::Event;
 use plimsoll_framework::api;
@@ -29,15 +32,18 @@ use plimsoll_framework::labels::LabelSet;
 use plimsoll_framework::node::NodeInfo;
 use plimsoll_framework::object::{KindRef, ObjectKey};
 use plimsoll_framework::pod::{PodInfo, PodParser, Uid};
+use tokio::time::{sleep, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
 
 use crate::admin::Check;
 use crate::client::{describe, one_line};
 use crate::driver::Inbox;
 use crate::metrics::{Metrics, RestartReason, WatchEventType, WatchMetrics};
+use crate::record::{Recording, Told, node_text, object_text, pod_text};
 use backoff::Pace;
 pub use relist::Orders;
 pub(crate) use relist::{Relist, relist};
+use sight::{Sight, Unseen, refuses_to_stream};
 use slim::Slim;
 
 /// Pods that have run to their end take up nothing: they are not even sent.
@@ -46,6 +52,11 @@ pub(crate) const UNFINISHED_PODS: &str = "status.phase!=Succeeded,status.phase!=
 const WATCH_SECONDS: u32 = 120;
 /// How many events of a list are handed over at once.
 const BATCH: usize = 256;
+/// A streamed list of which nothing came for so long does not come to its end: the server does not know that it was to
+/// say where that is.
+const STREAM_SILENCE: Duration = Duration::from_secs(30);
+/// A streamed list that breaks off so often is read by a list.
+const STREAM_TRIES: u32 = 3;
 
 /// What a reflector needs to know of the world.
 pub struct Reflectors {
@@ -63,14 +74,41 @@ pub struct Reflectors {
     pub seed: u64,
     /// Whether the first lists may come from the API server's cache, which may be behind.
     pub from_cache: bool,
+    /// Whether the server streams lists, as far as is known; see [`Streams`].
+    pub streams: Streams,
+}
+
+/// Whether lists are had as the beginning of a watch: one request, of which the server keeps no copy in memory. Servers
+/// before Kubernetes 1.34 do not do that, 1.32 excepted. Which one it is shows when it is asked: the first watch that is refused
+/// turns to lists, and so do those that begin later.
+#[derive(Debug)]
+pub struct Streams(AtomicBool);
+
+impl Default for Streams {
+    fn default() -> Self {
+        Self(AtomicBool::new(true))
+    }
+}
+
+impl Streams {
+    fn are_likely(&self) -> bool {
+        self.0.load(Ordering::Relaxed)
+    }
+
+    /// The server was asked and refused.
+    fn refused(&self) {
+        if self.0.swap(false, Ordering::Relaxed) {
+            tracing::info!("the server does not stream lists; they are read by list");
+        }
+    }
 }
 
 /// Takes in the objects of one kind.
 trait Sink<K>: Send {
     /// An object, new or changed.
-    fn apply(&mut self, object: K) -> Option<Event>;
+    fn apply(&mut self, object: K) -> Option<Told>;
     /// An object that is gone.
-    fn delete(&mut self, object: K) -> Option<Event>;
+    fn delete(&mut self, object: K) -> Option<Told>;
     /// A list begins.
     fn list_begins(&mut self);
     /// A list is complete.
@@ -90,6 +128,8 @@ trait Sink<K>: Send {
     fn ends_undecodable(&self) -> bool {
         false
     }
+    /// What follows when objects of the kind cannot be seen.
+    fn unseen(&self) -> Unseen;
     /// Whether the watch ends when the server does not serve the kind, for somebody else to see to that.
     fn ends_unserved(&self) -> bool {
         false
@@ -102,7 +142,14 @@ impl Reflectors {
         let config = config().fields(UNFINISHED_PODS);
         let parser = PodParser::new(self.annotation_keys.clone());
         let (profiles, metrics) = (self.profiles.clone(), Arc::clone(&self.metrics));
-        let mut pods = Pods { parser, listed: Vec::new(), profiles, metrics };
+        let mut pods = Pods {
+            parser,
+            listed: Vec::new(),
+            profiles,
+            metrics,
+            annotation_keys: self.annotation_keys.clone(),
+            recording: self.inbox.recording().clone(),
+        };
         // Objects are decoded straight into structs. A server that sends one that does not decode would keep the list
         // from ever being read, so from then on each object is cut out first and decoded by itself, which takes longer.
         let api = Api::<Slim<api::Pod, false>>::all(self.client.clone());
@@ -116,7 +163,11 @@ impl Reflectors {
 
     /// Watches nodes until `stop`. `synced` passes once the first list is in.
     pub async fn nodes(self: Arc<Self>, list: usize, synced: Check, stop: CancellationToken, mut orders: Orders) {
-        let mut nodes = Nodes { annotation_keys: self.annotation_keys.clone(), listed: HashSet::new() };
+        let mut nodes = Nodes {
+            annotation_keys: self.annotation_keys.clone(),
+            listed: HashSet::new(),
+            recording: self.inbox.recording().clone(),
+        };
         let api = Api::<Slim<api::Node, false>>::all(self.client.clone());
         if self.reflect("Node", api, config(), &mut nodes, (list, &synced), (&stop, &mut orders)).await
             == Ended::Undecodable
@@ -164,7 +215,7 @@ impl Reflectors {
             plural: kind.plural.to_owned(),
         };
         let api = Api::<DynamicObject>::all_with(self.client.clone(), &resource);
-        let mut objects = Objects { kind, listed: HashSet::new() };
+        let mut objects = Objects { kind, listed: HashSet::new(), recording: self.inbox.recording().clone() };
         // Several groups may have kinds of one name.
         let name = if kind.any_version { format!("{}.{}", kind.plural, kind.group) } else { kind.plural.to_owned() };
         self.reflect(&name, api, config(), &mut objects, synced, (stop, &mut Orders::none())).await
@@ -183,32 +234,57 @@ impl Reflectors {
         K: watcher::Watched,
     {
         let metrics = self.metrics.plimsoll.watch(name);
+        let seed = self.seed ^ list_seed(synced.0);
+        let mut sight = Sight::new(name, sink.unseen());
         if !self.from_cache {
             config.list_semantic = ListSemantic::MostRecent;
         }
+        let (mut streams, mut wait, mut pace) =
+            (self.from_cache && self.streams.are_likely(), Duration::ZERO, Pace::new(seed));
         loop {
-            let pace = Pace::new(self.seed ^ list_seed(synced.0));
-            let stream = watcher::watcher(api.clone(), config.clone()).backoff(pace);
-            tokio::select! {
+            config.initial_list_strategy =
+                if streams { InitialListStrategy::StreamingList } else { InitialListStrategy::ListWatch };
+            let stream = if streams {
+                kube::runtime::watcher(api.clone(), config.clone()).left_stream()
+            } else {
+                watcher::watcher(api.clone(), config.clone()).right_stream()
+            };
+            let stream = stream.backoff(Pace::new(seed));
+            let turn = async {
+                if !wait.is_zero() {
+                    sleep(wait).await;
+                }
+                self.follow((&mut sight, streams), stream, sink, synced, &metrics).await
+            };
+            wait = tokio::select! {
                 biased;
                 () = stop.cancelled() => return Ended::Stopped,
                 begun = orders.next() => {
                     tracing::info!(kind = name, "listing anew");
                     self.inbox.unlisted(synced.0);
-                    // What the server's cache holds may be older than what made somebody ask.
+                    // What the server's cache holds may be older than what made somebody ask, and a stream is of that.
                     config.list_semantic = ListSemantic::MostRecent;
+                    streams = false;
                     // Whoever ordered it may have stopped waiting.
                     let _ = begun.send(());
+                    Duration::ZERO
                 }
-                ended = self.follow(name, stream, sink, synced, &metrics) => return ended,
-            }
+                ended = turn => match ended {
+                    Ended::Forbidden => pace.next().unwrap_or_default(),
+                    Ended::Unstreamed => {
+                        streams = false;
+                        Duration::ZERO
+                    }
+                    ended => return ended,
+                },
+            };
         }
     }
 
-    /// Hands over what a watch says, until it ends or says what cannot be decoded.
+    /// Hands over what a watch says, until it ends or has to begin otherwise.
     async fn follow<K>(
         &self,
-        name: &str,
+        (sight, streams): (&mut Sight, bool),
         stream: impl Stream<Item = Result<WatcherEvent<K>, Error>>,
         sink: &mut impl Sink<K>,
         (list, synced): (usize, &Check),
@@ -216,20 +292,35 @@ impl Reflectors {
     ) -> Ended {
         let mut stream = std::pin::pin!(stream);
         let mut batch = Vec::new();
-        // Asked for each event, so not of the metric itself.
-        let (mut forbidden, mut missing) = (false, false);
-        while let Some(event) = stream.next().await {
-            // A list begins before the server is asked.
-            if (forbidden || missing) && event.as_ref().is_ok_and(|event| !matches!(event, WatcherEvent::Init)) {
-                if forbidden {
-                    self.list_permission(name).set(0);
+        // How often the list has begun that is being read.
+        let mut begun = 0;
+        loop {
+            let next = if streams && begun > 0 {
+                match timeout(STREAM_SILENCE, stream.next()).await {
+                    Ok(next) => next,
+                    Err(_) => return self.unstreamed(sight, "nothing came of it"),
                 }
-                (forbidden, missing) = (false, false);
-            }
+            } else if let Some(at) = sight.certain_at {
+                tokio::select! {
+                    biased;
+                    next = stream.next() => next,
+                    () = sleep_until(at) => {
+                        self.permission_regained(sight);
+                        continue;
+                    }
+                }
+            } else {
+                stream.next().await
+            };
+            let Some(event) = next else { return Ended::Stopped };
             match event {
                 Ok(WatcherEvent::Init) => {
                     batch.clear();
                     sink.list_begins();
+                    begun += 1;
+                    if streams && begun > STREAM_TRIES {
+                        return self.unstreamed(sight, "it broke off again and again");
+                    }
                 }
                 Ok(WatcherEvent::InitApply(object)) => {
                     metrics.events.at(WatchEventType::Listed).inc();
@@ -239,74 +330,92 @@ impl Reflectors {
                     }
                 }
                 Ok(WatcherEvent::InitDone) => {
-                    batch.extend(sink.list_ends());
+                    batch.extend(sink.list_ends().map(Told::from));
                     self.inbox.events(std::mem::take(&mut batch));
                     self.inbox.synced(list, synced.clone());
+                    (begun, sight.unserved) = (0, false);
+                    self.permission_used(sight, streams);
                 }
                 Ok(WatcherEvent::Apply(object)) => {
+                    self.permission_regained(sight);
                     match sink.apply(object) {
-                        Some(event) if sink.can_wait(&event) => self.inbox.unhurried(event),
-                        Some(event) => self.inbox.event(event),
+                        Some(told) if sink.can_wait(&told.event) => self.inbox.unhurried(told),
+                        Some(told) => self.inbox.event(told),
                         None => {}
                     }
                     // Whoever sees the count finds that the owner has been told.
                     metrics.events.at(WatchEventType::Applied).inc();
                 }
                 Ok(WatcherEvent::Delete(object)) => {
+                    self.permission_regained(sight);
                     sink.delete(object).into_iter().for_each(|event| self.inbox.event(event));
                     metrics.events.at(WatchEventType::Deleted).inc();
                 }
                 Err(error) => {
-                    if status_code(&error) == 404 && sink.ends_unserved() {
-                        return Ended::Unserved;
+                    if let Some(ended) = self.failed(&error, (sight, streams), sink, (list, synced), metrics) {
+                        return ended;
                     }
-                    if status_code(&error) == 404
-                        && let Some(none) = sink.not_served()
-                    {
-                        // Asked for again from time to time: the kind may be served after an upgrade, or when it is defined.
-                        if !missing {
-                            tracing::info!(kind = name, "the server does not serve this kind; there are none");
-                            self.inbox.event(none);
-                            self.inbox.synced(list, synced.clone());
-                        }
-                        missing = true;
-                        continue;
-                    }
-                    if undecodable(&error) && sink.ends_undecodable() {
-                        tracing::warn!(kind = name, error = %describe(&error), "an object cannot be decoded; decoding each by itself from now on");
-                        metrics.restarts.at(RestartReason::Error).inc();
-                        return Ended::Undecodable;
-                    }
-                    forbidden |= self.trouble(name, &error, synced, metrics) == RestartReason::Forbidden;
                 }
             }
         }
-        Ended::Stopped
     }
 
-    /// The gauge of the permission to list and watch a kind.
-    fn list_permission(&self, name: &str) -> prometheus::IntGauge {
-        self.metrics.plimsoll.missing_permission("list", resource(name))
-    }
-
-    /// The watch failed; the watcher begins again by itself, after a while. Tells why it failed.
-    fn trouble(&self, name: &str, error: &Error, synced: &Check, metrics: &WatchMetrics) -> RestartReason {
+    /// A watch has failed; how it ends by that, if it does. Otherwise the watcher begins again by itself, after a while.
+    fn failed<K>(
+        &self,
+        error: &Error,
+        (sight, streams): (&mut Sight, bool),
+        sink: &mut impl Sink<K>,
+        (list, synced): (usize, &Check),
+        metrics: &WatchMetrics,
+    ) -> Option<Ended> {
+        let name = sight.kind.clone();
+        if streams && refuses_to_stream(error) {
+            self.streams.refused();
+            return Some(Ended::Unstreamed);
+        }
+        let unserved = status_code(error) == 404;
+        if unserved && sink.ends_unserved() {
+            self.permission_regained(sight);
+            return Some(Ended::Unserved);
+        }
+        if unserved && let Some(none) = sink.not_served() {
+            // Asked for again from time to time: the kind may be served after an upgrade, or when it is defined.
+            if !std::mem::replace(&mut sight.unserved, true) {
+                tracing::info!(kind = name, "the server does not serve this kind; there are none");
+                self.inbox.event(none);
+                self.inbox.synced(list, synced.clone());
+            }
+            self.permission_regained(sight);
+            return None;
+        }
+        if undecodable(error) && sink.ends_undecodable() {
+            self.permission_regained(sight);
+            tracing::warn!(kind = name, error = %describe(error), "an object cannot be decoded; decoding each by itself from now on");
+            metrics.restarts.at(RestartReason::Error).inc();
+            return Some(Ended::Undecodable);
+        }
         let (reason, text) = (restart_reason(error), words(error));
         metrics.restarts.at(reason).inc();
-        synced.fail_unless_passing(format!("listing {}: {text}; retrying", resource(name)));
-        if reason == RestartReason::Forbidden {
-            let gauge = self.list_permission(name);
-            // Said once, when it begins; the metric tells that it still is so.
-            if gauge.get() == 0 {
-                tracing::error!(kind = name, error = %text, "listing or watching is not permitted: the role lacks verbs list and watch on {}", resource(name));
+        match reason {
+            RestartReason::Forbidden => {
+                self.permission_lost(sight, error, (list, synced));
+                // When it is granted, that shows by a list: a watch may have nothing to say for hours.
+                return Some(Ended::Forbidden);
             }
-            gauge.set(1);
-        } else if reason == RestartReason::Expired {
-            tracing::info!(kind = name, "the watch was too far behind; listing again");
-        } else {
-            tracing::warn!(kind = name, error = %text, "watching failed; retrying");
+            RestartReason::Expired => tracing::info!(kind = name, "the watch was too far behind; listing again"),
+            RestartReason::Error => {
+                tracing::warn!(kind = name, error = %text, "watching failed; retrying");
+            }
         }
-        reason
+        synced.fail_unless_passing(format!("listing {}: {text}; retrying", resource(&name)));
+        None
+    }
+
+    /// The list is not had by a stream.
+    fn unstreamed(&self, sight: &Sight, why: &str) -> Ended {
+        tracing::warn!(kind = sight.kind, "the list could not be had by a stream ({why}); reading it by list");
+        Ended::Unstreamed
     }
 }
 
@@ -329,9 +438,14 @@ enum Ended {
     Stopped,
     Undecodable,
     Unserved,
+    /// It was refused for want of a permission.
+    Forbidden,
+    /// Its list has to be had otherwise than by a stream.
+    Unstreamed,
 }
 
-/// One list, unpaged and from the server's cache: pages of a large list expire faster than they are read.
+/// One list, unpaged and from the server's cache: pages of a large list expire faster than they are read. Where the server
+/// streams lists it becomes the beginning of the watch.
 pub(crate) fn config() -> Config {
     Config { page_size: None, timeout: Some(WATCH_SECONDS), ..Config::default().any_semantic() }
 }
@@ -343,8 +457,14 @@ fn kube_error(error: &Error) -> Option<&kube::Error> {
     }
 }
 
+/// Whether an object was sent that does not decode. Where it comes by a watch, kube takes the line for a status, of which
+/// it then has nothing.
 fn undecodable(error: &Error) -> bool {
-    matches!(kube_error(error), Some(kube::Error::SerdeError(_)))
+    match kube_error(error) {
+        Some(kube::Error::SerdeError(_)) => true,
+        Some(kube::Error::Api(status)) => status.code == 0 && status.status.is_none() && status.message.is_empty(),
+        _ => false,
+    }
 }
 
 /// What went wrong, in one line.
@@ -382,6 +502,8 @@ struct Pods {
     listed: Vec<(Uid, u64)>,
     profiles: Vec<Istr>,
     metrics: Arc<Metrics>,
+    annotation_keys: Vec<Istr>,
+    recording: Recording,
 }
 
 impl Pods {
@@ -406,21 +528,43 @@ fn parse(parser: &mut PodParser, pod: &Result<api::Pod, Box<slim::Undecoded<api:
     }
 }
 
+/// A pod, with what it was parsed from where that is recorded. `read` says that it was read by itself.
+fn tell(
+    pod: PodInfo,
+    parsed: Result<api::Pod, Box<slim::Undecoded<api::Pod>>>,
+    keys: &[Istr],
+    recording: &Recording,
+    read: bool,
+) -> Told {
+    let text = if recording.is_on() {
+        match parsed {
+            Ok(parsed) => pod_text(parsed, None, keys, read),
+            Err(undecoded) => {
+                let fault = undecoded.faults.iter().next().map(|fault| &*fault.problem);
+                pod_text(undecoded.skeleton, fault, keys, read)
+            }
+        }
+    } else {
+        None
+    };
+    Told::new(Event::Pod(Box::new(pod)), text)
+}
+
 impl<const TOLERANT: bool> Sink<Slim<api::Pod, TOLERANT>> for Pods {
     /// A pod of ours that has a node got it from us.
     fn can_wait(&self, event: &Event) -> bool {
         matches!(event, Event::Pod(pod) if pod.node_name.is_some() && self.profiles.contains(&pod.scheduler_name))
     }
-    fn apply(&mut self, object: Slim<api::Pod, TOLERANT>) -> Option<Event> {
+    fn apply(&mut self, object: Slim<api::Pod, TOLERANT>) -> Option<Told> {
         object.object.iter().for_each(|pod| self.count_unknown(pod));
         let pod = parse(&mut self.parser, &object.object);
         self.listed.push((pod.key.uid.clone(), pod.resource_version));
-        Some(Event::Pod(Box::new(pod)))
+        Some(tell(pod, object.object, &self.annotation_keys, &self.recording, false))
     }
-    fn delete(&mut self, object: Slim<api::Pod, TOLERANT>) -> Option<Event> {
+    fn delete(&mut self, object: Slim<api::Pod, TOLERANT>) -> Option<Told> {
         let meta = object.metadata();
         let resource_version = meta.resource_version.parse().unwrap_or(0);
-        Some(Event::PodDeleted { uid: Uid::new(&meta.uid), resource_version })
+        Some(Event::PodDeleted { uid: Uid::new(&meta.uid), resource_version }.into())
     }
     fn list_begins(&mut self) {
         self.listed.clear();
@@ -433,33 +577,34 @@ impl<const TOLERANT: bool> Sink<Slim<api::Pod, TOLERANT>> for Pods {
     fn ends_undecodable(&self) -> bool {
         !TOLERANT
     }
+    fn unseen(&self) -> Unseen {
+        Unseen::Stops
+    }
 }
 
 struct Nodes {
     annotation_keys: Vec<Istr>,
     listed: HashSet<Istr>,
+    recording: Recording,
 }
 
 impl<const TOLERANT: bool> Sink<Slim<api::Node, TOLERANT>> for Nodes {
-    fn apply(&mut self, object: Slim<api::Node, TOLERANT>) -> Option<Event> {
+    fn apply(&mut self, object: Slim<api::Node, TOLERANT>) -> Option<Told> {
         self.listed.insert(object.metadata().name.clone());
-        match &object.object {
-            Ok(node) => {
-                let (info, faults) = NodeInfo::parse(node, &self.annotation_keys);
-                if !faults.is_empty() {
-                    tracing::warn!(node = %info.name, %faults, "a node has fields that cannot be read; they count as nothing");
-                }
-                Some(Event::Node(Box::new(info)))
-            }
+        let node = object.object.unwrap_or_else(|undecoded| {
             // What it can give is not known, so it gives nothing.
-            Err(undecoded) => {
-                tracing::warn!(node = %undecoded.skeleton.metadata.name, faults = %undecoded.faults, "a node cannot be read; it takes no pods");
-                Some(Event::Node(Box::new(NodeInfo::parse(&undecoded.skeleton, &self.annotation_keys).0)))
-            }
+            tracing::warn!(node = %undecoded.skeleton.metadata.name, faults = %undecoded.faults, "a node cannot be read; it takes no pods");
+            undecoded.skeleton
+        });
+        let (info, faults) = NodeInfo::parse(&node, &self.annotation_keys);
+        if !faults.is_empty() {
+            tracing::warn!(node = %info.name, %faults, "a node has fields that cannot be read; they count as nothing");
         }
+        let text = if self.recording.is_on() { node_text(node, &self.annotation_keys) } else { None };
+        Some(Told::new(Event::Node(Box::new(info)), text))
     }
-    fn delete(&mut self, object: Slim<api::Node, TOLERANT>) -> Option<Event> {
-        Some(Event::NodeDeleted { name: object.metadata().name.clone() })
+    fn delete(&mut self, object: Slim<api::Node, TOLERANT>) -> Option<Told> {
+        Some(Event::NodeDeleted { name: object.metadata().name.clone() }.into())
     }
     fn list_begins(&mut self) {
         self.listed.clear();
@@ -469,6 +614,9 @@ impl<const TOLERANT: bool> Sink<Slim<api::Node, TOLERANT>> for Nodes {
     }
     fn ends_undecodable(&self) -> bool {
         !TOLERANT
+    }
+    fn unseen(&self) -> Unseen {
+        Unseen::Stops
     }
 }
 
@@ -483,20 +631,23 @@ impl Namespaces {
 }
 
 impl Sink<DynamicObject> for Namespaces {
-    fn apply(&mut self, object: DynamicObject) -> Option<Event> {
+    fn apply(&mut self, object: DynamicObject) -> Option<Told> {
         let name = Self::name(&object);
         self.listed.insert(name.clone());
         let labels: LabelSet = object.metadata.labels.iter().flatten().collect();
-        Some(Event::Namespace { name, labels: Some(Arc::new(labels)) })
+        Some(Event::Namespace { name, labels: Some(Arc::new(labels)) }.into())
     }
-    fn delete(&mut self, object: DynamicObject) -> Option<Event> {
-        Some(Event::Namespace { name: Self::name(&object), labels: None })
+    fn delete(&mut self, object: DynamicObject) -> Option<Told> {
+        Some(Event::Namespace { name: Self::name(&object), labels: None }.into())
     }
     fn list_begins(&mut self) {
         self.listed.clear();
     }
     fn list_ends(&mut self) -> Option<Event> {
         Some(Event::NamespacesListed { present: std::mem::take(&mut self.listed) })
+    }
+    fn unseen(&self) -> Unseen {
+        Unseen::Hides(None)
     }
 }
 
@@ -508,6 +659,7 @@ fn version_of(object: &DynamicObject) -> u64 {
 struct Objects {
     kind: KindRef,
     listed: HashSet<ObjectKey>,
+    recording: Recording,
 }
 
 impl Objects {
@@ -518,26 +670,36 @@ impl Objects {
 }
 
 impl Sink<DynamicObject> for Objects {
-    fn apply(&mut self, object: DynamicObject) -> Option<Event> {
-        let key = Self::key(&object);
+    fn apply(&mut self, object: DynamicObject) -> Option<Told> {
+        let (kind, key) = (self.kind, Self::key(&object));
         self.listed.insert(key.clone());
         let resource_version = version_of(&object);
-        let decoded =
-            serde_json::to_value(&object).map_err(|e| e.to_string()).and_then(|json| (self.kind.decode)(&json));
-        let object = decoded
-            .inspect_err(|error| tracing::warn!(kind = ?self.kind, object = ?key, %error, "an object cannot be read; it counts as absent"))
+        let json = serde_json::to_value(&object).map_err(|e| e.to_string());
+        let object = json
+            .as_ref()
+            .map_err(String::clone)
+            .and_then(|json| (kind.decode)(json))
+            .inspect_err(
+                |error| tracing::warn!(?kind, object = ?key, %error, "an object cannot be read; it counts as absent"),
+            )
             .ok();
-        Some(Event::Object { kind: self.kind, key, resource_version, object })
+        let json = json.ok().filter(|_| self.recording.is_on());
+        let text = json.and_then(|json| object_text(&kind, &key, resource_version, Some(json)));
+        Some(Told::new(Event::Object { kind, key, resource_version, object }, text))
     }
-    fn delete(&mut self, object: DynamicObject) -> Option<Event> {
-        let resource_version = version_of(&object);
-        Some(Event::Object { kind: self.kind, key: Self::key(&object), resource_version, object: None })
+    fn delete(&mut self, object: DynamicObject) -> Option<Told> {
+        let (kind, key, resource_version) = (self.kind, Self::key(&object), version_of(&object));
+        let text = if self.recording.is_on() { object_text(&kind, &key, resource_version, None) } else { None };
+        Some(Told::new(Event::Object { kind, key, resource_version, object: None }, text))
     }
     fn list_begins(&mut self) {
         self.listed.clear();
     }
     fn list_ends(&mut self) -> Option<Event> {
         Some(Event::ObjectsListed { kind: self.kind, present: std::mem::take(&mut self.listed) })
+    }
+    fn unseen(&self) -> Unseen {
+        Unseen::Hides(Some(self.kind))
     }
     /// An older server lacks kinds that are new.
     fn not_served(&mut self) -> Option<Event> {
@@ -553,6 +715,13 @@ impl Sink<DynamicObject> for Objects {
 pub(crate) fn parse_pod(json: &[u8], annotation_keys: &[Istr]) -> Option<PodInfo> {
     let object: Slim<api::Pod, true> = serde_json::from_slice(json).ok()?;
     Some(parse(&mut PodParser::new(annotation_keys.to_vec()), &object.object))
+}
+
+/// The same, as it is told the engine.
+pub(crate) fn read_pod(json: &[u8], annotation_keys: &[Istr], recording: &Recording) -> Option<(PodInfo, Told)> {
+    let object: Slim<api::Pod, true> = serde_json::from_slice(json).ok()?;
+    let pod = parse(&mut PodParser::new(annotation_keys.to_vec()), &object.object);
+    Some((pod.clone(), tell(pod, object.object, annotation_keys, recording, true)))
 }
 
 #[cfg(test)]

@@ -61,6 +61,12 @@ impl Registry {
         }
     }
 
+    /// The name of a plugin for good.
+    #[cfg(feature = "tools")]
+    pub(crate) fn name_of(&self, name: &str) -> Option<&'static str> {
+        self.get(name).map(|entry| entry.name)
+    }
+
     fn get(&self, name: &str) -> Option<&Entry> {
         self.entries.iter().find(|e| e.name == name)
     }

@@ -23,9 +23,11 @@ use crate::inspect::Inspect;
 use crate::lease::{LeaseSettings, identity};
 use crate::logging::LogHandle;
 use crate::metrics::Metrics;
+use crate::record::{Head, Recorder, Room};
 use crate::registry::Registry;
 use parts::Parts;
 use plan::Plan;
+pub(crate) use plan::read_by;
 use reload::Reloads;
 pub use reload::{Reloaded, Reloader};
 pub(crate) use watching::Watching;
@@ -46,6 +48,7 @@ pub struct Scheduler {
     secured: Option<(Secured, LogHandle)>,
     max_in_unschedulable: Duration,
     simulated: Option<SystemTime>,
+    record: Option<Room>,
     inspector: Inspector,
     reloads: Reloads,
 }
@@ -82,6 +85,7 @@ impl Scheduler {
             secured: None,
             max_in_unschedulable: QueueSettings::default().max_in_unschedulable,
             simulated: None,
+            record: None,
             inspector: Inspector::default(),
             reloads: Reloads::default(),
         }
@@ -138,6 +142,14 @@ impl Scheduler {
         self
     }
 
+    /// Records all that reaches the engine. Then one thread decides, whatever the configuration says, so that the same
+    /// calls lead to the same effects.
+    #[must_use]
+    pub fn with_recording(mut self, room: Room) -> Self {
+        self.record = Some(room);
+        self
+    }
+
     /// A look at what it knows, once it runs.
     pub fn inspector(&self) -> Inspector {
         self.inspector.clone()
@@ -166,6 +178,19 @@ impl Scheduler {
         Parts::start(self, plan)?.run(shutdown).await
     }
 
+    /// Begins the recording, if there is to be one.
+    fn record(
+        &mut self,
+        config: &Config,
+        settings: &EngineSettings,
+        keys: &[Istr],
+    ) -> anyhow::Result<Option<Recorder>> {
+        let Some(room) = self.record.take() else { return Ok(None) };
+        let begun = self.clock().timestamp();
+        let head = Head::new(config, begun, settings.seed, self.max_in_unschedulable, keys);
+        room.begin(&head, self.simulated.is_some()).map(Some)
+    }
+
     fn announce_shadow(&self) {
         for name in self.start.scheduler_names() {
             let profile = self.start.profile_for(name).map_or("", |profile| profile.scheduler_name.as_str());
@@ -182,33 +207,18 @@ impl Scheduler {
         if self.simulated.is_some() {
             return 1;
         }
+        if self.record.is_some() {
+            if let Some(workers) = config.plimsoll.workers.filter(|workers| *workers > 1) {
+                tracing::warn!(workers, "while recording, one thread decides, whatever the configuration says");
+            }
+            return 1;
+        }
         let cores = || std::thread::available_parallelism().map_or(1, usize::from).min(MOST_WORKERS);
         config.plimsoll.workers.map_or_else(cores, usize::from)
     }
 
     fn engine_settings(&self, config: &Config, workers: usize) -> EngineSettings {
-        let seconds = |s: i64| Duration::from_secs(u64::try_from(s).unwrap_or(0));
-        let own = &config.plimsoll;
-        EngineSettings {
-            queue: QueueSettings {
-                backoff: Backoff {
-                    initial: seconds(config.pod_initial_backoff_seconds),
-                    max: seconds(config.pod_max_backoff_seconds),
-                },
-                max_in_unschedulable: self.max_in_unschedulable,
-            },
-            line_limit: 64 * workers,
-            tie_break: own.tie_break.into(),
-            seed: self.seed(config),
-            admission: self.registry.admission(config),
-            memo: own.memo.into(),
-            evictions: config.evictions(),
-            ask_limit: usize::from(own.extender_parallelism),
-            refusal_cooldown: own.coexistence.refusal_cooldown,
-            headroom: config.headroom(),
-            history_bytes: own.history.bytes(),
-            shadow: config.is_shadow().then(|| config.scheduler_names().into_iter().map(Istr::new).collect()),
-        }
+        engine_settings(config, &self.registry, workers, self.seed(config), self.max_in_unschedulable)
     }
 
     /// The configured seed, or a chance one.
@@ -229,5 +239,37 @@ impl Scheduler {
             retry_period: election.retry_period,
             ..LeaseSettings::new(namespace, &election.resource_name, self.identity.clone())
         }
+    }
+}
+
+/// What a configuration means for the engine.
+pub(crate) fn engine_settings(
+    config: &Config,
+    registry: &Registry,
+    workers: usize,
+    seed: u64,
+    max_in_unschedulable: Duration,
+) -> EngineSettings {
+    let seconds = |s: i64| Duration::from_secs(u64::try_from(s).unwrap_or(0));
+    let own = &config.plimsoll;
+    EngineSettings {
+        queue: QueueSettings {
+            backoff: Backoff {
+                initial: seconds(config.pod_initial_backoff_seconds),
+                max: seconds(config.pod_max_backoff_seconds),
+            },
+            max_in_unschedulable,
+        },
+        line_limit: 64 * workers,
+        tie_break: own.tie_break.into(),
+        seed,
+        admission: registry.admission(config),
+        memo: own.memo.into(),
+        evictions: config.evictions(),
+        ask_limit: usize::from(own.extender_parallelism),
+        refusal_cooldown: own.coexistence.refusal_cooldown,
+        headroom: config.headroom(),
+        history_bytes: own.history.bytes(),
+        shadow: config.is_shadow().then(|| config.scheduler_names().into_iter().map(Istr::new).collect()),
     }
 }

@@ -25,7 +25,7 @@ use plimsoll_engine::effect::{BindRequest, Effect, PodEvent, PodGroupStatus, Sta
 use plimsoll_engine::event::Event;
 use plimsoll_engine::extender::{Ask, PreemptAsk};
 use plimsoll_framework::intern::Istr;
-use plimsoll_framework::pod::{PodKey, Uid};
+use plimsoll_framework::pod::{PodInfo, PodKey, Uid};
 use tokio::sync::{Semaphore, mpsc};
 use tokio::task::{JoinError, JoinSet};
 use tokio::time::{Instant, sleep};
@@ -36,7 +36,8 @@ use crate::driver::{Clock, Inbox};
 use crate::extender::Extenders;
 use crate::lease::Fence;
 use crate::metrics::{LaneName, Metrics, ProfileMetrics};
-use crate::reflector::parse_pod;
+use crate::record::Told;
+use crate::reflector::read_pod;
 use lane::{Lane, NotAllowed};
 
 /// Bindings at a time. More would only wait inside the API server.
@@ -284,8 +285,8 @@ const NO_EXTENDERS: &str = "there are no extenders";
 
 /// What a read of one pod gave.
 enum PodRead {
-    /// It is there.
-    Found(Box<plimsoll_framework::pod::PodInfo>),
+    /// It is there; and as it is told the engine.
+    Found(Box<PodInfo>, Box<Told>),
     /// There is no such pod, or another one under its name.
     Absent,
 }
@@ -305,8 +306,10 @@ impl Lanes {
             match send(&self.settings.clients.watch, request).await {
                 Ok(answer) if answer.status == StatusCode::NOT_FOUND => return PodRead::Absent,
                 Ok(answer) if answer.status.is_success() => {
-                    match parse_pod(&answer.body, &self.settings.annotation_keys) {
-                        Some(pod) if pod.key.uid == key.uid => return PodRead::Found(Box::new(pod)),
+                    match read_pod(&answer.body, &self.settings.annotation_keys, self.settings.inbox.recording()) {
+                        Some((pod, told)) if pod.key.uid == key.uid => {
+                            return PodRead::Found(Box::new(pod), Box::new(told));
+                        }
                         Some(_) => return PodRead::Absent,
                         None => tracing::warn!(pod = %key, "reading a pod: the answer is none"),
                     }
@@ -345,8 +348,8 @@ impl Lanes {
     async fn read_pod_for_engine(&self, key: &PodKey) {
         let Ok(_place) = self.reads.acquire().await else { return };
         self.settings.inbox.event(match self.read_pod(key).await {
-            PodRead::Found(pod) => Event::Pod(pod),
-            PodRead::Absent => Event::PodAbsent { key: key.clone() },
+            PodRead::Found(_, told) => *told,
+            PodRead::Absent => Event::PodAbsent { key: key.clone() }.into(),
         });
     }
 

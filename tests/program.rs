@@ -10,7 +10,7 @@ use std::process::{Child, Command, Output, Stdio};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use plimsoll_apiserver::{Options, Server};
+use plimsoll_apiserver::{Options, Rule, Server};
 use plimsoll_testkit::{node, pod};
 use serde_json::Value;
 
@@ -480,6 +480,63 @@ fn the_configuration_that_is_written_is_the_one_that_is_read() {
     let (code, _, err) = run(&["run", "--write-config-to", &nowhere]);
     assert_eq!(code, 1);
     assert!(err.contains(&format!("writing the configuration to {nowhere}: No such file")), "{err}");
+}
+
+#[test]
+fn a_recording_outlives_a_scheduler_that_is_killed() {
+    let (files, api) = (Files::new(), Api::any());
+    let kubeconfig = files.write("kubeconfig", &api.server.kubeconfig());
+    let config = files.write(
+        "config.yaml",
+        &format!(
+            "{HEAD}leaderElection: {{leaderElect: false}}\n---\napiVersion: config.plimsoll/v1alpha1\nkind: \
+             PlimsollConfiguration\nworkers: 4\n"
+        ),
+    );
+    let dir = files.path("recording").display().to_string();
+    let arguments = ["--kubeconfig", &kubeconfig, "--config", &config, "--record", &dir];
+    let (mut scheduler, _) = Process::scheduler(&arguments);
+    scheduler.line("while recording, one thread decides, whatever the configuration says");
+    api.server.create(pod("web")).unwrap();
+    api.until_bound("web");
+    let replayed = || {
+        let (code, out, err) = run(&["replay", &dir, "-o", "json"]);
+        assert_eq!(code, 0, "{err}");
+        serde_json::from_str::<Value>(&out).unwrap()
+    };
+    until("the binding to be recorded", || replayed()["effects"]["bind"] == 1);
+    scheduler.child.kill().unwrap();
+    scheduler.child.wait().unwrap();
+    assert_eq!(replayed()["ended"], "cutOff");
+    // What is there stays there.
+    let (code, out, err) = run(&[&["run"], &arguments[..]].concat());
+    assert_eq!((code, out.as_str()), (2, ""));
+    assert!(err.contains(&format!("error: recording to {dir}: it holds a recording already")), "{err}");
+    let file = files.write("file", "");
+    let (code, _, err) = run(&["run", "--record", &file]);
+    assert!(code == 2 && err.contains(&format!("recording to {file}: File exists")), "{err}");
+}
+
+#[test]
+fn a_missing_permission_is_said_once_and_holds_up_nobody_else() {
+    let (files, api) = (Files::new(), Api::any());
+    let kubeconfig = files.write("kubeconfig", &api.server.kubeconfig());
+    let refused = api.server.faults().add(Rule::status(403).resource("persistentvolumeclaims"));
+    let (mut scheduler, admin) = Process::scheduler(&["--kubeconfig", &kubeconfig]);
+    api.server.create(pod("web")).unwrap();
+    api.until_bound("web");
+    assert_eq!(get(admin, "/readyz"), (200, "ok".to_owned()));
+    until("it to be asked again", || api.server.faults().hits(refused) > 2);
+    let said: Vec<String> = scheduler.lines().into_iter().filter(|line| line.contains("permitted")).collect();
+    let text = "not permitted to watch persistentvolumeclaims: the role lacks the verbs list and watch on \
+                persistentvolumeclaims; pods that need them wait, others do not";
+    assert!(said.len() == 1 && said[0].contains(text), "{said:#?}");
+    let missing = "plimsoll_missing_permissions{resource=\"persistentvolumeclaims\",verb=\"watch\"} ";
+    assert!(get(admin, "/metrics").1.contains(&format!("{missing}1")));
+    api.server.faults().clear();
+    until("it to be granted", || get(admin, "/metrics").1.contains(&format!("{missing}0")));
+    scheduler.signal("TERM");
+    assert_eq!(scheduler.end(), 0);
 }
 
 #[test]

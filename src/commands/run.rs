@@ -19,6 +19,7 @@ use crate::config::{Config, ConfigError, Defaults};
 use crate::inspect::Inspect;
 use crate::logging::{self, LogFormat, LogHandle, LogLevel};
 use crate::metrics::Metrics;
+use crate::record::Room;
 use crate::registry::Registry;
 use crate::scheduler::Scheduler;
 
@@ -71,6 +72,13 @@ pub struct Args {
     /// After how long without an event that might help a pending pod is tried again all the same.
     #[arg(long, value_name = "DURATION", value_parser = duration, default_value = "5m")]
     pod_max_in_unschedulable_pods_duration: Duration,
+    /// Write down everything that reaches the scheduling engine, in this folder, for `plimsoll replay`; it must not hold a
+    /// recording already. One thread decides then, whatever the configuration says.
+    #[arg(long, value_name = "DIR")]
+    record: Option<PathBuf>,
+    /// How large a recording may become, compressed; when it is, recording stops and scheduling goes on.
+    #[arg(long, value_name = "NUMBER", default_value_t = 1024, value_parser = clap::value_parser!(u64).range(1..=1 << 20))]
+    record_max_mebibytes: u64,
     /// Form of the log on standard error: text or json.
     #[arg(long, value_name = "FORMAT", default_value = "text")]
     logging_format: String,
@@ -109,9 +117,14 @@ pub fn main(args: &Args, ignored: &[String], registry: &Registry) -> i32 {
             Err(error) => fail(&error, 1),
         };
     }
+    let room = args.record.as_ref().map(|dir| Room::new(dir, args.record_max_mebibytes)).transpose();
+    let room = match room {
+        Ok(room) => room,
+        Err(error) => return fail(&error.into(), 2),
+    };
     end_on_panic();
     match super::scheduler_runtime() {
-        Ok(runtime) => runtime.block_on(serve(args, config, registry, log)),
+        Ok(runtime) => runtime.block_on(serve(args, config, room, registry, log)),
         Err(error) => fail(&error, 1),
     }
 }
@@ -175,7 +188,7 @@ impl Args {
     }
 }
 
-async fn serve(args: &Args, config: Config, registry: &Registry, log: LogHandle) -> i32 {
+async fn serve(args: &Args, config: Config, room: Option<Room>, registry: &Registry, log: LogHandle) -> i32 {
     let configured = config.client_connection.kubeconfig.as_deref().filter(|path| !path.is_empty()).map(PathBuf::from);
     let source = Source::from_flag(args.kubeconfig.as_deref().or(configured.as_deref()));
     let metrics = match Metrics::new().context("making the metrics") {
@@ -208,6 +221,9 @@ async fn serve(args: &Args, config: Config, registry: &Registry, log: LogHandle)
         .with_registry(registry.clone())
         .with_namespace(cluster.default_namespace())
         .with_max_in_unschedulable(args.pod_max_in_unschedulable_pods_duration);
+    if let Some(room) = room {
+        scheduler = scheduler.with_recording(room);
+    }
     if let Some(server) = admin {
         tracing::info!(address = %server.local_addr(), "serving health and metrics");
         scheduler = scheduler.with_admin(server, log.clone());

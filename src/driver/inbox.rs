@@ -8,12 +8,12 @@ use std::time::Duration;
 
 use plimsoll_engine::decide::Proposal;
 use plimsoll_engine::engine::Engine;
-use plimsoll_engine::event::Event;
 use tokio::sync::mpsc::error::TryRecvError;
 use tokio::sync::{Notify, mpsc, oneshot};
 use tokio::time::{Instant, sleep};
 
 use crate::admin::Check;
+use crate::record::{Recording, Told, self_told};
 
 /// The longest that an unhurried event waits.
 const LATEST: Duration = Duration::from_millis(5);
@@ -22,9 +22,9 @@ const MANY: usize = 16;
 
 /// What the owner can be told.
 pub(super) enum Message {
-    Events(Vec<Event>),
+    Events(Vec<Told>),
     /// Some that have waited, each with the moment at which it came.
-    Unhurried(Vec<(Instant, Event)>),
+    Unhurried(Vec<(Instant, Told)>),
     /// Everything sent before this has been taken in: the list of this number is complete.
     Synced(usize, Check),
     /// The list of this number is read anew; until it is complete, nothing is decided.
@@ -47,18 +47,19 @@ pub(super) enum Message {
 pub struct Inbox {
     messages: mpsc::UnboundedSender<Message>,
     unhurried: Arc<Unhurried>,
+    recording: Recording,
 }
 
 /// What waits for something else to be told.
 #[derive(Default)]
 struct Unhurried {
-    events: Mutex<Vec<(Instant, Event)>>,
+    events: Mutex<Vec<(Instant, Told)>>,
     /// Something has begun to wait.
     first: Notify,
 }
 
 impl Unhurried {
-    fn lock(&self) -> MutexGuard<'_, Vec<(Instant, Event)>> {
+    fn lock(&self) -> MutexGuard<'_, Vec<(Instant, Told)>> {
         self.events.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -75,12 +76,13 @@ impl Inbox {
     }
 
     /// Something happened.
-    pub fn event(&self, event: Event) {
-        self.send(Message::Events(vec![event]));
+    pub fn event(&self, event: impl Into<Told>) {
+        self.events(vec![event.into()]);
     }
 
     /// Something happened that can wait: it is told with what is told next, and soon in any case.
-    pub fn unhurried(&self, event: Event) {
+    pub fn unhurried(&self, event: impl Into<Told>) {
+        let event = self.with_text(event.into());
         let mut waiting = self.unhurried.lock();
         waiting.push((Instant::now(), event));
         if waiting.len() >= MANY {
@@ -91,8 +93,24 @@ impl Inbox {
     }
 
     /// Some things happened, in this order.
-    pub fn events(&self, events: Vec<Event>) {
+    pub fn events(&self, mut events: Vec<Told>) {
+        if self.recording.is_on() {
+            events = events.into_iter().map(|told| self.with_text(told)).collect();
+        }
         self.send(Message::Events(events));
+    }
+
+    /// With what it is recorded by, where somebody records.
+    fn with_text(&self, mut told: Told) -> Told {
+        if self.recording.is_on() {
+            told.text = told.text.take().or_else(|| self_told(&told.event));
+        }
+        told
+    }
+
+    /// Whether what is told is recorded: events that were parsed are to come with what they were parsed from.
+    pub(crate) fn recording(&self) -> &Recording {
+        &self.recording
     }
 
     /// A list is complete: its check passes once everything sent so far has been taken in.
@@ -142,10 +160,15 @@ impl Inbox {
 
 /// A new inbox, and the end it is read at.
 pub fn inbox() -> (Inbox, Incoming) {
+    recorded_inbox(Recording::default())
+}
+
+/// The same, where what is told may be recorded.
+pub(crate) fn recorded_inbox(recording: Recording) -> (Inbox, Incoming) {
     let (messages, receive) = mpsc::unbounded_channel();
     let unhurried: Arc<Unhurried> = Arc::default();
     let incoming = Incoming { messages: receive, sender: messages.downgrade(), unhurried: Arc::clone(&unhurried) };
-    (Inbox { messages, unhurried }, incoming)
+    (Inbox { messages, unhurried, recording }, incoming)
 }
 
 /// The end at which an inbox is read.
@@ -186,6 +209,7 @@ impl Incoming {
 
 #[cfg(test)]
 mod tests {
+    use plimsoll_engine::event::Event;
     use plimsoll_framework::intern::Istr;
 
     use super::*;
@@ -203,8 +227,8 @@ mod tests {
         };
         while let Ok(message) = incoming.try_recv() {
             match message {
-                Message::Events(events) => events.into_iter().for_each(&mut take),
-                Message::Unhurried(events) => events.into_iter().for_each(|(_, event)| take(event)),
+                Message::Events(events) => events.into_iter().for_each(|told| take(told.event)),
+                Message::Unhurried(events) => events.into_iter().for_each(|(_, told)| take(told.event)),
                 _ => {}
             }
         }

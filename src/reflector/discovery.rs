@@ -78,7 +78,7 @@ impl Reflectors {
                     if told != Some(false) {
                         tracing::info!(kind = ?kind, "the server does not serve this kind; there are none");
                         let none = Event::ObjectsListed { kind, present: HashSet::new() };
-                        self.inbox.events(vec![Event::KindServed { kind, version: None }, none]);
+                        self.inbox.events(vec![Event::KindServed { kind, version: None }.into(), none.into()]);
                         self.inbox.synced(list, synced.clone());
                     }
                     told = Some(false);
@@ -103,6 +103,22 @@ impl Reflectors {
 /// The version in which the server serves a kind, the preferred one where it does in several; `None` where it does not.
 /// The error says what went wrong.
 async fn version_of(client: &Client, kind: &KindRef) -> Result<Option<String>, String> {
+    match discover(client, kind).await {
+        Ok(version) => Ok(version),
+        // Whether it is served shows when it is listed.
+        Err(Unread::Forbidden) => Ok(Some(kind.version.to_owned())),
+        Err(Unread::Other(error)) => Err(error),
+    }
+}
+
+/// Why something was not read.
+enum Unread {
+    /// Hardly any cluster forbids discovery.
+    Forbidden,
+    Other(String),
+}
+
+async fn discover(client: &Client, kind: &KindRef) -> Result<Option<String>, Unread> {
     let Some(group) = read::<Group>(client, &format!("/apis/{}", kind.group)).await? else { return Ok(None) };
     for version in candidates(group) {
         let path = format!("/apis/{}/{version}", kind.group);
@@ -127,15 +143,16 @@ fn candidates(group: Group) -> Vec<String> {
 }
 
 /// `None` where there is nothing at this path.
-async fn read<T: for<'de> Deserialize<'de>>(client: &Client, path: &str) -> Result<Option<T>, String> {
+async fn read<T: for<'de> Deserialize<'de>>(client: &Client, path: &str) -> Result<Option<T>, Unread> {
     let request = RawRequest { method: Method::GET, path, content_type: "", body: Bytes::new(), timeout: TIMEOUT };
-    let answer = send(client, request).await.map_err(|error| describe(&error))?;
+    let answer = send(client, request).await.map_err(|error| Unread::Other(describe(&error)))?;
     match answer.status {
         StatusCode::NOT_FOUND => Ok(None),
+        StatusCode::FORBIDDEN => Err(Unread::Forbidden),
         status if status.is_success() => {
-            serde_json::from_slice(&answer.body).map(Some).map_err(|error| format!("{path}: {error}"))
+            serde_json::from_slice(&answer.body).map(Some).map_err(|error| Unread::Other(format!("{path}: {error}")))
         }
-        status => Err(format!("{path}: {status}")),
+        status => Err(Unread::Other(format!("{path}: {status}"))),
     }
 }
 

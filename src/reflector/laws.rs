@@ -29,6 +29,13 @@ pub(crate) fn pods(data: &[u8]) {
     let again = parse(&mut parser, &strict.object);
     assert_eq!(again, pod, "both ways of decoding agree");
     assert!(Arc::ptr_eq(&again.spec, &pod.spec) && Arc::ptr_eq(&again.labels, &pod.labels));
+    if let Ok(pod) = &strict.object {
+        let mut pod = pod.clone();
+        pod.metadata.keep_annotations(&["team".into()]);
+        let written = serde_json::to_string(&pod).expect("what was read can be written");
+        let read = serde_json::from_str(&written).expect("what was written can be read");
+        assert_eq!(parser.parse(&read), again, "what was written and read is the same");
+    }
     let unknown = strict.object.as_ref().map(|pod| pod.spec.unknown.clone()).unwrap_or_default();
     let safe = |byte: u8| byte.is_ascii_alphanumeric() || b"._-".contains(&byte);
     for field in unknown.iter() {
@@ -64,7 +71,12 @@ pub(crate) fn nodes(data: &[u8]) {
     let (info, faults) = NodeInfo::parse(node, &keys);
     bounded(Some(&faults).filter(|faults| !faults.is_empty()));
     let strict = strict.map(|strict| NodeInfo::parse(&strict, &keys)).ok();
-    assert_eq!(strict, Some((info.clone(), faults)), "both ways of decoding agree");
+    assert_eq!(strict, Some((info.clone(), faults.clone())), "both ways of decoding agree");
+    let mut node = node.clone();
+    node.metadata.keep_annotations(&keys);
+    let written = serde_json::to_string(&node).expect("what was read can be written");
+    let read = serde_json::from_str(&written).expect("what was written can be read");
+    assert_eq!(NodeInfo::parse(&read, &keys), (info.clone(), faults), "what was written and read is the same");
     assert!(info.same_for_scheduling(&info));
     assert!(info.conditions.is_sorted() && info.declared_features.is_sorted());
     assert!(info.images.is_sorted_by(|a, b| a.name < b.name), "each name once, in order");

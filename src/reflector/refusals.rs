@@ -11,8 +11,9 @@ use plimsoll_framework::pod::{KubeletRefusal, Uid};
 use tokio_util::sync::CancellationToken;
 
 use super::slim::Slim;
-use super::{Orders, Reflectors, Sink, config};
+use super::{Orders, Reflectors, Sink, Unseen, config};
 use crate::admin::Check;
+use crate::record::Told;
 
 /// What metrics and the log call them.
 pub(super) const KIND: &str = "FailedPod";
@@ -45,15 +46,15 @@ pub(super) struct Refusals {
 }
 
 impl Sink<Slim<api::Pod, true>> for Refusals {
-    fn apply(&mut self, object: Slim<api::Pod, true>) -> Option<Event> {
+    fn apply(&mut self, object: Slim<api::Pod, true>) -> Option<Told> {
         // Of one that does not decode nobody knows why it has failed.
         let refusal = object.object.ok().as_ref().and_then(KubeletRefusal::of)?;
         let uid = &refusal.key.uid;
         self.listed.insert(uid.clone());
         let news = self.told.insert(uid.clone()) && self.has_read;
-        news.then(|| Event::RefusedByKubelet(Box::new(refusal)))
+        news.then(|| Event::RefusedByKubelet(Box::new(refusal)).into())
     }
-    fn delete(&mut self, object: Slim<api::Pod, true>) -> Option<Event> {
+    fn delete(&mut self, object: Slim<api::Pod, true>) -> Option<Told> {
         let uid = Uid::new(&object.metadata().uid);
         self.told.remove(&uid);
         self.listed.remove(&uid);
@@ -61,6 +62,9 @@ impl Sink<Slim<api::Pod, true>> for Refusals {
     }
     fn list_begins(&mut self) {
         self.listed.clear();
+    }
+    fn unseen(&self) -> Unseen {
+        Unseen::Passes
     }
     fn list_ends(&mut self) -> Option<Event> {
         self.has_read = true;

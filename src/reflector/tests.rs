@@ -52,7 +52,14 @@ fn watch_events_decode() {
 #[test]
 fn only_what_says_that_a_pod_of_ours_has_a_node_can_wait() {
     let (metrics, profiles) = (Arc::new(Metrics::new().unwrap()), vec![Istr::new("plimsoll")]);
-    let mut pods = Pods { parser: PodParser::default(), listed: Vec::new(), profiles, metrics };
+    let mut pods = Pods {
+        parser: PodParser::default(),
+        listed: Vec::new(),
+        profiles,
+        metrics,
+        annotation_keys: Vec::new(),
+        recording: Recording::default(),
+    };
     let rows = [
         (r#"{"schedulerName":"plimsoll","nodeName":"n"}"#, true),
         (r#"{"schedulerName":"plimsoll"}"#, false),
@@ -60,16 +67,22 @@ fn only_what_says_that_a_pod_of_ours_has_a_node_can_wait() {
     ];
     for (spec, waits) in rows {
         let pod = format!(r#"{{"metadata":{{"name":"p","uid":"1","resourceVersion":"7"}},"spec":{spec}}}"#);
-        let event = pods.apply(serde_json::from_str::<Strict>(&pod).unwrap()).unwrap();
-        assert_eq!(Sink::<Strict>::can_wait(&pods, &event), waits, "{spec}");
+        let told = pods.apply(serde_json::from_str::<Strict>(&pod).unwrap()).unwrap();
+        assert_eq!(Sink::<Strict>::can_wait(&pods, &told.event), waits, "{spec}");
     }
 }
 
 #[test]
 fn a_field_of_a_newer_kubernetes_is_counted_by_name() {
     let metrics = Arc::new(Metrics::new().unwrap());
-    let mut pods =
-        Pods { parser: PodParser::default(), listed: Vec::new(), profiles: Vec::new(), metrics: Arc::clone(&metrics) };
+    let mut pods = Pods {
+        parser: PodParser::default(),
+        listed: Vec::new(),
+        profiles: Vec::new(),
+        metrics: Arc::clone(&metrics),
+        annotation_keys: Vec::new(),
+        recording: Recording::default(),
+    };
     let unknown = GOOD.replace(r#""spec":{"#, r#""spec":{"tolerations":[{"fooBar":1}],"#);
     for text in [GOOD, &unknown, &unknown] {
         assert!(pods.apply(serde_json::from_str::<Strict>(text).unwrap()).is_some());

@@ -19,8 +19,9 @@ use super::election::Office;
 use super::plan::Plan;
 use crate::admin::{CheckState, Health};
 use crate::config::Config;
-use crate::driver::{Clock, Driver, Inbox, inbox};
-use crate::reflector::{Reflectors, Relist, relist};
+use crate::driver::{Clock, Driver, Inbox, recorded_inbox};
+use crate::record::Recorder;
+use crate::reflector::{Reflectors, Relist, Streams, relist};
 use crate::write::{Writer, WriterSettings};
 
 /// How long bindings under way are waited for at the end, beyond the time a single one may take.
@@ -53,7 +54,7 @@ impl Generation {
     /// `/readyz` goes into `health`. The first generation of a process may begin with lists from the API server's cache;
     /// a later one may not, since this very process has bound pods that may be missing there.
     pub(super) fn start(
-        scheduler: &Scheduler,
+        scheduler: &mut Scheduler,
         plan: Plan,
         office: &mut Office,
         clock: Clock,
@@ -61,8 +62,11 @@ impl Generation {
         first: bool,
     ) -> anyhow::Result<Self> {
         let workers = scheduler.workers(&plan.config);
-        let engine = Engine::new(plan.profiles, scheduler.engine_settings(&plan.config, workers));
-        let (inbox, incoming) = inbox();
+        let settings = scheduler.engine_settings(&plan.config, workers);
+        let recorder = scheduler.record(&plan.config, &settings, &plan.annotation_keys)?;
+        let engine = Engine::new(plan.profiles, settings);
+        let recording = recorder.as_ref().map(Recorder::recording).unwrap_or_default();
+        let (inbox, incoming) = recorded_inbox(recording);
         inbox.paused(plan.config.plimsoll.paused);
         scheduler.inspector.look_at(&inbox);
         let (outbox, effects) = mpsc::unbounded_channel();
@@ -80,6 +84,7 @@ impl Generation {
             profiles: profiles.clone(),
             seed: scheduler.seed(&plan.config),
             from_cache: first,
+            streams: Streams::default(),
         });
         let (mut tasks, lists, relists) = watch(&reflectors, plan.kinds, health, &stop_watching);
         let names = plan.config.scheduler_names().into_iter().map(str::to_owned).collect();
@@ -94,8 +99,8 @@ impl Generation {
             });
         }
         let heartbeat = health.heartbeat("owner");
-        let driver =
-            Driver::new(engine, workers, lists, (&inbox, incoming), outbox, clock, Arc::clone(&metrics), heartbeat);
+        let (end_of_inbox, counted) = ((&inbox, incoming), Arc::clone(&metrics));
+        let driver = Driver::new(engine, workers, lists, end_of_inbox, outbox, clock, counted, heartbeat, recorder);
         let driver = own(driver, scheduler.simulated.is_some())?;
         let told_who_leads = office.tell(&inbox, relists);
         let writer = Writer::new(

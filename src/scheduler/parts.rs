@@ -34,7 +34,7 @@ impl Parts {
         let (health, clock) = (Health::new(), scheduler.clock());
         let in_use = Arc::new(RwLock::new(Arc::clone(&plan.config)));
         let mut office = elect(&scheduler, scheduler.lease_settings(), clock)?;
-        let generation = Generation::start(&scheduler, plan, &mut office, clock, &health, true)?;
+        let generation = Generation::start(&mut scheduler, plan, &mut office, clock, &health, true)?;
         let (mut admin, stop_admin) = (JoinSet::new(), CancellationToken::new());
         serve(&mut scheduler, &mut admin, (&health, &in_use), &stop_admin);
         let reloads = std::mem::take(&mut scheduler.reloads);
@@ -94,7 +94,7 @@ impl Parts {
         let (config, health) = (Arc::clone(&plan.config), Health::new());
         self.generation.drain().await;
         self.generation.end_writing().await;
-        let next = Generation::start(&self.scheduler, plan, &mut self.office, self.clock, &health, false)?;
+        let next = Generation::start(&mut self.scheduler, plan, &mut self.office, self.clock, &health, false)?;
         self.health.become_those_of(&health);
         std::mem::replace(&mut self.generation, next).end_watching().await;
         self.use_from_now(config);

@@ -48,7 +48,7 @@ impl Plan {
 }
 
 /// The annotations and further kinds that the plugins of these profiles read, each once.
-pub(super) fn read_by(profiles: &[Profile]) -> (Vec<Istr>, Vec<KindRef>) {
+pub(crate) fn read_by(profiles: &[Profile]) -> (Vec<Istr>, Vec<KindRef>) {
     let mut annotation_keys: Vec<Istr> = profiles.iter().flat_map(|p| p.annotation_keys.iter().cloned()).collect();
     annotation_keys.sort();
     annotation_keys.dedup();

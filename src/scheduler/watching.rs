@@ -16,7 +16,7 @@ use super::generation::{StopOnDrop, failed, own, watch};
 use super::plan::read_by;
 use crate::admin::Health;
 use crate::driver::{Driver, Inbox, inbox};
-use crate::reflector::Reflectors;
+use crate::reflector::{Reflectors, Streams};
 
 /// What a scheduler knows that only watches. Cheap to clone.
 #[derive(Clone)]
@@ -56,13 +56,14 @@ impl Scheduler {
             profiles: Vec::new(),
             seed: self.seed(&self.start),
             from_cache: true,
+            streams: Streams::default(),
         });
         let (tasks, lists, _) = watch(&reflectors, kinds, &health, stop);
         // It never leads, so all that it asks for are conditions of pods, which are for others to write.
         let (outbox, _) = mpsc::unbounded_channel();
         let heartbeat = health.heartbeat("owner");
         let metrics = Arc::clone(&self.metrics);
-        let driver = Driver::new(engine, 1, lists, (&inbox, incoming), outbox, self.clock(), metrics, heartbeat);
+        let driver = Driver::new(engine, 1, lists, (&inbox, incoming), outbox, self.clock(), metrics, heartbeat, None);
         let driver = own(driver, false)?;
         let watching = Watching { inbox: inbox.clone(), profiles, annotation_keys: annotation_keys.into(), health };
         Ok((watching, WatchingParts { _inbox: StopOnDrop(inbox), tasks, driver }))

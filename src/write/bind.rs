@@ -118,7 +118,7 @@ impl Lanes {
                 results.at(BindingResult::Gone).inc();
                 BindResult::Gone
             }
-            PodRead::Found(pod) => match &pod.node_name {
+            PodRead::Found(pod, told) => match &pod.node_name {
                 None => {
                     results.at(BindingResult::Error).inc();
                     BindResult::Failed { message }
@@ -126,7 +126,7 @@ impl Lanes {
                 Some(node) => {
                     results.at(BindingResult::AlreadyBound).inc();
                     let ours = *node == request.node;
-                    self.settings.inbox.event(Event::Pod(pod));
+                    self.settings.inbox.event(*told);
                     if ours { BindResult::Bound } else { BindResult::Gone }
                 }
             },

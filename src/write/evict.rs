@@ -111,8 +111,8 @@ impl Lanes {
     async fn look_at_victim(&self, victim: &PodInfo, message: String) -> EvictResult {
         match self.read_pod(&victim.key).await {
             PodRead::Absent => EvictResult::Gone,
-            PodRead::Found(pod) if pod.terminating => EvictResult::Going,
-            PodRead::Found(_) => EvictResult::Failed { message },
+            PodRead::Found(pod, _) if pod.terminating => EvictResult::Going,
+            PodRead::Found(..) => EvictResult::Failed { message },
         }
     }
 

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::path::PathBuf;
 use std::time::{Duration, SystemTime};
 
 use plimsoll_apiserver::{Fault, Rule, WatchFault};
@@ -28,14 +29,14 @@ impl fmt::Display for Outcome {
     }
 }
 
-/// Lives through the hour of a seed.
-pub(crate) fn live(seed: u64, narrate: bool) -> Outcome {
+/// Lives through the hour of a seed; its schedulers are recorded in the folder `record`, if one is given.
+pub(crate) fn live(seed: u64, narrate: bool, record: Option<PathBuf>) -> Outcome {
     let mut runtime = tokio::runtime::Builder::new_current_thread();
-    runtime.enable_time().start_paused(true).build().unwrap().block_on(live_through(seed, narrate))
+    runtime.enable_time().start_paused(true).build().unwrap().block_on(live_through(seed, narrate, record))
 }
 
-async fn live_through(seed: u64, narrate: bool) -> Outcome {
-    let mut world = World::new(seed, narrate);
+async fn live_through(seed: u64, narrate: bool, record: Option<PathBuf>) -> Outcome {
+    let mut world = World::new(seed, narrate, record);
     let end = Instant::now() + CHAOS;
     while Instant::now() < end {
         let pause = world.dice.between(1, 30_000);

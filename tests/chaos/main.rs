@@ -15,6 +15,8 @@ mod seen;
 mod world;
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::process::Command;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{RecvTimeoutError, channel};
@@ -33,8 +35,13 @@ const PATIENCE: Duration = Duration::from_secs(600);
 
 /// An hour on a thread of its own: what tokio's tasks and others keep by thread begins anew.
 fn hour(seed: u64, narrate: bool) -> Outcome {
+    recorded_hour(seed, narrate, None)
+}
+
+/// The same, in which schedulers are recorded in the folder `record`, if one is given.
+fn recorded_hour(seed: u64, narrate: bool, record: Option<PathBuf>) -> Outcome {
     let (send, lived) = channel();
-    std::thread::spawn(move || send.send(hour::live(seed, narrate)));
+    std::thread::spawn(move || send.send(hour::live(seed, narrate, record)));
     match lived.recv_timeout(PATIENCE) {
         Ok(outcome) => outcome,
         Err(RecvTimeoutError::Timeout) => panic!("the hour of seed {seed} does not end"),
@@ -86,4 +93,26 @@ fn the_same_seed_is_the_same_hour() {
         assert_eq!(one.trace.len(), other.trace.len(), "seed {seed}");
     }
     assert_ne!(hour(1, false).trace, hour(2, false).trace, "another seed is another hour");
+}
+
+/// What each scheduler of some hours was told is told another process, which must come to the same.
+#[test]
+fn recorded_hours_are_replayed_alike() {
+    let mut effects = 0;
+    for seed in 1..=4 {
+        let dir = tempfile::tempdir().unwrap();
+        let outcome = recorded_hour(seed, false, Some(dir.path().to_owned()));
+        assert_eq!(outcome.trace, hour(seed, false).trace, "seed {seed}: being recorded changes nothing");
+        for recording in std::fs::read_dir(dir.path()).unwrap() {
+            let recording = recording.unwrap().path();
+            let mut command = Command::new(env!("CARGO_BIN_EXE_plimsoll"));
+            let replayed = command.arg("replay").arg(&recording).args(["-o", "json"]).output().unwrap();
+            let (out, err) = (String::from_utf8(replayed.stdout).unwrap(), String::from_utf8(replayed.stderr).unwrap());
+            assert_eq!(replayed.status.code(), Some(0), "seed {seed}, {recording:?}: {out}{err}");
+            let report: serde_json::Value = serde_json::from_str(&out).unwrap();
+            assert_eq!(report["ended"], "stopped", "seed {seed}: {report}");
+            effects += report["effects"].as_object().unwrap().values().filter_map(|n| n.as_u64()).sum::<u64>();
+        }
+    }
+    assert!(effects > 1_000, "{effects} effects");
 }

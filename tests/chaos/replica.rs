@@ -1,12 +1,14 @@
 //! A scheduler as a task, connected to the stand-in through memory.
 
 use std::io;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use plimsoll::client::Cluster;
 use plimsoll::config::{Config, Defaults};
 use plimsoll::metrics::Metrics;
+use plimsoll::record::Room;
 use plimsoll::scheduler::{Inspector, Scheduler};
 use plimsoll_apiserver::Server;
 use tokio_util::sync::CancellationToken;
@@ -20,8 +22,15 @@ pub(crate) struct Replica {
 }
 
 impl Replica {
-    /// Starts one that has this name among the candidates and this time on its clock.
-    pub(crate) fn start(server: &Arc<Server>, name: &str, now: SystemTime, seed: u64, elects: bool) -> Self {
+    /// Starts one that has this name among the candidates and this time on its clock, and that may be recorded.
+    pub(crate) fn start(
+        server: &Arc<Server>,
+        name: &str,
+        now: SystemTime,
+        seed: u64,
+        elects: bool,
+        record: Option<&Path>,
+    ) -> Self {
         let text = format!(
             "apiVersion: kubescheduler.config.k8s.io/v1\nkind: KubeSchedulerConfiguration\nleaderElection: \
              {{leaderElect: {elects}}}\n---\napiVersion: config.plimsoll/v1alpha1\nkind: PlimsollConfiguration\nseed: \
@@ -32,10 +41,13 @@ impl Replica {
         let dialed = Arc::downgrade(server);
         let dial = move || dialed.upgrade().ok_or(io::ErrorKind::ConnectionRefused)?.connect();
         let cluster = Cluster::in_memory(dial).unwrap();
-        let scheduler = Scheduler::new(config, cluster.clients().unwrap(), metrics)
+        let mut scheduler = Scheduler::new(config, cluster.clients().unwrap(), metrics)
             .with_namespace("kube-system")
             .with_identity(name)
             .simulated(now);
+        if let Some(dir) = record {
+            scheduler = scheduler.with_recording(Room::new(&dir.join(name), 1_024).unwrap());
+        }
         let (inspector, stop) = (scheduler.inspector(), CancellationToken::new());
         let task = AbortOnDropHandle::new(tokio::spawn(scheduler.run(stop.clone())));
         Self { inspector, stop, task }

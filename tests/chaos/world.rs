@@ -1,5 +1,6 @@
 //! A cluster in one process, and what can be done to it.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
@@ -29,6 +30,8 @@ pub(crate) struct World {
     pub(crate) elects: bool,
     pub(crate) trace: Vec<String>,
     seed: u64,
+    /// Where schedulers are recorded, if they are.
+    record: Option<PathBuf>,
     begun: Instant,
     narrate: bool,
     serial: u64,
@@ -36,7 +39,7 @@ pub(crate) struct World {
 }
 
 impl World {
-    pub(crate) fn new(seed: u64, narrate: bool) -> Self {
+    pub(crate) fn new(seed: u64, narrate: bool, record: Option<PathBuf>) -> Self {
         let mut dice = Dice::new(seed);
         let elects = dice.once_in(8);
         let server = Server::in_memory(Options {
@@ -55,6 +58,7 @@ impl World {
             elects,
             trace: Vec::new(),
             seed,
+            record,
             begun: Instant::now(),
             narrate,
             serial: 0,
@@ -99,7 +103,8 @@ impl World {
     pub(crate) fn start_scheduler(&mut self) {
         self.restarts += 1;
         let name = format!("replica-{}_{}", self.restarts, self.seed);
-        let replica = Replica::start(&self.server, &name, self.now(), self.seed + self.restarts, self.elects);
+        let (seed, record) = (self.seed + self.restarts, self.record.as_deref());
+        let replica = Replica::start(&self.server, &name, self.now(), seed, self.elects, record);
         self.replicas.push(replica);
     }
 

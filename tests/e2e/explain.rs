@@ -188,8 +188,13 @@ async fn the_program_finds_the_leader_by_its_lease() {
         assert_eq!((code, err.contains(says)), (exit, true), "{arguments:?}: {err}");
     }
     // Somebody else who answers there is not the leader.
-    let stranger =
-        Secure::start_with(Vec::new(), SecuredSettings::default(), false, config("leaderElection: {leaderElect: false}")).await;
+    let stranger = Secure::start_with(
+        Vec::new(),
+        SecuredSettings::default(),
+        false,
+        config("leaderElection: {leaderElect: false}"),
+    )
+    .await;
     let elsewhere = stranger.address().to_string();
     let (code, _, err) = run("token-carol", &["shop/web", "--server", &format!("https://{elsewhere}")]).await;
     assert_eq!((code, err.contains("certificate")), (1, true), "{err}");

@@ -67,7 +67,7 @@ async fn a_gang_of_a_custom_pod_group_waits_for_its_pods_and_for_its_group() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_kind_that_goes_between_discovery_and_list_is_discovered_again() {
     let server = cluster().await;
-    let gone = Rule::new(Fault::Status { code: 404, retry_after_seconds: None }).verb("list").resource("podgroups");
+    let gone = Rule::new(Fault::Status { code: 404, retry_after_seconds: None }).resource("podgroups");
     let gone = server.faults().add(gone.times(1));
     server.load(vec![node("only").build()]);
     let scheduler = Replica::start(&server.url(), single(""));

@@ -59,6 +59,16 @@ async fn a_field_of_the_wrong_type_keeps_nobody_from_being_read() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn the_first_that_cannot_be_read_may_come_by_a_watch() {
+    let rig = Rig::start(vec![node("only").build(), pod("first").build()]).await;
+    rig.bound("first").await;
+    rig.server.load(vec![pod("late").set("/spec/containers", "none").build(), pod("last").build()]);
+    rig.refused("late", "InvalidPodSpec").await;
+    rig.bound("last").await;
+    rig.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_node_that_cannot_be_read_takes_no_pods_and_hides_no_others() {
     let broken = node("broken").set("/status/allocatable", "much").build();
     let rig = Rig::start(vec![broken, node("good").build()]).await;

@@ -34,7 +34,7 @@ async fn a_missing_permission_to_list_is_waited_out() {
     rig.server.cut_watches("nodes", true).unwrap();
     rig.create(node("only"));
     rig.create(pod("web"));
-    let missing = || rig.scheduler.metric("plimsoll_missing_permissions{resource=\"nodes\",verb=\"list\"}");
+    let missing = || rig.scheduler.metric("plimsoll_missing_permissions{resource=\"nodes\",verb=\"watch\"}");
     rig.until("the permission to be missed", || missing() == 1.0).await;
     rig.server.faults().clear();
     assert_eq!(rig.bound("web").await, "only");

@@ -1,12 +1,14 @@
 //! A cluster with schedulers, and what the tests ask of it.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
 use plimsoll::client::Cluster;
 use plimsoll::config::{Config, Defaults};
 use plimsoll::metrics::Metrics;
+use plimsoll::record::Room;
 use plimsoll::scheduler::{Reloader, Scheduler};
 use plimsoll_apiserver::{Options, Server};
 use serde_json::Value;
@@ -52,16 +54,30 @@ pub(crate) async fn cluster() -> Server {
 impl Replica {
     /// Starts one on the current runtime.
     pub(crate) fn start(url: &str, config: Config) -> Self {
-        Self::start_as(Cluster::at(url).unwrap(), config)
+        Self::start_as(url, config, |scheduler| scheduler)
+    }
+
+    /// Starts one that is recorded in this folder.
+    pub(crate) fn recorded(url: &str, config: Config, dir: &Path) -> Self {
+        let room = Room::new(dir, 64).unwrap();
+        Self::start_as(url, config, |scheduler| scheduler.with_recording(room))
     }
 
     /// Starts one on the current runtime, as whoever the cluster is told that it is.
-    pub(crate) fn start_as(cluster: Cluster, config: Config) -> Self {
+    pub(crate) fn of(cluster: Cluster, config: Config) -> Self {
+        Self::start_on(cluster, config, |scheduler| scheduler)
+    }
+
+    fn start_as(url: &str, config: Config, set: impl FnOnce(Scheduler) -> Scheduler) -> Self {
+        Self::start_on(Cluster::at(url).unwrap(), config, set)
+    }
+
+    fn start_on(cluster: Cluster, config: Config, set: impl FnOnce(Scheduler) -> Scheduler) -> Self {
         let metrics = Arc::new(Metrics::new().unwrap());
         let cluster = cluster.with_metrics(&metrics);
         let scheduler = Scheduler::new(config, cluster.clients().unwrap(), Arc::clone(&metrics));
         let (reloader, stop) = (scheduler.reloader(), CancellationToken::new());
-        let task = tokio::spawn(scheduler.with_namespace("kube-system").run(stop.clone()));
+        let task = tokio::spawn(set(scheduler.with_namespace("kube-system")).run(stop.clone()));
         Self { metrics, reloader, stop, task }
     }
 

@@ -48,7 +48,7 @@ async fn start_as(server: &Server, user: &str, config: Config) -> Replica {
     let kubeconfig = server.kubeconfig().replace("token-other", &format!("token-{user}"));
     std::fs::write(file.path(), kubeconfig).unwrap();
     let source = Source::Kubeconfig(file.path().to_owned());
-    Replica::start_as(Cluster::load(&source).await.unwrap(), config)
+    Replica::of(Cluster::load(&source).await.unwrap(), config)
 }
 
 /// How many attempts have ended so.

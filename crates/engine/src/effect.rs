@@ -120,6 +120,8 @@ pub enum Reason {
     Invalid,
     /// The pod needs something that this version does not do.
     Unsupported,
+    /// What its rules are about cannot be seen: this scheduler is not permitted to read it.
+    MissingPermission,
     /// The other pods of its group, or the group itself, are not there yet.
     GangIncomplete,
     /// Its group was not placed in the time it gives itself; others go first for a while.
@@ -136,6 +138,7 @@ impl Reason {
             Self::SchedulerError => "SchedulerError",
             Self::Invalid => "InvalidPodSpec",
             Self::Unsupported => "UnsupportedByPlimsoll",
+            Self::MissingPermission => "MissingPermission",
             Self::GangIncomplete => "GangIncomplete",
             Self::GangTimedOut => "GangTimedOut",
             Self::InvalidGang => "InvalidGang",

@@ -51,6 +51,7 @@ use crate::headroom::Headroom;
 use crate::memo::{MemoSettings, MemoStats};
 use crate::profile::Profile;
 use crate::queue::{Queue, QueueSettings, QueuedPodInfo};
+use crate::sight::Hidden;
 
 /// Says what a pod needs that cannot be done for it as the cluster is now, if anything; such a pod is reported and not
 /// queued. It is asked when a pod comes or changes, when one is about to be bound, and of the pods held back whenever an
@@ -160,6 +161,7 @@ pub struct Engine {
     /// Pods with a place that another scheduler is to put there.
     resting: Resting,
     telling: Telling,
+    hidden: Hidden,
     effects: VecDeque<Effect>,
     observations: Vec<Observation>,
     worker: Worker,
@@ -193,6 +195,7 @@ impl Engine {
             cooling: Cooling::default(),
             resting: Resting::default(),
             telling: Telling::default(),
+            hidden: Hidden::default(),
             effects: VecDeque::new(),
             observations: Vec::new(),
         }

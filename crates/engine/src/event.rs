@@ -80,6 +80,14 @@ pub enum Event {
         /// `None`: it does not.
         version: Option<Istr>,
     },
+    /// Whether something cannot be seen any more, because reading it is not permitted; what is known of it may be out of
+    /// date, or nothing.
+    Hidden {
+        /// Objects of this further kind; `None`: namespaces.
+        kind: Option<KindRef>,
+        /// Whether it is so.
+        hidden: bool,
+    },
     /// What a pod needed written before its binding is written, or was given up.
     WritesFinished {
         /// For which pod.

@@ -95,6 +95,11 @@ impl Answer {
         self.nodes.get(node).or_else(|| self.lenient.then_some(PASSED))
     }
 
+    /// What is said of each node that they were asked about, in no promised order.
+    pub fn iter(&self) -> impl Iterator<Item = (&Istr, &NodeAnswer)> {
+        self.nodes.iter()
+    }
+
     /// As if they had been asked and had let the pod pass wherever nothing else is known.
     pub(crate) fn leniently(known: Option<&Self>) -> Self {
         Self { lenient: true, rounds: 1, ..known.cloned().unwrap_or_default() }

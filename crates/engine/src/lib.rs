@@ -26,3 +26,4 @@ pub mod memo;
 pub mod profile;
 pub mod queue;
 pub mod shadow;
+pub mod sight;

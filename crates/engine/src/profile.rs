@@ -13,6 +13,7 @@ use plimsoll_framework::topology::CounterSpec;
 
 use crate::extender::{EXTENDER, Extenders};
 use crate::memo::Plan;
+use crate::sight::Sight;
 
 /// A plugin at one point.
 pub struct At<T: ?Sized> {
@@ -77,6 +78,8 @@ pub struct Profile {
     pub annotation_keys: Vec<Istr>,
     /// Further kinds its plugins read.
     pub kinds: Vec<plimsoll_framework::object::KindRef>,
+    /// What each of its plugins has to see.
+    pub sights: Vec<Sight>,
     /// Which of its plugins' answers are kept from one decision to the next.
     pub(crate) plan: Plan,
     /// The services outside that have a say.
@@ -149,6 +152,7 @@ impl ProfileBuilder {
             filter_groups: Groups::NONE,
             annotation_keys: Vec::new(),
             kinds: Vec::new(),
+            sights: Vec::new(),
             plan: Plan::default(),
             extenders: None,
         };
@@ -209,6 +213,8 @@ impl ProfileBuilder {
             self.seen.push(name);
             p.annotation_keys.extend(plugin.annotation_keys.iter().cloned());
             p.kinds.extend(plugin.kinds.iter().copied());
+            let (kinds, waits) = (plugin.kinds.clone(), Arc::clone(&plugin.sight));
+            p.sights.push(Sight { plugin: name, kinds, waits });
         }
         // One that forbids pods to go for others says what may change that, if it says anything.
         let listens = rejects(point) || (point == Point::PostFilter && plugin.enqueue.is_some());

@@ -1,22 +1,26 @@
 //! Kubernetes objects as the scheduler reads them: only the fields it uses, everything else skipped while parsing.
 //!
 //! These structs are the door: [`crate::pod::PodParser::parse`] and [`crate::node::NodeInfo::parse`] turn them into what
-//! the rest of the program works with, and they are dropped at once. Words with a fixed meaning (operators, effects,
+//! the rest of the program works with, and they are dropped at once; where somebody wants to know what that was made of,
+//! they can be written again. Words with a fixed meaning (operators, effects,
 //! quantities) stay text here, so that a word this version does not know cannot stop a list from being read.
 
 mod decode;
+mod encode;
 mod pod_spec;
 mod unknown;
 
 use std::collections::BTreeMap;
 use std::sync::LazyLock;
 
-use serde::{Deserialize, Deserializer};
+use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::value::RawValue;
 
 use crate::intern::Istr;
 use crate::quantity::RawQuantity;
+use encode::Absent;
 
+pub use encode::Anything;
 pub use pod_spec::{
     Affinity, AwsElasticBlockStore, AzureDisk, Container, CsiVolume, GcePersistentDisk, IdentifiedVolume, ImageVolume,
     Iscsi, LabelSelector, NodeAffinity, NodeSelector, NodeSelectorTerm, PersistentVolumeClaimSource, PodAffinity,
@@ -41,12 +45,18 @@ impl Default for Istr {
 macro_rules! objects {
     ($($(#[$meta:meta])* $name:ident { $($(#[$field_meta:meta])* $field:ident: $type:ty),* $(,)? })*) => {$(
         $(#[$meta])*
-        #[derive(Clone, Debug, Default, Deserialize)]
+        #[derive(Clone, Debug, Default, Deserialize, Serialize)]
         #[serde(rename_all = "camelCase", default)]
         #[allow(missing_docs, reason = "the fields are Kubernetes' own, under Kubernetes' names")]
         pub struct $name {
-            $($(#[$field_meta])* #[serde(deserialize_with = "nullable")] pub $field: $type,)*
+            $(
+                $(#[$field_meta])*
+                #[serde(deserialize_with = "nullable", skip_serializing_if = "Absent::is_absent")]
+                pub $field: $type,
+            )*
         }
+
+        impl Absent for $name {}
     )*};
 }
 

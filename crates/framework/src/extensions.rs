@@ -58,6 +58,7 @@ pub struct Extensions {
     pub name: &'static str,
     pub annotation_keys: Vec<Istr>,
     pub kinds: Vec<KindRef>,
+    pub sight: Arc<dyn SightDyn>,
     pub enqueue: Option<Arc<dyn EnqueueDyn>>,
     pub pre_enqueue: Option<Arc<dyn PreEnqueueDyn>>,
     pub queue_sort: Option<Arc<dyn QueueSortDyn>>,
@@ -82,10 +83,12 @@ impl std::fmt::Debug for Extensions {
 impl Extensions {
     /// Begins a registry line.
     pub fn of<P: Plugin>(plugin: P) -> Builder<P> {
+        let plugin = Arc::new(plugin);
         let made = Self {
             name: P::NAME,
             annotation_keys: plugin.annotation_keys(),
             kinds: plugin.kinds(),
+            sight: Arc::clone(&plugin) as Arc<dyn SightDyn>,
             enqueue: None,
             pre_enqueue: None,
             queue_sort: None,
@@ -100,7 +103,7 @@ impl Extensions {
             bind: None,
             post_bind: None,
         };
-        Builder { plugin: Arc::new(plugin), made }
+        Builder { plugin, made }
     }
 
     /// The points the plugin extends, in order.
@@ -120,6 +123,23 @@ impl Extensions {
             (Point::PostBind, self.post_bind.is_some()),
         ];
         has.into_iter().filter(|(_, has)| *has).map(|(point, _)| point).collect()
+    }
+}
+
+/// What a pod needs to be seen of, callable without knowing the plugin.
+pub trait SightDyn: Send + Sync {
+    /// [`Plugin::waits_for_kinds`].
+    fn waits_for_kinds(&self, pod: &PodInfo) -> bool;
+    /// [`Plugin::waits_for_namespaces`].
+    fn waits_for_namespaces(&self, pod: &PodInfo) -> bool;
+}
+
+impl<P: Plugin> SightDyn for P {
+    fn waits_for_kinds(&self, pod: &PodInfo) -> bool {
+        Plugin::waits_for_kinds(self, pod)
+    }
+    fn waits_for_namespaces(&self, pod: &PodInfo) -> bool {
+        Plugin::waits_for_namespaces(self, pod)
     }
 }
 

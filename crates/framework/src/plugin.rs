@@ -38,6 +38,20 @@ pub trait Plugin: Send + Sync + 'static {
     fn kinds(&self) -> Vec<KindRef> {
         Vec::new()
     }
+
+    /// Whether this pod has to wait while objects of one of these kinds cannot be seen, because reading them is not
+    /// permitted. All pods do unless the plugin says otherwise: rather late than in the wrong place. `false` is for pods
+    /// of which it has nothing to say, and for kinds without which a place is at worst less good.
+    fn waits_for_kinds(&self, pod: &PodInfo) -> bool {
+        let _ = pod;
+        true
+    }
+
+    /// The same of the labels of namespaces.
+    fn waits_for_namespaces(&self, pod: &PodInfo) -> bool {
+        let _ = pod;
+        false
+    }
 }
 
 /// What a plugin wants to hear of for the pods that it turned away. A plugin that can turn pods away and does not

@@ -7,7 +7,7 @@
 
 use std::fmt;
 
-use serde::{Deserialize, Deserializer};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 const NANOS: i128 = 1_000_000_000;
 const MAX: i128 = (i64::MAX as i128) * NANOS;
@@ -106,6 +106,12 @@ impl<'de> Deserialize<'de> for RawQuantity {
             }
         }
         deserializer.deserialize_any(Visitor)
+    }
+}
+
+impl Serialize for RawQuantity {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&self.0)
     }
 }
 

@@ -52,6 +52,11 @@ impl Plugin for DefaultPreemption {
     fn kinds(&self) -> Vec<KindRef> {
         vec![KindRef::of::<PodDisruptionBudgets>()]
     }
+
+    /// Budgets that cannot be seen count for nothing; where they are strict, the API server keeps them.
+    fn waits_for_kinds(&self, _: &PodInfo) -> bool {
+        false
+    }
 }
 
 impl EnqueueExtensions for DefaultPreemption {

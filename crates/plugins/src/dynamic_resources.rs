@@ -32,6 +32,11 @@ impl Plugin for DynamicResources {
     fn kinds(&self) -> Vec<KindRef> {
         vec![KindRef::of::<DeviceClassKind>()]
     }
+
+    /// Without classes, what a pod asks for is found on nodes that have it by themselves, or not at all.
+    fn waits_for_kinds(&self, _: &PodInfo) -> bool {
+        false
+    }
 }
 
 /// Where the pod asks for devices, if it does.

@@ -51,6 +51,14 @@ fn matched(matchers: Box<[PodMatcher]>, term: &PodAffinityTerm) -> CounterSpec {
 
 impl Plugin for InterPodAffinity {
     const NAME: &'static str = "InterPodAffinity";
+
+    /// Its own rules about namespaces by their labels; that of others' rules about it only those are known then that name
+    /// namespaces, or mean all of them, cannot be helped.
+    fn waits_for_namespaces(&self, pod: &PodInfo) -> bool {
+        let rules = &pod.spec.pod_affinity;
+        let by_labels = |term: &PodAffinityTerm| term.namespace_selector.as_ref().is_some_and(|by| !by.is_empty());
+        rules.required.iter().chain(&rules.anti_required).any(by_labels)
+    }
 }
 
 impl EnqueueExtensions for InterPodAffinity {

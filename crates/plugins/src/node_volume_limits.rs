@@ -42,6 +42,10 @@ impl Plugin for NodeVolumeLimits {
             KindRef::of::<VolumeAttachmentKind>(),
         ]
     }
+
+    fn waits_for_kinds(&self, pod: &PodInfo) -> bool {
+        !is_nothing(&pod.spec)
+    }
 }
 
 fn is_nothing(pod: &PodSpecInfo) -> bool {

@@ -97,6 +97,11 @@ impl Plugin for PodTopologySpread {
             KindRef::of::<StatefulSet>(),
         ]
     }
+
+    /// What selects the pods that are counted by default may be hidden; where it only scores, a place is less good then.
+    fn waits_for_kinds(&self, pod: &PodInfo) -> bool {
+        pod.spec.spread.is_empty() && self.defaults.constraints.iter().any(|constraint| constraint.hard)
+    }
 }
 
 impl EnqueueExtensions for PodTopologySpread {

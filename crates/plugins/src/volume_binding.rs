@@ -17,6 +17,7 @@ use plimsoll_framework::pod::{PodInfo, PodSpecInfo};
 use plimsoll_framework::read::{ClusterOf, Labels, Name, ObjectsOf, Spec, WholePod};
 use plimsoll_framework::verdict::{PluginError, Rejection, Verdict};
 
+use crate::claims::is_claim;
 use crate::kinds::storage::{
     CsiDriverKind, CsiNodeKind, CsiStorageCapacityKind, PersistentVolumeClaimKind, PersistentVolumeKind,
     StorageClassKind,
@@ -57,6 +58,10 @@ impl Plugin for VolumeBinding {
             KindRef::of::<CsiDriverKind>(),
             KindRef::of::<CsiStorageCapacityKind>(),
         ]
+    }
+
+    fn waits_for_kinds(&self, pod: &PodInfo) -> bool {
+        pod.spec.volumes.iter().any(is_claim)
     }
 }
 

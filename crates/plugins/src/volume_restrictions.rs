@@ -9,7 +9,7 @@ use plimsoll_framework::pod::{PodInfo, PodSpecInfo, VolumeUse};
 use plimsoll_framework::read::{ClaimIndex, ClaimUses, Imagined, ImaginedPods, NodePods, ObjectsOf, Pods, WholePod};
 use plimsoll_framework::verdict::{Rejection, Verdict};
 
-use crate::claims::claim_not_found;
+use crate::claims::{claim_not_found, is_claim};
 use crate::hints::{event_of, objects, queue_if};
 use crate::kinds::storage::{PersistentVolumeClaim, PersistentVolumeClaimKind};
 
@@ -29,6 +29,10 @@ impl Plugin for VolumeRestrictions {
 
     fn kinds(&self) -> Vec<KindRef> {
         vec![KindRef::of::<PersistentVolumeClaimKind>()]
+    }
+
+    fn waits_for_kinds(&self, pod: &PodInfo) -> bool {
+        pod.spec.volumes.iter().any(is_claim)
     }
 }
 

@@ -10,7 +10,7 @@ use plimsoll_framework::pod::{PodInfo, PodSpecInfo};
 use plimsoll_framework::read::{Labels, ObjectsOf, WholePod};
 use plimsoll_framework::verdict::{Rejection, Verdict};
 
-use crate::claims::{claim_not_found, uses, volume_not_found};
+use crate::claims::{claim_not_found, is_claim, uses, volume_not_found};
 use crate::hints::{event_of, objects, queue_if};
 use crate::kinds::storage::{
     BindingMode, PersistentVolume, PersistentVolumeClaim, PersistentVolumeClaimKind, PersistentVolumeKind,
@@ -48,6 +48,10 @@ impl Plugin for VolumeZone {
             KindRef::of::<PersistentVolumeKind>(),
             KindRef::of::<StorageClassKind>(),
         ]
+    }
+
+    fn waits_for_kinds(&self, pod: &PodInfo) -> bool {
+        pod.spec.volumes.iter().any(is_claim)
     }
 }
 

@@ -27,12 +27,17 @@ pub(super) fn check_list(query: &Query<'_>) -> Result<(), Failure> {
     Err(forbidden("sendInitialEvents", "sendInitialEvents is forbidden for list"))
 }
 
-/// Refuses combinations that a watch forbids.
-pub(super) fn check_watch(query: &Query<'_>) -> Result<(), Failure> {
+/// Refuses combinations that a watch forbids. Whether it can begin with a list depends on the minor: that was on in 1.32, off
+/// again in 1.33, and is on since 1.34.
+pub(super) fn check_watch(query: &Query<'_>, minor: u32) -> Result<(), Failure> {
     let rule = query.get(MATCH);
     let decides = !query.get("sendInitialEvents").is_empty();
     if decides && rule != NOT_OLDER_THAN {
         return Err(forbidden(MATCH, "sendInitialEvents requires setting resourceVersionMatch to NotOlderThan"));
+    }
+    if decides && minor != 32 && minor < 34 {
+        let why = "sendInitialEvents is forbidden for watch unless the WatchList feature gate is enabled";
+        return Err(forbidden("sendInitialEvents", why));
     }
     if rule.is_empty() {
         return Ok(());

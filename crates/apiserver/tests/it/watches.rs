@@ -79,6 +79,25 @@ async fn a_streamed_list_ends_with_a_bookmark() {
 }
 
 #[tokio::test]
+async fn lists_are_streamed_by_the_minors_that_do() {
+    let query = "watch=1&sendInitialEvents=true&resourceVersionMatch=NotOlderThan&allowWatchBookmarks=true";
+    for (minor, streams) in [(31, false), (32, true), (33, false), (34, true), (37, true)] {
+        let (_server, client) = start(Options { minor, controllers: false, ..Options::default() }).await;
+        let path = format!("/api/v1/nodes?{query}&resourceVersion=0");
+        if streams {
+            let end = client.watch(&path).await.next().await.unwrap();
+            assert_eq!(end["object"]["metadata"]["annotations"]["k8s.io/initial-events-end"], "true", "1.{minor}");
+            continue;
+        }
+        let answer = client.get(&path).await;
+        assert_eq!(answer.code, 422, "1.{minor}");
+        let message = answer.body["message"].as_str().unwrap().to_owned();
+        let expect = "sendInitialEvents: Forbidden: sendInitialEvents is forbidden for watch unless the WatchList feature gate is enabled";
+        assert!(message.contains(expect), "{message}");
+    }
+}
+
+#[tokio::test]
 async fn a_long_streamed_list_comes_in_pieces_and_whole() {
     let (server, client) = bare().await;
     assert_eq!(server.load((0..2000).map(|i| node(&format!("n{i:04}")).build()).collect()), 2000);

@@ -64,6 +64,7 @@ impl Engine {
                 gone.into_iter().for_each(|key| self.object_gone(now, kind, key));
             }
             Event::KindServed { kind, version } => self.kind_served(kind.id, version),
+            Event::Hidden { kind, hidden } => self.hidden(now, kind, hidden),
             Event::WritesFinished { uid, result } => self.writes_finished(now, &uid, result),
             Event::NominationWritten { uid, number, version } => self.nomination_written(&uid, number, version),
             Event::BindFinished { uid, result } => self.bind_finished(now, &uid, result),
@@ -72,6 +73,27 @@ impl Engine {
             Event::PreemptAnswered { uid, number, result } => self.preempt_answered(&uid, number, result),
             Event::PodAbsent { key } => self.pod_absent(now, &key),
             Event::RefusedByKubelet(refusal) => self.refused_by_kubelet(now, &refusal),
+        }
+    }
+
+    /// Pods that have to see what is hidden now are kept back, wherever they wait; the others are looked at again.
+    fn hidden(&mut self, now: Time, kind: Option<KindRef>, hidden: bool) {
+        if !self.hidden.set(kind.map(|kind| kind.id), hidden) {
+            return;
+        }
+        if !hidden {
+            return self.look_again_at_held(now);
+        }
+        let pending = self.cache.iter().filter(|known| known.standing == Standing::Pending);
+        let mut pending: Vec<Arc<PodInfo>> = pending.map(|known| Arc::clone(&known.pod)).collect();
+        pending.sort_by(|a, b| a.key.uid.cmp(&b.key.uid));
+        for pod in pending {
+            let profile = self.by_name.get(&pod.scheduler_name).copied();
+            if profile.is_some_and(|profile| self.hold(None, &pod, profile)) {
+                self.forget_ask(&pod.key.uid);
+                self.queue.delete(&pod.key.uid);
+                self.cache.set(pod, Standing::Held);
+            }
         }
     }
 
@@ -318,6 +340,9 @@ impl Engine {
     pub(super) fn refusal(&self, pod: &PodInfo, profile: usize) -> Option<(Reason, String)> {
         if let Some(faults) = &pod.faults {
             return Some((Reason::Invalid, format!("the pod cannot be scheduled: {faults}")));
+        }
+        if let Some(needs) = self.profiles[profile].needs_to_see(pod, &self.hidden) {
+            return Some((Reason::MissingPermission, format!("the pod cannot be scheduled: {needs}")));
         }
         let needs = (self.settings.admission)(pod, &self.profiles[profile], self.cache.table().view().cluster())?;
         Some((Reason::Unsupported, format!("the pod cannot be scheduled: it {needs}")))

@@ -59,7 +59,7 @@ plain! {
     Istr,
     bool,
     i32,
-    IgnoredAny,
+    super::Anything,
     BTreeMap<Istr, Istr>,
     BTreeMap<Istr, RawQuantity>,
     super::ContainerPort,
@@ -250,6 +250,16 @@ macro_rules! objects_that_notice {
             impl<'de> Decode<'de> for $name {
                 fn decode<D: Deserializer<'de>>(deserializer: D, place: &Place<'_>) -> Result<Self, D::Error> {
                     object(deserializer, place)
+                }
+            }
+
+            impl Absent for $name {}
+
+            impl Serialize for $name {
+                fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                    let mut map = serializer.serialize_map(None)?;
+                    $(field(&mut map, $json, &self.$field)?;)*
+                    map.end()
                 }
             }
         };

@@ -6,12 +6,14 @@
 use std::cell::Cell;
 use std::collections::BTreeMap;
 
-use serde::de::{IgnoredAny, MapAccess};
-use serde::{Deserialize, Deserializer};
+use serde::de::MapAccess;
+use serde::ser::SerializeMap as _;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::decode::{Decode, Found, Object, object, objects_that_notice, value};
+use super::encode::{Absent, field};
 use super::unknown::{Place, UnknownFields};
-use super::{ContainerPort, ContainerRestartRule};
+use super::{Anything, ContainerPort, ContainerRestartRule};
 use crate::intern::Istr;
 use crate::quantity::RawQuantity;
 
@@ -72,15 +74,15 @@ objects_that_notice! {
     Volume {
         name("name"): Istr,
         persistent_volume_claim("persistentVolumeClaim"): Option<PersistentVolumeClaimSource>,
-        ephemeral("ephemeral"): Option<IgnoredAny>,
+        ephemeral("ephemeral"): Option<Anything>,
         image("image"): Option<ImageVolume>,
         gce_persistent_disk("gcePersistentDisk"): Option<GcePersistentDisk>,
         aws_elastic_block_store("awsElasticBlockStore"): Option<AwsElasticBlockStore>,
         azure_disk("azureDisk"): Option<AzureDisk>,
-        azure_file("azureFile"): Option<IgnoredAny>,
+        azure_file("azureFile"): Option<Anything>,
         cinder("cinder"): Option<IdentifiedVolume>,
         portworx_volume("portworxVolume"): Option<IdentifiedVolume>,
-        vsphere_volume("vsphereVolume"): Option<IgnoredAny>,
+        vsphere_volume("vsphereVolume"): Option<Anything>,
         iscsi("iscsi"): Option<Iscsi>,
         rbd("rbd"): Option<Rbd>,
         csi("csi"): Option<CsiVolume>;

@@ -2,7 +2,8 @@
 
 use std::fmt;
 
-use serde::de::{DeserializeSeed, Deserializer as _, IgnoredAny, MapAccess, Visitor};
+use serde::de::{DeserializeSeed, Deserializer as _, Error as _, IgnoredAny, MapAccess, Visitor};
+use serde_json::value::RawValue;
 
 use super::Faults;
 use crate::api;
@@ -49,6 +50,43 @@ impl<'de> Visitor<'de> for Wanted<'_> {
             }
         }
         Ok(values)
+    }
+}
+
+impl api::ObjectMeta {
+    /// Drops the annotations that are not in `keys`, so that what is written of the object holds none that nobody reads.
+    /// What is no map of annotations stays as it is, unless nothing is read of it.
+    pub fn keep_annotations(&mut self, keys: &[Istr]) {
+        let Some(raw) = self.annotations.take().filter(|_| !keys.is_empty()) else { return };
+        let kept = serde_json::Deserializer::from_str(raw.get()).deserialize_map(Kept(keys));
+        self.annotations = match kept {
+            Ok(kept) if kept.is_empty() => None,
+            Ok(kept) => RawValue::from_string(format!("{{{}}}", kept.join(","))).ok(),
+            Err(_) => Some(raw),
+        };
+    }
+}
+
+/// Reads a map for the entries with these keys, as text.
+struct Kept<'a>(&'a [Istr]);
+
+impl<'de> Visitor<'de> for Kept<'_> {
+    type Value = Vec<String>;
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a map")
+    }
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+        let mut entries = Vec::new();
+        while let Some(place) = map.next_key_seed(Key(self.0))? {
+            match place.and_then(|place| self.0.get(place)) {
+                Some(key) => {
+                    let key = serde_json::to_string(key).map_err(A::Error::custom)?;
+                    entries.push(format!("{key}:{}", map.next_value::<&RawValue>()?));
+                }
+                None => drop(map.next_value::<IgnoredAny>()?),
+            }
+        }
+        Ok(entries)
     }
 }
 
@@ -105,6 +143,29 @@ mod tests {
         }
         let (values, faults) = read("[]", &["a"]);
         assert!(values.is_empty() && faults.starts_with("metadata.annotations: invalid type: sequence"), "{faults}");
+    }
+
+    #[test]
+    fn those_that_nobody_reads_are_dropped_and_the_others_read_as_before() {
+        let rows: &[(&str, &[&str], &str)] = &[
+            (r#"{"a":"1","b":"2"}"#, &[], "{}"),
+            (r#"{"a":"1","b":"2","a":"3"}"#, &["a"], r#"{"annotations":{"a":"1","a":"3"}}"#),
+            (r#"{"b":"2"}"#, &["a"], "{}"),
+            (r#"{"a\/b":{"c": 1},"secret":"s"}"#, &["a/b", "x"], r#"{"annotations":{"a/b":{"c": 1}}}"#),
+            ("[]", &["a"], r#"{"annotations":[]}"#),
+            ("null", &["a"], "{}"),
+        ];
+        for (annotations, keys, expect) in rows {
+            let keys: Vec<Istr> = keys.iter().map(|key| Istr::new(key)).collect();
+            let mut meta: api::ObjectMeta =
+                serde_json::from_str(&format!(r#"{{"annotations":{annotations}}}"#)).unwrap();
+            let (mut before, mut after) = (Faults::default(), Faults::default());
+            let read = annotations_of(&meta, &keys, &mut before);
+            meta.keep_annotations(&keys);
+            assert_eq!(serde_json::to_string(&meta).unwrap(), *expect, "{annotations}");
+            assert_eq!(annotations_of(&meta, &keys, &mut after), read, "{annotations}");
+            assert_eq!(after.to_string(), before.to_string(), "{annotations}");
+        }
     }
 
     #[test]

@@ -22,7 +22,7 @@ const MAX_SECONDS: u64 = 86_400;
 
 impl Watch {
     pub(super) fn new(web: &Web, route: &Route<'_>, query: &Query<'_>, view: View) -> Result<Self, Failure> {
-        check_watch(query)?;
+        check_watch(query, web.cluster.options.minor)?;
         let mut selection = page_request(route, query)?;
         selection.limit = 0;
         selection.continue_token = None;
