@@ -45,7 +45,7 @@ pub(super) struct Generation {
     stop_watching: CancellationToken,
     driver: oneshot::Receiver<()>,
     writer: AbortOnDropHandle<()>,
-    _told_who_leads: AbortOnDropHandle<()>,
+    told_who_leads: AbortOnDropHandle<()>,
     drain_limit: Duration,
 }
 
@@ -127,7 +127,7 @@ impl Generation {
             stop_watching,
             driver,
             writer: AbortOnDropHandle::new(tokio::spawn(writer.run())),
-            _told_who_leads: told_who_leads,
+            told_who_leads,
             drain_limit: bind_timeout + DRAIN_GRACE,
         })
     }
@@ -159,9 +159,12 @@ impl Generation {
     }
 
     /// Ends who watches.
-    pub(super) async fn end_watching(mut self) {
-        self.stop_watching.cancel();
-        while self.tasks.join_next().await.is_some() {}
+    pub(super) async fn end_watching(self) {
+        let Self { stop_watching, mut tasks, told_who_leads, .. } = self;
+        // Who leads is another's to be told from here on.
+        drop(told_who_leads);
+        stop_watching.cancel();
+        while tasks.join_next().await.is_some() {}
     }
 }
 

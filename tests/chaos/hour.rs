@@ -89,7 +89,7 @@ fn check_loss(error: &anyhow::Error) {
 async fn disturb(world: &mut World) {
     let dice = &mut world.dice;
     let watched = *dice.pick(&WATCHED);
-    match dice.below(24) {
+    match dice.below(27) {
         0..12 => {
             let (rule, text) = rule(dice);
             world.say(format!("from now on {text}"));
@@ -124,6 +124,18 @@ async fn disturb(world: &mut World) {
             drop(world.replicas.swap_remove(index));
             sleep(Duration::from_millis(world.dice.below(20_000))).await;
             world.start_scheduler();
+        }
+        23 | 24 => {
+            let index = usize::try_from(dice.below(world.replicas.len() as u64)).unwrap();
+            let memo = dice.below(3);
+            world.say(format!("scheduler {index} gets another configuration: memo {memo} MiB"));
+            world.replicas[index].reload(&format!("memo: {{budgetMebibytes: {memo}}}\n"));
+        }
+        25 => {
+            let index = usize::try_from(dice.below(world.replicas.len() as u64)).unwrap();
+            let paused = dice.once_in(2);
+            world.say(format!("scheduler {index} gets another configuration: paused {paused}"));
+            world.replicas[index].reload(&format!("paused: {paused}\n"));
         }
         _ => {
             let index = usize::try_from(dice.below(world.replicas.len() as u64)).unwrap();
@@ -196,6 +208,7 @@ fn rule(dice: &mut Dice) -> (Rule, String) {
 fn calm(world: &mut World) {
     world.say("peace".to_owned());
     world.server.faults().clear();
+    world.replicas.iter().for_each(|replica| replica.reload(""));
     for resource in WATCHED {
         world.server.delay_watches(resource, Duration::ZERO).unwrap();
     }

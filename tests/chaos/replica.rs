@@ -9,7 +9,7 @@ use plimsoll::client::Cluster;
 use plimsoll::config::{Config, Defaults};
 use plimsoll::metrics::Metrics;
 use plimsoll::record::Room;
-use plimsoll::scheduler::{Inspector, Scheduler};
+use plimsoll::scheduler::{Inspector, Reloader, Scheduler};
 use plimsoll_apiserver::Server;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
@@ -17,6 +17,8 @@ use tokio_util::task::AbortOnDropHandle;
 /// One scheduler at work. Dropping it is its crash.
 pub(crate) struct Replica {
     pub(crate) inspector: Inspector,
+    reloader: Reloader,
+    config: String,
     stop: CancellationToken,
     task: AbortOnDropHandle<anyhow::Result<()>>,
 }
@@ -36,7 +38,7 @@ impl Replica {
              {{leaderElect: {elects}}}\n---\napiVersion: config.plimsoll/v1alpha1\nkind: PlimsollConfiguration\nseed: \
              {seed}\n"
         );
-        let config = Config::parse("chaos.yaml", &text, &Defaults::plimsoll()).unwrap();
+        let config = read(&text);
         let metrics = Arc::new(Metrics::new().unwrap());
         let dialed = Arc::downgrade(server);
         let dial = move || dialed.upgrade().ok_or(io::ErrorKind::ConnectionRefused)?.connect();
@@ -48,9 +50,16 @@ impl Replica {
         if let Some(dir) = record {
             scheduler = scheduler.with_recording(Room::new(&dir.join(name), 1_024).unwrap());
         }
-        let (inspector, stop) = (scheduler.inspector(), CancellationToken::new());
+        let (inspector, reloader, stop) = (scheduler.inspector(), scheduler.reloader(), CancellationToken::new());
         let task = AbortOnDropHandle::new(tokio::spawn(scheduler.run(stop.clone())));
-        Self { inspector, stop, task }
+        Self { inspector, reloader, config: text, stop, task }
+    }
+
+    /// Gives it another configuration: the one that it began with and these lines. What comes of it nobody waits for: it
+    /// may crash before.
+    pub(crate) fn reload(&self, lines: &str) {
+        let (reloader, config) = (self.reloader.clone(), read(&format!("{}{lines}", self.config)));
+        tokio::spawn(async move { reloader.reload(config).await });
     }
 
     pub(crate) fn is_finished(&self) -> bool {
@@ -67,4 +76,8 @@ impl Replica {
     pub(crate) async fn outcome(self) -> anyhow::Result<()> {
         self.task.await?
     }
+}
+
+fn read(text: &str) -> Config {
+    Config::parse("chaos.yaml", text, &Defaults::plimsoll()).unwrap()
 }

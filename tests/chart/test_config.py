@@ -59,6 +59,16 @@ def test_a_changed_file_restarts_the_pods_and_nothing_else_does():
     assert base == checksum(with_image(podAnnotations=mine))
 
 
+def test_with_reload_a_changed_file_leaves_the_pods_alone():
+    def pod(**values):
+        return install(with_image(configRollout="reload", **values)).pod()
+
+    base = pod()
+    assert "annotations" not in base["metadata"]
+    assert base == pod(config={"podMaxBackoffSeconds": 5})
+    assert pod(podAnnotations={"a": "b"})["metadata"]["annotations"] == {"a": "b"}
+
+
 def test_notes_name_every_profile():
     profiles = [{"schedulerName": "plimsoll"}, {"schedulerName": "packed"}]
     notes = install(with_image(config={"profiles": profiles})).notes
