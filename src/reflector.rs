@@ -100,7 +100,7 @@ impl Reflectors {
         let config = config().fields(UNFINISHED_PODS);
         let parser = PodParser::new(self.annotation_keys.clone());
         let (profiles, metrics) = (self.profiles.clone(), Arc::clone(&self.metrics));
-        let mut pods = Pods { parser, listed: Vec::new(), profiles, metrics };
+        let mut pods = Pods { parser, listed: Noted(None), newest: None, profiles, metrics };
         // Objects are decoded straight into structs. A server that sends one that does not decode would keep the list
         // from ever being read, so from then on each object is cut out first and decoded by itself, which takes longer.
         let api = Api::<Slim<api::Pod, false>>::all(self.client.clone());
@@ -114,7 +114,7 @@ impl Reflectors {
 
     /// Watches nodes until `stop`. `synced` passes once the first list is in.
     pub async fn nodes(self: Arc<Self>, list: usize, synced: Check, stop: CancellationToken, mut orders: Orders) {
-        let mut nodes = Nodes { annotation_keys: self.annotation_keys.clone(), listed: HashSet::new() };
+        let mut nodes = Nodes { annotation_keys: self.annotation_keys.clone(), listed: Noted(None) };
         let api = Api::<Slim<api::Node, false>>::all(self.client.clone());
         if self.reflect("Node", api, config(), &mut nodes, (list, &synced), (&stop, &mut orders)).await
             == Ended::Undecodable
@@ -134,7 +134,7 @@ impl Reflectors {
             plural: "namespaces".to_owned(),
         };
         let api = Api::<DynamicObject>::all_with(self.client.clone(), &resource);
-        let mut namespaces = Namespaces { listed: HashSet::new() };
+        let mut namespaces = Namespaces { listed: Noted(None) };
         self.reflect("namespaces", api, config(), &mut namespaces, (list, &synced), (&stop, &mut Orders::none())).await;
     }
 
@@ -162,7 +162,7 @@ impl Reflectors {
             plural: kind.plural.to_owned(),
         };
         let api = Api::<DynamicObject>::all_with(self.client.clone(), &resource);
-        let mut objects = Objects { kind, listed: HashSet::new() };
+        let mut objects = Objects { kind, listed: Noted(None) };
         // Several groups may have kinds of one name.
         let name = if kind.any_version { format!("{}.{}", kind.plural, kind.group) } else { kind.plural.to_owned() };
         self.reflect(&name, api, config(), &mut objects, synced, (stop, &mut Orders::none())).await
@@ -372,9 +372,31 @@ fn restart_reason(error: &Error) -> RestartReason {
     }
 }
 
+/// What is in the list that is being read. Between lists nothing is noted: objects come and go for ever.
+#[derive(Default)]
+struct Noted<T>(Option<HashSet<T>>);
+
+impl<T: Eq + std::hash::Hash> Noted<T> {
+    fn begin(&mut self) {
+        self.0 = Some(HashSet::new());
+    }
+
+    fn note(&mut self, what: impl FnOnce() -> T) {
+        if let Some(noted) = &mut self.0 {
+            noted.insert(what());
+        }
+    }
+
+    fn end(&mut self) -> HashSet<T> {
+        self.0.take().unwrap_or_default()
+    }
+}
+
 struct Pods {
     parser: PodParser,
-    listed: Vec<(Uid, u64)>,
+    listed: Noted<Uid>,
+    /// The newest version of a pod in the list.
+    newest: Option<u64>,
     profiles: Vec<Istr>,
     metrics: Arc<Metrics>,
 }
@@ -409,7 +431,8 @@ impl<const TOLERANT: bool> Sink<Slim<api::Pod, TOLERANT>> for Pods {
     fn apply(&mut self, object: Slim<api::Pod, TOLERANT>) -> Option<Event> {
         object.object.iter().for_each(|pod| self.count_unknown(pod));
         let pod = parse(&mut self.parser, &object.object);
-        self.listed.push((pod.key.uid.clone(), pod.resource_version));
+        self.listed.note(|| pod.key.uid.clone());
+        self.newest = self.newest.max(Some(pod.resource_version));
         Some(Event::Pod(Box::new(pod)))
     }
     fn delete(&mut self, object: Slim<api::Pod, TOLERANT>) -> Option<Event> {
@@ -418,12 +441,11 @@ impl<const TOLERANT: bool> Sink<Slim<api::Pod, TOLERANT>> for Pods {
         Some(Event::PodDeleted { uid: Uid::new(&meta.uid), resource_version })
     }
     fn list_begins(&mut self) {
-        self.listed.clear();
+        self.listed.begin();
+        self.newest = None;
     }
     fn list_ends(&mut self) -> Option<Event> {
-        let listed = std::mem::take(&mut self.listed);
-        let resource_version = listed.iter().map(|(_, rv)| *rv).max().unwrap_or(u64::MAX);
-        Some(Event::PodsListed { present: listed.into_iter().map(|(uid, _)| uid).collect(), resource_version })
+        Some(Event::PodsListed { present: self.listed.end(), resource_version: self.newest.unwrap_or(u64::MAX) })
     }
     fn ends_undecodable(&self) -> bool {
         !TOLERANT
@@ -432,12 +454,12 @@ impl<const TOLERANT: bool> Sink<Slim<api::Pod, TOLERANT>> for Pods {
 
 struct Nodes {
     annotation_keys: Vec<Istr>,
-    listed: HashSet<Istr>,
+    listed: Noted<Istr>,
 }
 
 impl<const TOLERANT: bool> Sink<Slim<api::Node, TOLERANT>> for Nodes {
     fn apply(&mut self, object: Slim<api::Node, TOLERANT>) -> Option<Event> {
-        self.listed.insert(object.metadata().name.clone());
+        self.listed.note(|| object.metadata().name.clone());
         match &object.object {
             Ok(node) => {
                 let (info, faults) = NodeInfo::parse(node, &self.annotation_keys);
@@ -457,10 +479,10 @@ impl<const TOLERANT: bool> Sink<Slim<api::Node, TOLERANT>> for Nodes {
         Some(Event::NodeDeleted { name: object.metadata().name.clone() })
     }
     fn list_begins(&mut self) {
-        self.listed.clear();
+        self.listed.begin();
     }
     fn list_ends(&mut self) -> Option<Event> {
-        Some(Event::NodesListed { present: std::mem::take(&mut self.listed) })
+        Some(Event::NodesListed { present: self.listed.end() })
     }
     fn ends_undecodable(&self) -> bool {
         !TOLERANT
@@ -468,7 +490,7 @@ impl<const TOLERANT: bool> Sink<Slim<api::Node, TOLERANT>> for Nodes {
 }
 
 struct Namespaces {
-    listed: HashSet<Istr>,
+    listed: Noted<Istr>,
 }
 
 impl Namespaces {
@@ -480,7 +502,7 @@ impl Namespaces {
 impl Sink<DynamicObject> for Namespaces {
     fn apply(&mut self, object: DynamicObject) -> Option<Event> {
         let name = Self::name(&object);
-        self.listed.insert(name.clone());
+        self.listed.note(|| name.clone());
         let labels: LabelSet = object.metadata.labels.iter().flatten().collect();
         Some(Event::Namespace { name, labels: Some(Arc::new(labels)) })
     }
@@ -488,10 +510,10 @@ impl Sink<DynamicObject> for Namespaces {
         Some(Event::Namespace { name: Self::name(&object), labels: None })
     }
     fn list_begins(&mut self) {
-        self.listed.clear();
+        self.listed.begin();
     }
     fn list_ends(&mut self) -> Option<Event> {
-        Some(Event::NamespacesListed { present: std::mem::take(&mut self.listed) })
+        Some(Event::NamespacesListed { present: self.listed.end() })
     }
 }
 
@@ -502,7 +524,7 @@ fn version_of(object: &DynamicObject) -> u64 {
 
 struct Objects {
     kind: KindRef,
-    listed: HashSet<ObjectKey>,
+    listed: Noted<ObjectKey>,
 }
 
 impl Objects {
@@ -515,7 +537,7 @@ impl Objects {
 impl Sink<DynamicObject> for Objects {
     fn apply(&mut self, object: DynamicObject) -> Option<Event> {
         let key = Self::key(&object);
-        self.listed.insert(key.clone());
+        self.listed.note(|| key.clone());
         let resource_version = version_of(&object);
         let decoded =
             serde_json::to_value(&object).map_err(|e| e.to_string()).and_then(|json| (self.kind.decode)(&json));
@@ -529,10 +551,10 @@ impl Sink<DynamicObject> for Objects {
         Some(Event::Object { kind: self.kind, key: Self::key(&object), resource_version, object: None })
     }
     fn list_begins(&mut self) {
-        self.listed.clear();
+        self.listed.begin();
     }
     fn list_ends(&mut self) -> Option<Event> {
-        Some(Event::ObjectsListed { kind: self.kind, present: std::mem::take(&mut self.listed) })
+        Some(Event::ObjectsListed { kind: self.kind, present: self.listed.end() })
     }
     /// An older server lacks kinds that are new.
     fn not_served(&mut self) -> Option<Event> {

@@ -24,3 +24,4 @@ pub mod headroom;
 pub mod memo;
 pub mod profile;
 pub mod queue;
+mod recent;
