@@ -14,7 +14,7 @@ use plimsoll_framework::topology::CounterKey;
 
 use super::Engine;
 use crate::profile::Profile;
-use crate::recent::Recent;
+use crate::recent::{Recent, has_pods};
 
 /// How many templates are remembered at the most.
 const TEMPLATES: usize = 8_192;
@@ -25,7 +25,7 @@ type Key = (usize, usize, usize);
 /// What is known of one template.
 struct Known {
     /// Held, so that their places in memory are not used again.
-    _held: (Arc<PodSpecInfo>, Arc<LabelSet>),
+    held: (Arc<PodSpecInfo>, Arc<LabelSet>),
     namespace: Istr,
     owner: Option<Arc<Owner>>,
     versions: Versions,
@@ -71,12 +71,12 @@ impl Engine {
         let specs = self.profiles[profile].counters(pod, self.cache.table().view());
         let counters = if specs.is_empty() { Box::default() } else { self.cache.table_mut().register(&specs) };
         let known = Known {
-            _held: (Arc::clone(&pod.spec), Arc::clone(&pod.labels)),
+            held: (Arc::clone(&pod.spec), Arc::clone(&pod.labels)),
             namespace: pod.key.namespace.clone(),
             owner: pod.owner.clone(),
             versions,
             counters,
         };
-        self.counting.known.insert(key, known);
+        self.counting.known.set(key, known, |known| has_pods(&known.held.1));
     }
 }

@@ -14,7 +14,7 @@ use plimsoll_framework::read::{Groups, Versions};
 use plimsoll_framework::table::View;
 
 use crate::decide::PostFiltered;
-use crate::recent::Recent;
+use crate::recent::{Recent, has_pods};
 
 /// How many templates of a class are remembered.
 const TEMPLATES: usize = 1_024;
@@ -165,7 +165,7 @@ impl Templates {
     pub(super) fn set(&mut self, pod: &PodInfo, quiet: Quiet) {
         let told_of = !quiet.all;
         let replaced = self.known.get(&place(pod)).map(|old| !old.all);
-        if self.known.set(place(pod), quiet) {
+        if self.known.set(place(pod), quiet, |quiet| has_pods(&quiet.labels)) {
             self.told_of = self.known.values().filter(|quiet| !quiet.all).count();
         } else {
             self.told_of += usize::from(told_of);
