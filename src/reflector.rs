@@ -144,7 +144,8 @@ impl Reflectors {
         let (profiles, metrics) = (self.profiles.clone(), Arc::clone(&self.metrics));
         let mut pods = Pods {
             parser,
-            listed: Vec::new(),
+            listed: Noted(None),
+            newest: None,
             profiles,
             metrics,
             annotation_keys: self.annotation_keys.clone(),
@@ -165,7 +166,7 @@ impl Reflectors {
     pub async fn nodes(self: Arc<Self>, list: usize, synced: Check, stop: CancellationToken, mut orders: Orders) {
         let mut nodes = Nodes {
             annotation_keys: self.annotation_keys.clone(),
-            listed: HashSet::new(),
+            listed: Noted(None),
             recording: self.inbox.recording().clone(),
         };
         let api = Api::<Slim<api::Node, false>>::all(self.client.clone());
@@ -187,7 +188,7 @@ impl Reflectors {
             plural: "namespaces".to_owned(),
         };
         let api = Api::<DynamicObject>::all_with(self.client.clone(), &resource);
-        let mut namespaces = Namespaces { listed: HashSet::new() };
+        let mut namespaces = Namespaces { listed: Noted(None) };
         self.reflect("namespaces", api, config(), &mut namespaces, (list, &synced), (&stop, &mut Orders::none())).await;
     }
 
@@ -215,7 +216,7 @@ impl Reflectors {
             plural: kind.plural.to_owned(),
         };
         let api = Api::<DynamicObject>::all_with(self.client.clone(), &resource);
-        let mut objects = Objects { kind, listed: HashSet::new(), recording: self.inbox.recording().clone() };
+        let mut objects = Objects { kind, listed: Noted(None), recording: self.inbox.recording().clone() };
         // Several groups may have kinds of one name.
         let name = if kind.any_version { format!("{}.{}", kind.plural, kind.group) } else { kind.plural.to_owned() };
         self.reflect(&name, api, config(), &mut objects, synced, (stop, &mut Orders::none())).await
@@ -497,9 +498,31 @@ fn restart_reason(error: &Error) -> RestartReason {
     }
 }
 
+/// What is in the list that is being read. Between lists nothing is noted: objects come and go for ever.
+#[derive(Default)]
+struct Noted<T>(Option<HashSet<T>>);
+
+impl<T: Eq + std::hash::Hash> Noted<T> {
+    fn begin(&mut self) {
+        self.0 = Some(HashSet::new());
+    }
+
+    fn note(&mut self, what: impl FnOnce() -> T) {
+        if let Some(noted) = &mut self.0 {
+            noted.insert(what());
+        }
+    }
+
+    fn end(&mut self) -> HashSet<T> {
+        self.0.take().unwrap_or_default()
+    }
+}
+
 struct Pods {
     parser: PodParser,
-    listed: Vec<(Uid, u64)>,
+    listed: Noted<Uid>,
+    /// The newest version of a pod in the list.
+    newest: Option<u64>,
     profiles: Vec<Istr>,
     metrics: Arc<Metrics>,
     annotation_keys: Vec<Istr>,
@@ -558,7 +581,8 @@ impl<const TOLERANT: bool> Sink<Slim<api::Pod, TOLERANT>> for Pods {
     fn apply(&mut self, object: Slim<api::Pod, TOLERANT>) -> Option<Told> {
         object.object.iter().for_each(|pod| self.count_unknown(pod));
         let pod = parse(&mut self.parser, &object.object);
-        self.listed.push((pod.key.uid.clone(), pod.resource_version));
+        self.listed.note(|| pod.key.uid.clone());
+        self.newest = self.newest.max(Some(pod.resource_version));
         Some(tell(pod, object.object, &self.annotation_keys, &self.recording, false))
     }
     fn delete(&mut self, object: Slim<api::Pod, TOLERANT>) -> Option<Told> {
@@ -567,12 +591,11 @@ impl<const TOLERANT: bool> Sink<Slim<api::Pod, TOLERANT>> for Pods {
         Some(Event::PodDeleted { uid: Uid::new(&meta.uid), resource_version }.into())
     }
     fn list_begins(&mut self) {
-        self.listed.clear();
+        self.listed.begin();
+        self.newest = None;
     }
     fn list_ends(&mut self) -> Option<Event> {
-        let listed = std::mem::take(&mut self.listed);
-        let resource_version = listed.iter().map(|(_, rv)| *rv).max().unwrap_or(u64::MAX);
-        Some(Event::PodsListed { present: listed.into_iter().map(|(uid, _)| uid).collect(), resource_version })
+        Some(Event::PodsListed { present: self.listed.end(), resource_version: self.newest.unwrap_or(u64::MAX) })
     }
     fn ends_undecodable(&self) -> bool {
         !TOLERANT
@@ -584,13 +607,13 @@ impl<const TOLERANT: bool> Sink<Slim<api::Pod, TOLERANT>> for Pods {
 
 struct Nodes {
     annotation_keys: Vec<Istr>,
-    listed: HashSet<Istr>,
+    listed: Noted<Istr>,
     recording: Recording,
 }
 
 impl<const TOLERANT: bool> Sink<Slim<api::Node, TOLERANT>> for Nodes {
     fn apply(&mut self, object: Slim<api::Node, TOLERANT>) -> Option<Told> {
-        self.listed.insert(object.metadata().name.clone());
+        self.listed.note(|| object.metadata().name.clone());
         let node = object.object.unwrap_or_else(|undecoded| {
             // What it can give is not known, so it gives nothing.
             tracing::warn!(node = %undecoded.skeleton.metadata.name, faults = %undecoded.faults, "a node cannot be read; it takes no pods");
@@ -607,10 +630,10 @@ impl<const TOLERANT: bool> Sink<Slim<api::Node, TOLERANT>> for Nodes {
         Some(Event::NodeDeleted { name: object.metadata().name.clone() }.into())
     }
     fn list_begins(&mut self) {
-        self.listed.clear();
+        self.listed.begin();
     }
     fn list_ends(&mut self) -> Option<Event> {
-        Some(Event::NodesListed { present: std::mem::take(&mut self.listed) })
+        Some(Event::NodesListed { present: self.listed.end() })
     }
     fn ends_undecodable(&self) -> bool {
         !TOLERANT
@@ -621,7 +644,7 @@ impl<const TOLERANT: bool> Sink<Slim<api::Node, TOLERANT>> for Nodes {
 }
 
 struct Namespaces {
-    listed: HashSet<Istr>,
+    listed: Noted<Istr>,
 }
 
 impl Namespaces {
@@ -633,7 +656,7 @@ impl Namespaces {
 impl Sink<DynamicObject> for Namespaces {
     fn apply(&mut self, object: DynamicObject) -> Option<Told> {
         let name = Self::name(&object);
-        self.listed.insert(name.clone());
+        self.listed.note(|| name.clone());
         let labels: LabelSet = object.metadata.labels.iter().flatten().collect();
         Some(Event::Namespace { name, labels: Some(Arc::new(labels)) }.into())
     }
@@ -641,10 +664,10 @@ impl Sink<DynamicObject> for Namespaces {
         Some(Event::Namespace { name: Self::name(&object), labels: None }.into())
     }
     fn list_begins(&mut self) {
-        self.listed.clear();
+        self.listed.begin();
     }
     fn list_ends(&mut self) -> Option<Event> {
-        Some(Event::NamespacesListed { present: std::mem::take(&mut self.listed) })
+        Some(Event::NamespacesListed { present: self.listed.end() })
     }
     fn unseen(&self) -> Unseen {
         Unseen::Hides(None)
@@ -658,7 +681,7 @@ fn version_of(object: &DynamicObject) -> u64 {
 
 struct Objects {
     kind: KindRef,
-    listed: HashSet<ObjectKey>,
+    listed: Noted<ObjectKey>,
     recording: Recording,
 }
 
@@ -672,7 +695,7 @@ impl Objects {
 impl Sink<DynamicObject> for Objects {
     fn apply(&mut self, object: DynamicObject) -> Option<Told> {
         let (kind, key) = (self.kind, Self::key(&object));
-        self.listed.insert(key.clone());
+        self.listed.note(|| key.clone());
         let resource_version = version_of(&object);
         let json = serde_json::to_value(&object).map_err(|e| e.to_string());
         let object = json
@@ -693,10 +716,10 @@ impl Sink<DynamicObject> for Objects {
         Some(Told::new(Event::Object { kind, key, resource_version, object: None }, text))
     }
     fn list_begins(&mut self) {
-        self.listed.clear();
+        self.listed.begin();
     }
     fn list_ends(&mut self) -> Option<Event> {
-        Some(Event::ObjectsListed { kind: self.kind, present: std::mem::take(&mut self.listed) })
+        Some(Event::ObjectsListed { kind: self.kind, present: self.listed.end() })
     }
     fn unseen(&self) -> Unseen {
         Unseen::Hides(Some(self.kind))

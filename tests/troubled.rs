@@ -224,7 +224,7 @@ fn what_a_pod_costs_is_measured_beside_a_program_that_only_binds() {
 
 #[test]
 fn memory_is_measured_at_the_start_and_while_pods_and_nodes_come_and_go() {
-    let small = ["memory", "--nodes", "20", "--pods", "200", "--lives", "6000", "--replacements", "40"];
+    let small = ["memory", "--nodes", "60", "--pods", "200", "--lives", "6000", "--replacements", "40"];
     let report = bench(&small);
     assert_eq!((value(&report, "churn: lives of pods"), value(&report, "churn: nodes replaced")), (6000.0, 40.0));
     assert!(value(&report, "200 pods: peak RSS") > 0.0);

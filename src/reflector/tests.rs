@@ -49,17 +49,23 @@ fn watch_events_decode() {
     }
 }
 
-#[test]
-fn only_what_says_that_a_pod_of_ours_has_a_node_can_wait() {
-    let (metrics, profiles) = (Arc::new(Metrics::new().unwrap()), vec![Istr::new("plimsoll")]);
-    let mut pods = Pods {
+/// What pods are read with.
+fn reading(profiles: Vec<Istr>, metrics: Arc<Metrics>) -> Pods {
+    Pods {
         parser: PodParser::default(),
-        listed: Vec::new(),
+        listed: Noted(None),
+        newest: None,
         profiles,
         metrics,
         annotation_keys: Vec::new(),
         recording: Recording::default(),
-    };
+    }
+}
+
+#[test]
+fn only_what_says_that_a_pod_of_ours_has_a_node_can_wait() {
+    let (metrics, profiles) = (Arc::new(Metrics::new().unwrap()), vec![Istr::new("plimsoll")]);
+    let mut pods = reading(profiles, metrics);
     let rows = [
         (r#"{"schedulerName":"plimsoll","nodeName":"n"}"#, true),
         (r#"{"schedulerName":"plimsoll"}"#, false),
@@ -73,16 +79,31 @@ fn only_what_says_that_a_pod_of_ours_has_a_node_can_wait() {
 }
 
 #[test]
+fn only_what_is_in_a_list_is_noted() {
+    let metrics = Arc::new(Metrics::new().unwrap());
+    let mut pods = reading(Vec::new(), metrics);
+    let pod = || serde_json::from_str::<Strict>(GOOD).unwrap();
+    Sink::<Strict>::list_begins(&mut pods);
+    pods.apply(pod());
+    let Some(Event::PodsListed { present, resource_version }) = Sink::<Strict>::list_ends(&mut pods) else {
+        panic!("no list")
+    };
+    assert_eq!((present.len(), resource_version), (1, 7));
+    // What the watch says from then on would pile up.
+    pods.apply(pod());
+    let object = |name: &str| DynamicObject::new(name, &ApiResource::erase::<Slim<api::Node, false>>(&()));
+    let node = || serde_json::from_str::<Slim<api::Node, false>>(r#"{"metadata":{"name":"n"}}"#).unwrap();
+    let mut nodes = Nodes { annotation_keys: Vec::new(), listed: Noted(None), recording: Recording::default() };
+    nodes.apply(node());
+    let mut namespaces = Namespaces { listed: Noted(None) };
+    namespaces.apply(object("ns"));
+    assert!(pods.listed.0.is_none() && nodes.listed.0.is_none() && namespaces.listed.0.is_none());
+}
+
+#[test]
 fn a_field_of_a_newer_kubernetes_is_counted_by_name() {
     let metrics = Arc::new(Metrics::new().unwrap());
-    let mut pods = Pods {
-        parser: PodParser::default(),
-        listed: Vec::new(),
-        profiles: Vec::new(),
-        metrics: Arc::clone(&metrics),
-        annotation_keys: Vec::new(),
-        recording: Recording::default(),
-    };
+    let mut pods = reading(Vec::new(), Arc::clone(&metrics));
     let unknown = GOOD.replace(r#""spec":{"#, r#""spec":{"tolerations":[{"fooBar":1}],"#);
     for text in [GOOD, &unknown, &unknown] {
         assert!(pods.apply(serde_json::from_str::<Strict>(text).unwrap()).is_some());

@@ -25,5 +25,6 @@ pub mod history;
 pub mod memo;
 pub mod profile;
 pub mod queue;
+mod recent;
 pub mod shadow;
 pub mod sight;

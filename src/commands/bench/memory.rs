@@ -41,6 +41,8 @@ pub struct Args {
 
 /// How long anything may take.
 const PATIENCE: Duration = Duration::from_secs(600);
+/// Nodes that have room for all pods that are there at a time in the long run.
+const LEAST_NODES: usize = 50;
 /// A lease that nobody holds, as at the first start in a cluster.
 const LEASE: &str = "leaseDuration: 15s";
 
@@ -48,6 +50,9 @@ const LEASE: &str = "leaseDuration: 15s";
 pub(super) fn main(args: &Args) -> i32 {
     if args.nodes == 0 {
         return fail(&anyhow::anyhow!("--nodes must be greater than 0"), 2);
+    }
+    if args.lives > 0 && args.nodes < LEAST_NODES {
+        return fail(&anyhow::anyhow!("--nodes: fewer than {LEAST_NODES} have no room for the pods of --lives"), 2);
     }
     block_on(run(args))
 }
@@ -77,6 +82,7 @@ async fn start(args: &Args, pods: usize) -> anyhow::Result<Vec<Figure>> {
     let mut scheduler = launch.start(&server)?;
     until("the first binding", PATIENCE, &mut scheduler, || binding_count(&server) > 0).await?;
     let first = begun.elapsed().as_secs_f64();
+    let cpu = usage::of(scheduler.id())?.cpu.as_secs_f64();
     // What it keeps beside the pods is built with the first decisions.
     for number in 1..1_000 {
         server.create(pod(number, number % 20))?;
@@ -92,6 +98,7 @@ async fn start(args: &Args, pods: usize) -> anyhow::Result<Vec<Figure>> {
         if large { peak.at_most(250.0) } else { peak.at_most(80.0) },
         Figure::new(format!("{pods} pods: RSS with all read"), used.rss_mib, "MiB"),
         if large { first.at_most(10.0) } else { first },
+        Figure::new(format!("{pods} pods: CPU until then"), cpu, "s"),
     ])
 }
 

@@ -6,7 +6,6 @@
 
 use std::sync::Arc;
 
-use hashbrown::HashMap;
 use plimsoll_framework::intern::Istr;
 use plimsoll_framework::labels::LabelSet;
 use plimsoll_framework::pod::{Owner, PodInfo, PodSpecInfo};
@@ -15,8 +14,9 @@ use plimsoll_framework::topology::CounterKey;
 
 use super::Engine;
 use crate::profile::Profile;
+use crate::recent::{Recent, has_pods};
 
-/// How many templates are remembered.
+/// How many templates are remembered at the most.
 const TEMPLATES: usize = 8_192;
 
 /// The number of the profile, and where in memory spec and labels are.
@@ -25,7 +25,7 @@ type Key = (usize, usize, usize);
 /// What is known of one template.
 struct Known {
     /// Held, so that their places in memory are not used again.
-    _held: (Arc<PodSpecInfo>, Arc<LabelSet>),
+    held: (Arc<PodSpecInfo>, Arc<LabelSet>),
     namespace: Istr,
     owner: Option<Arc<Owner>>,
     versions: Versions,
@@ -44,14 +44,14 @@ impl Known {
 
 /// The templates that were counted for.
 pub(super) struct Counting {
-    known: HashMap<Key, Known>,
+    known: Recent<Key, Known>,
     /// By profile: what the plugins read that have something counted.
     reads: Box<[Groups]>,
 }
 
 impl Counting {
     pub(super) fn of(profiles: &[Profile]) -> Self {
-        Self { known: HashMap::new(), reads: profiles.iter().map(Profile::groups_of_counting).collect() }
+        Self { known: Recent::new(TEMPLATES), reads: profiles.iter().map(Profile::groups_of_counting).collect() }
     }
 }
 
@@ -63,23 +63,20 @@ impl Engine {
         let key = (profile, Arc::as_ptr(&pod.spec).addr(), Arc::as_ptr(&pod.labels).addr());
         let reads = self.counting.reads[profile];
         let current = |known: &&Known| known.is_of(pod) && !versions.differences(&known.versions).intersects(reads);
-        if let Some(known) = self.counting.known.get(&key).filter(current)
+        if let Some(known) = self.counting.known.get(&key).map(|known| &*known).filter(current)
             && (known.counters.is_empty() || self.cache.table_mut().renew(&known.counters))
         {
             return;
         }
         let specs = self.profiles[profile].counters(pod, self.cache.table().view());
         let counters = if specs.is_empty() { Box::default() } else { self.cache.table_mut().register(&specs) };
-        if self.counting.known.len() >= TEMPLATES {
-            self.counting.known.clear();
-        }
         let known = Known {
-            _held: (Arc::clone(&pod.spec), Arc::clone(&pod.labels)),
+            held: (Arc::clone(&pod.spec), Arc::clone(&pod.labels)),
             namespace: pod.key.namespace.clone(),
             owner: pod.owner.clone(),
             versions,
             counters,
         };
-        self.counting.known.insert(key, known);
+        self.counting.known.set(key, known, |known| has_pods(&known.held.1));
     }
 }

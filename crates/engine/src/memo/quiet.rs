@@ -6,7 +6,6 @@
 
 use std::sync::Arc;
 
-use hashbrown::HashMap;
 use plimsoll_framework::extensions::{BoundFilter, BoundScoring};
 use plimsoll_framework::intern::Istr;
 use plimsoll_framework::labels::LabelSet;
@@ -15,6 +14,7 @@ use plimsoll_framework::read::{Groups, Versions};
 use plimsoll_framework::table::View;
 
 use crate::decide::PostFiltered;
+use crate::recent::{Recent, has_pods};
 
 /// How many templates of a class are remembered.
 const TEMPLATES: usize = 1_024;
@@ -132,11 +132,16 @@ impl Quiet {
 }
 
 /// The templates of a class, by where spec and labels are in memory.
-#[derive(Default)]
 pub(super) struct Templates {
-    known: HashMap<(usize, usize), Quiet>,
+    known: Recent<(usize, usize), Quiet>,
     /// How many of them there are that some plugin has something to say of.
     told_of: usize,
+}
+
+impl Default for Templates {
+    fn default() -> Self {
+        Self { known: Recent::new(TEMPLATES), told_of: 0 }
+    }
 }
 
 impl Templates {
@@ -152,18 +157,19 @@ impl Templates {
 
     /// What is known of the pod's template, where nothing of what it was found out from (`read`) has changed since.
     pub(super) fn get(&mut self, pod: &PodInfo, versions: &Versions, read: Groups) -> Option<&mut Quiet> {
-        let known = self.known.get_mut(&place(pod)).filter(|known| known.is_of(pod))?;
+        let known = self.known.get(&place(pod)).filter(|known| known.is_of(pod))?;
         (!versions.differences(&known.versions).intersects(read)).then_some(known)
     }
 
-    /// Remembers a template, in place of what was known of it. Where there are too many, all others are forgotten.
+    /// Remembers a template, in place of what was known of it. Those that nobody asks for any more are forgotten.
     pub(super) fn set(&mut self, pod: &PodInfo, quiet: Quiet) {
-        if self.known.len() >= TEMPLATES {
-            self.clear();
-        }
-        self.told_of += usize::from(!quiet.all);
-        if let Some(old) = self.known.insert(place(pod), quiet) {
-            self.told_of -= usize::from(!old.all);
+        let told_of = !quiet.all;
+        let replaced = self.known.get(&place(pod)).map(|old| !old.all);
+        if self.known.set(place(pod), quiet, |quiet| has_pods(&quiet.labels)) {
+            self.told_of = self.known.values().filter(|quiet| !quiet.all).count();
+        } else {
+            self.told_of += usize::from(told_of);
+            self.told_of -= usize::from(replaced == Some(true));
         }
     }
 }
