@@ -3,9 +3,8 @@
 CARGO ?= cargo
 LOCKED := --locked
 .DEFAULT_GOAL := help
-SEEDS ?= 500
 FUZZ_SECONDS ?= 60
-.PHONY: help build demo test fmt fmt-check lint layers unit chaos fuzz doc chart kubectl deny bench-core bench-e2e bench-cpu bench-memory bench-failover bench-coexistence bench-throttle bench-preemption bench-pieces bench-storm bench-apiserver clean
+.PHONY: help build demo test fmt fmt-check lint layers unit chaos chaos-processes fuzz doc chart kubectl deny bench-core bench-e2e bench-cpu bench-memory bench-failover bench-coexistence bench-throttle bench-preemption bench-pieces bench-storm bench-apiserver clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  %-18s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -32,11 +31,14 @@ lint: ## Clippy, with warnings as errors; also the program without its tools
 layers: ## Check that dependencies between crates go down only
 	tests/layers.sh
 
-unit: ## All Rust tests, with a few simulated hours
+unit: ## All Rust tests, with a few simulated hours and two trials with processes
 	$(CARGO) test $(LOCKED) --workspace
 
 chaos: ## Simulate hours in which everything goes wrong that can, SEEDS=500 of them
-	PLIMSOLL_CHAOS_SEEDS=$(SEEDS) $(CARGO) test $(LOCKED) --workspace --test chaos -- --nocapture many_hours
+	PLIMSOLL_CHAOS_SEEDS=$(or $(SEEDS),500) $(CARGO) test $(LOCKED) --workspace --test chaos -- --nocapture many_hours
+
+chaos-processes: ## Kill and stop replicas as real processes while everything else goes wrong, too, SEEDS=50 times of 10 s
+	PLIMSOLL_CHAOS_PROCESS_SEEDS=$(or $(SEEDS),50) $(CARGO) test $(LOCKED) -p plimsoll --test processes -- --nocapture processes_that
 
 fuzz: ## Feed every decoder with made-up input, FUZZ_SECONDS=60 each (needs cargo-fuzz and a C++ compiler)
 	@for target in $(basename $(notdir $(wildcard fuzz/fuzz_targets/*.rs))); do \

@@ -392,3 +392,19 @@ fn check_config_tells_what_is_done_otherwise() {
         ],
     );
 }
+
+#[test]
+fn check_config_tells_that_nothing_is_written_in_shadow_mode() {
+    let text = "apiVersion: kubescheduler.config.k8s.io/v1\nkind: KubeSchedulerConfiguration\n---\n\
+                apiVersion: config.plimsoll/v1alpha1\nkind: PlimsollConfiguration\nmode: Shadow\n\
+                shadow: {schedulerNames: [default-scheduler, volcano]}\n";
+    let (code, out, _) = run(&["check-config", "-"], text);
+    assert_eq!(code, 0, "{out}");
+    said(
+        &out,
+        &[
+            "  mode             Shadow: nothing is written; compared with default-scheduler, volcano",
+            "  leader election  none in mode Shadow",
+        ],
+    );
+}

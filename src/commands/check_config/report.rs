@@ -73,7 +73,9 @@ impl<'a> Report<'a> {
 
     fn settings(&self, out: &mut impl Write) -> io::Result<()> {
         let (config, election, client) = (self.config, &self.config.leader_election, &self.config.client_connection);
-        let elected = if election.leader_elect {
+        let elected = if config.is_shadow() {
+            "none in mode Shadow".to_owned()
+        } else if election.leader_elect {
             format!(
                 "{}/{} (lease {}, renew within {}, retry every {})",
                 election.resource_namespace.as_deref().unwrap_or("<own namespace>"),
@@ -97,6 +99,10 @@ impl<'a> Report<'a> {
         };
         let workers = config.plimsoll.workers.map_or_else(|| "one a core, at most 4".to_owned(), |n| n.to_string());
         let (qps, burst) = (client.qps, client.burst);
+        if config.is_shadow() {
+            let names = config.scheduler_names().join(", ");
+            writeln!(out, "  {:<16} Shadow: nothing is written; compared with {names}", "mode")?;
+        }
         for (name, value) in [
             ("leader election", elected),
             (
