@@ -8,7 +8,7 @@ use plimsoll_testkit::{node, pod, priority_class};
 use serde_json::{Value, json};
 
 use crate::rig::{Replica, Rig, single};
-use crate::volumes::{classes, claim, volume, with};
+use crate::volumes::{claim, classes, volume, with};
 
 const RBAC: &str = "rbac.authorization.k8s.io";
 /// All that a scheduler of the default profile reads and writes.
@@ -101,7 +101,8 @@ async fn only_those_wait_that_need_what_cannot_be_seen() {
         ["csinodes", "namespaces", "persistentvolumeclaims", "poddisruptionbudgets", "podgroups", "replicasets"];
     let rig = without(&missing).await;
     // Kinds of several groups are told apart.
-    let missing = missing.map(|resource| if resource == "podgroups" { "podgroups.scheduling.k8s.io" } else { resource });
+    let missing =
+        missing.map(|resource| if resource == "podgroups" { "podgroups.scheduling.k8s.io" } else { resource });
     rig.create(with("disk", "data"));
     rig.create(picky());
     rig.create(pod("plain").requests(&[("cpu", "1")]));
@@ -111,7 +112,7 @@ async fn only_those_wait_that_need_what_cannot_be_seen() {
     assert_eq!(said, needs("VolumeRestrictions", "persistentvolumeclaims"));
     rig.until("all that is missing to be shown", || missing.iter().all(|resource| misses(&rig, resource))).await;
     // Budgets cannot be seen, so they protect nobody.
-    rig.create(pod("urgent").priority_class("high").requests(&[("cpu", "31")]));
+    rig.create(pod("urgent").priority_class("high").requests(&[("cpu", "4")]));
     assert_eq!(rig.bound("urgent").await, "only");
     rig.until("room to be made", || rig.server.get("pods", "default", "plain").is_err()).await;
     rig.server.delete("pods", "default", "urgent").unwrap();
