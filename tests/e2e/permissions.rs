@@ -112,7 +112,7 @@ async fn only_those_wait_that_need_what_cannot_be_seen() {
     assert_eq!(said, needs("VolumeRestrictions", "persistentvolumeclaims"));
     rig.until("all that is missing to be shown", || missing.iter().all(|resource| misses(&rig, resource))).await;
     // Budgets cannot be seen, so they protect nobody.
-    rig.create(pod("urgent").priority_class("high").requests(&[("cpu", "31")]));
+    rig.create(pod("urgent").priority_class("high").requests(&[("cpu", "4")]));
     assert_eq!(rig.bound("urgent").await, "only");
     rig.until("room to be made", || rig.server.get("pods", "default", "plain").is_err()).await;
     rig.server.delete("pods", "default", "urgent").unwrap();

@@ -22,7 +22,8 @@ fn placed(minor: u32, rules: Vec<Rule>) -> Vec<Call> {
         for rule in rules {
             server.faults().add(rule);
         }
-        server.load(vec![node("only").build()]);
+        // More than a server sends at once.
+        server.load((0..500).map(|n| node(&format!("n{n}")).build()).collect());
         server.create(pod("web")).unwrap();
         let dialed = Arc::clone(&server);
         let cluster = Cluster::in_memory(move || dialed.connect()).unwrap();
