@@ -217,8 +217,9 @@ impl Reflectors {
         let metrics = self.metrics.plimsoll.watch(name);
         let seed = self.seed ^ list_seed(synced.0);
         let mut sight = Sight::new(name, sink.unseen());
-        let (mut streams, mut wait, mut pace) = (self.streams.are_likely(), Duration::ZERO, Pace::new(seed));
+        let (mut streams, mut wait, mut pace) = (true, Duration::ZERO, Pace::new(seed));
         loop {
+            streams &= self.streams.are_likely();
             config.initial_list_strategy = if streams {
                 watcher::InitialListStrategy::StreamingList
             } else {
