@@ -240,9 +240,9 @@ impl Reflectors {
         if !self.from_cache {
             config.list_semantic = ListSemantic::MostRecent;
         }
-        let (mut streams, mut wait, mut pace) =
-            (self.from_cache && self.streams.are_likely(), Duration::ZERO, Pace::new(seed));
+        let (mut streams, mut wait, mut pace) = (self.from_cache, Duration::ZERO, Pace::new(seed));
         loop {
+            streams &= self.streams.are_likely();
             config.initial_list_strategy =
                 if streams { InitialListStrategy::StreamingList } else { InitialListStrategy::ListWatch };
             let stream = if streams {

@@ -3,11 +3,11 @@
 use std::collections::BTreeMap;
 
 use plimsoll::client::{Cluster, Source};
-use plimsoll_apiserver::{Options, Server, User};
+use plimsoll_apiserver::{Options, Rule, Server, User};
 use plimsoll_testkit::{node, pod, priority_class};
 use serde_json::{Value, json};
 
-use crate::rig::{Replica, Rig, single};
+use crate::rig::{Replica, Rig, single, text};
 use crate::volumes::{claim, classes, volume, with};
 
 const RBAC: &str = "rbac.authorization.k8s.io";
@@ -163,4 +163,29 @@ async fn without_nodes_or_pods_nothing_is_decided() {
         rig.bound("late").await;
         rig.end().await;
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_list_without_its_watch_is_not_enough() {
+    // A server that streams no lists, so that the list is had and the watch behind it is refused.
+    let server = Server::start(Options { minor: 31, recorded_calls: 100_000, ..Options::default() }).await.unwrap();
+    server.load(vec![node("only").build()]);
+    let refused = server.faults().add(Rule::status(403).verb("watch").resource("namespaces"));
+    let scheduler = Replica::start(&server.url(), single(""));
+    let rig = Rig { server, scheduler };
+    rig.until("the permission to be missed", || misses(&rig, "namespaces")).await;
+    rig.create(picky());
+    rig.create(pod("plain"));
+    rig.bound("plain").await;
+    assert_eq!(rig.refused("picky", "MissingPermission").await, needs("InterPodAffinity", "namespaces"));
+    let listed = || {
+        let calls = rig.server.calls().into_iter();
+        calls.filter(|call| call.verb == "list" && call.resource == "namespaces" && call.code == 200).count()
+    };
+    rig.until("it to be listed again and again", || listed() > 2 && rig.server.faults().hits(refused) > 2).await;
+    assert!(misses(&rig, "namespaces") && text(&rig.pod("picky"), "/spec/nodeName").is_empty());
+    rig.server.faults().clear();
+    assert_eq!(rig.bound("picky").await, "only");
+    rig.until("nothing to be missing", || !misses(&rig, "namespaces")).await;
+    rig.end().await;
 }

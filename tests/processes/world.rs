@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant, SystemTime};
 
-use plimsoll_apiserver::{Options, Server, User};
+use plimsoll_apiserver::{Options, Server, TlsOptions, User};
 use plimsoll_testkit::{Dice, node, pod};
 use serde_json::Value;
 use tempfile::TempDir;
@@ -64,9 +64,8 @@ pub(crate) fn text<'a>(object: &'a Value, pointer: &str) -> &'a str {
 
 fn options(seed: u64) -> Options {
     let user = |n: usize| (format!("token-replica-{n}"), User::administrator(&format!("replica-{n}")));
-    let mut tokens: BTreeMap<_, _> = (0..USERS).map(user).collect();
-    tokens.insert("a-token-of-nobody".to_owned(), User::administrator("nobody"));
-    Options { seed, tokens, recorded_calls: 1_000_000, ..Options::default() }
+    let tokens = (0..USERS).map(user).collect();
+    Options { seed, tokens, tls: Some(TlsOptions::default()), recorded_calls: 1_000_000, ..Options::default() }
 }
 
 impl World {
@@ -114,7 +113,7 @@ impl World {
         let user = format!("replica-{}", self.started);
         self.started += 1;
         self.say(&format!("start {user}"));
-        let kubeconfig = self.server.kubeconfig().replace("a-token-of-nobody", &format!("token-{user}"));
+        let kubeconfig = self.server.kubeconfig_of(&format!("token-{user}"));
         self.replicas.push(Process::start(self.folder.path(), &user, &kubeconfig, CONFIG));
     }
 
