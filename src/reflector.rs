@@ -396,6 +396,10 @@ impl Reflectors {
             metrics.restarts.at(RestartReason::Error).inc();
             return Some(Ended::Undecodable);
         }
+        if streams && undecodable(error) {
+            // A proxy's page, say: by a list it can be shown.
+            return Some(self.unstreamed(sight, "what came is no watch"));
+        }
         let (reason, text) = (restart_reason(error), words(error));
         metrics.restarts.at(reason).inc();
         match reason {
