@@ -27,6 +27,7 @@ use crate::record::{Head, Recorder, Room};
 use crate::registry::Registry;
 use parts::Parts;
 use plan::Plan;
+#[cfg(feature = "tools")]
 pub(crate) use plan::read_by;
 use reload::Reloads;
 pub use reload::{Reloaded, Reloader};
