@@ -287,4 +287,10 @@ check "it is gone" shows "\"large\" not found" get pod large
 check "delete the workloads" k delete -f "$work/workloads.yaml" --timeout=60s
 check "their pods are gone" shows "No resources found" get pods
 
+# The same over HTTPS, with a client certificate. kubectl looks at the dates of all of them.
+"$program" apiserver --listen 127.0.0.1:0 --tls --nodes 1 --write-kubeconfig "$work/kubeconfig" >"$work/https.log" 2>&1 &
+started+=($!)
+check "HTTPS is served" eventually said "serving Kubernetes" "$work/https.log"
+check "its certificates are good" shows "^node-.* Ready " get nodes
+
 echo "kubectl: $passed passed, 0 failed"

@@ -49,11 +49,11 @@ pub struct Args {
     /// standard input). Takes -o json.
     #[arg(long, value_name = "FILE")]
     scenarios: Option<PathBuf>,
-    #[command(flatten)]
-    live: live::LiveArgs,
     /// The form of the output: tables, tables with every node (wide), or JSON.
     #[arg(short, long, value_name = "FORM", default_value = "table")]
     output: Output,
+    #[command(flatten)]
+    live: live::LiveArgs,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]

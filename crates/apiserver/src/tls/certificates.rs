@@ -80,11 +80,11 @@ impl Authority {
     }
 }
 
-/// For somebody of this name, good until that time after 1970, and from ten years before.
+/// For somebody of this name, good from 1970 until that time after it.
 fn named(name: &str, until: Duration) -> CertificateParams {
     let mut params = CertificateParams::default();
     let epoch = rcgen::date_time_ymd(1970, 1, 1);
-    params.not_before = epoch + until.saturating_sub(Duration::from_secs(10 * 365 * 24 * 3600));
+    params.not_before = epoch;
     params.not_after = epoch + until;
     params.distinguished_name = rcgen::DistinguishedName::new();
     params.distinguished_name.push(DnType::CommonName, name);
