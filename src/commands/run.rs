@@ -217,6 +217,9 @@ async fn serve(args: &Args, config: Config, room: Option<Room>, registry: &Regis
     }
     let names: Vec<&str> = config.profiles.iter().map(|p| p.scheduler_name.as_str()).collect();
     tracing::info!(version = env!("CARGO_PKG_VERSION"), server = %cluster.address(), profiles = names.join(", "), "starting");
+    if config.plimsoll.paused {
+        tracing::warn!("paused by the configuration: no pods are taken until it says otherwise");
+    }
     let mut scheduler = Scheduler::new(config, clients, Arc::clone(&metrics))
         .with_registry(registry.clone())
         .with_namespace(cluster.default_namespace())

@@ -96,10 +96,14 @@ impl Follower {
             }
         };
         config.warnings.iter().for_each(|warning| tracing::warn!("{warning}"));
+        let paused = config.plimsoll.paused;
         match self.reloader.reload(config).await {
             Ok(Reloaded::Unchanged) => tracing::info!("{file}: says what is in use already"),
             Ok(Reloaded::Paused(true)) => tracing::warn!("{file}: paused; no pods are taken until it says otherwise"),
             Ok(Reloaded::Paused(false)) => tracing::info!("{file}: no longer paused"),
+            Ok(Reloaded::Applied) if paused => {
+                tracing::warn!("{file}: the new configuration is in use; paused, no pods are taken")
+            }
             Ok(Reloaded::Applied) => tracing::info!("{file}: the new configuration is in use"),
             Err(error) => {
                 tracing::error!("{file} has changed and cannot be used; the former configuration is kept: {error:#}");
