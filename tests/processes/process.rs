@@ -72,15 +72,23 @@ impl Process {
         String::from_utf8_lossy(&std::fs::read(&self.log).unwrap()).into_owned()
     }
 
-    /// Has it compare its cache with the API server's lists; gives how many differences it finds.
-    pub(crate) fn differences(&self) -> u64 {
+    /// Has it compare its cache with the API server's lists; gives how many differences it finds, or nothing when it has
+    /// ended meanwhile.
+    pub(crate) fn differences(&mut self) -> Option<u64> {
         const SAYS: &str = "comparison of the cache with the API server: ";
         let before = self.log().matches(SAYS).count();
+        if self.ended().is_some() {
+            return None;
+        }
         self.signal("USR2");
-        until(&format!("{} to compare its cache", self.user), || self.log().matches(SAYS).count() > before);
+        let what = format!("{} to compare its cache", self.user);
+        until(&what, || self.log().matches(SAYS).count() > before || self.ended().is_some());
         let log = self.log();
+        if log.matches(SAYS).count() == before {
+            return None;
+        }
         let said = log.rsplit(SAYS).next().unwrap();
-        said.split(' ').next().unwrap().parse().unwrap_or_else(|_| panic!("no number of differences: {said}"))
+        Some(said.split(' ').next().unwrap().parse().unwrap_or_else(|_| panic!("no number of differences: {said}")))
     }
 }
 
