@@ -129,7 +129,7 @@ struct History {
 }
 
 impl History {
-    fn of(queue: &Queue, info: &QueuedPodInfo) -> Self {
+    fn of(queue: &Queue, info: &QueuedPodInfo, place: Option<&Istr>) -> Self {
         let mut plugins = info.unschedulable_plugins.clone();
         info.pending_plugins.iter().for_each(|plugin| plugins.insert(plugin));
         Self {
@@ -139,7 +139,7 @@ impl History {
             plugins,
             gate: info.gating_plugin,
             backoff_ends: queue.backoff_expiry(info),
-            place: None,
+            place: place.cloned(),
         }
     }
 }
@@ -193,16 +193,8 @@ impl First<'_> {
 pub(super) fn take(engine: &Engine, pick: &QueuePick) -> Taken {
     let (queue, cache) = (engine.queue(), engine.cache());
     let mut first = First { pick, counts: Default::default(), kept: BinaryHeap::new(), more: false };
-    for (info, place) in queue.iter() {
-        first.offer(Part::of(place), &info.pod, || Some(History::of(queue, info)));
-    }
-    cache.held().for_each(|known| first.offer(Part::Held, &known.pod, || None));
-    for known in queue.in_flight_uids().filter_map(|uid| cache.get(uid)) {
-        first.offer(Part::InFlight, &known.pod, || None);
-    }
-    for (info, node) in engine.resting() {
-        let history = || History { place: Some(node.clone()), ..History::of(queue, info) };
-        first.offer(Part::Placeable, &info.pod, || Some(history()));
+    for (part, pod, known) in waiting(engine) {
+        first.offer(part, pod, || known.map(|(info, place)| History::of(queue, info, place)));
     }
     let First { counts, kept, more, .. } = first;
     let mut entries = kept.into_sorted_vec();
@@ -218,18 +210,26 @@ pub(super) fn take(engine: &Engine, pick: &QueuePick) -> Taken {
 /// Asked of the owner: the pod that waits and `is` the one that is looked for.
 pub(super) fn find(engine: &Engine, is: impl Fn(&PodInfo) -> bool) -> Option<Entry> {
     let (queue, cache) = (engine.queue(), engine.cache());
-    let queued = || {
-        let (info, place) = queue.iter().find(|(info, _)| is(&info.pod))?;
-        Some((Part::of(place), &info.pod, Some(History::of(queue, info))))
-    };
-    let held = || cache.held().find(|known| is(&known.pod)).map(|known| (Part::Held, &known.pod, None));
-    let in_flight = || {
-        let mut known = queue.in_flight_uids().filter_map(|uid| cache.pending(uid).and_then(|_| cache.get(uid)));
-        known.find(|known| is(&known.pod)).map(|known| (Part::InFlight, &known.pod, None))
-    };
-    let (part, pod, history) = queued().or_else(held).or_else(in_flight)?;
+    // One in flight may have its node by now.
+    let waits = |part, pod: &PodInfo| part != Part::InFlight || cache.pending(&pod.key.uid).is_some();
+    let (part, pod, known) = waiting(engine).find(|(part, pod, _)| is(pod) && waits(*part, pod))?;
+    let history = known.map(|(info, place)| History::of(queue, info, place));
     let pod = cache.get(&pod.key.uid).map_or(pod, |known| &known.pod);
     Some(Entry { part, key: pod.key.clone(), pod: Arc::clone(pod), history })
+}
+
+/// What is known of a pod in the queue, and the node that it rests for.
+type Known<'e> = (&'e QueuedPodInfo, Option<&'e Istr>);
+
+/// Every pod that waits, with where it does.
+fn waiting(engine: &Engine) -> impl Iterator<Item = (Part, &Arc<PodInfo>, Option<Known<'_>>)> {
+    let (queue, cache) = (engine.queue(), engine.cache());
+    let queued = queue.iter().map(|(info, place)| (Part::of(place), &info.pod, Some((info, None))));
+    let held = cache.held().map(|known| (Part::Held, &known.pod, None));
+    let in_flight = queue.in_flight_uids().filter_map(|uid| cache.get(uid));
+    let in_flight = in_flight.map(|known| (Part::InFlight, &known.pod, None));
+    let resting = engine.resting().map(|(info, node)| (Part::Placeable, &info.pod, Some((info, Some(node)))));
+    queued.chain(held).chain(in_flight).chain(resting)
 }
 
 /// A page of the queue, as it is shown.

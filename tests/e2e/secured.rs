@@ -356,6 +356,8 @@ async fn who_only_shadows_asks_who_somebody_is_and_nothing_more() {
         (&waits["name"], &waits["part"], &waits["place"], &waits["attempts"]),
         (&json!("waits"), &json!("placeable"), &json!("only"), &json!(1))
     );
+    let (status, told) = secure.get("token-scheduler", "/debug/explain/default/waits").await;
+    assert_eq!((status, told.contains("for the scheduler that it names to place it")), (200, true), "{told}");
     let mut calls = secure.server.calls();
     calls.retain(|call| call.user == "scheduler" && !matches!(call.verb, "get" | "list" | "watch"));
     assert!(!calls.is_empty() && calls.iter().all(|call| call.resource.ends_with("reviews")), "{calls:?}");
