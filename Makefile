@@ -12,7 +12,7 @@ help: ## List the targets
 build: ## Build the program (target/release/plimsoll)
 	$(CARGO) build $(LOCKED) --release
 
-demo: ## Build, then see it work on a cluster inside one process; no cluster is touched
+demo: build ## Build, then see it work on a cluster inside one process; no cluster is touched
 	$(CARGO) run $(LOCKED) --release --quiet -- demo
 
 test: fmt-check layers lint doc unit chaos chart kubectl ## Everything that has to hold: formatting, walls, lints, docs, all tests

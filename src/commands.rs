@@ -127,6 +127,18 @@ fn fail(error: &anyhow::Error, code: i32) -> i32 {
     code
 }
 
+/// Writes a result to standard output.
+fn write_out(text: &[u8]) -> anyhow::Result<()> {
+    use std::io::{ErrorKind, Write as _};
+
+    use anyhow::Context as _;
+    match std::io::stdout().write_all(text) {
+        // Whoever reads has seen enough, as `head` does.
+        Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(()),
+        other => other.context("writing to standard output"),
+    }
+}
+
 /// Runs a command's work to its end; gives the exit code.
 #[cfg(feature = "tools")]
 fn block_on(work: impl Future<Output = anyhow::Result<()>>) -> i32 {

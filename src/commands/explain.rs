@@ -14,7 +14,7 @@ use std::path::PathBuf;
 
 use anyhow::Context as _;
 
-use super::fail;
+use super::{fail, write_out};
 use crate::config::{Config, Defaults};
 use crate::explain::{Subject, answer, people};
 use crate::registry::Registry;
@@ -83,7 +83,7 @@ pub fn main(args: &Args, registry: &Registry) -> i32 {
         Err(error) => return fail(&error, 2),
     };
     match print(&mut subject, args.output) {
-        Ok(code) => code,
+        Ok(()) => 0,
         Err(error) => fail(&error, 1),
     }
 }
@@ -104,8 +104,8 @@ fn configuration(args: &Args, registry: &Registry) -> anyhow::Result<Config> {
     Ok(config)
 }
 
-/// Writes the answer; gives the exit code.
-fn print(subject: &mut Subject, output: Output) -> anyhow::Result<i32> {
+/// Writes the answer.
+fn print(subject: &mut Subject, output: Output) -> anyhow::Result<()> {
     let text = match output {
         Output::Json => serde_json::to_string_pretty(&answer::golden(&subject.answer)).context("writing JSON")? + "\n",
         form => {
@@ -113,16 +113,7 @@ fn print(subject: &mut Subject, output: Output) -> anyhow::Result<i32> {
             people::text(subject, style)
         }
     };
-    write(text.as_bytes())
-}
-
-/// Writes to standard output; gives the exit code.
-fn write(text: &[u8]) -> anyhow::Result<i32> {
-    match std::io::stdout().write_all(text) {
-        // Whoever reads has seen enough, as `head` does.
-        Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(0),
-        other => other.context("writing to standard output").map(|()| 0),
-    }
+    write_out(text.as_bytes())
 }
 
 /// Says on standard error what is worth knowing beside the answer.

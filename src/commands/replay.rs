@@ -1,7 +1,7 @@
 //! `plimsoll replay`: a recording of `plimsoll run --record`, run again on the same engine. No cluster is asked or touched.
 
 use std::collections::BTreeMap;
-use std::io::{IsTerminal as _, Write as _};
+use std::io::IsTerminal as _;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
@@ -9,7 +9,7 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use jiff::Timestamp;
 use serde::Serialize;
 
-use super::fail;
+use super::{fail, write_out};
 use crate::logging::{self, LogFormat, LogLevel};
 use crate::record::replay::{Calls, Difference, Ended, Outcome, replay};
 use crate::registry::Registry;
@@ -74,11 +74,7 @@ fn print(dir: &Path, outcome: &Outcome, output: Output) -> anyhow::Result<()> {
         Output::Json => serde_json::to_string_pretty(&Report::new(dir, outcome)).context("writing JSON")? + "\n",
         Output::Table => tables(outcome, std::io::stdout().is_terminal()),
     };
-    match std::io::stdout().write_all(text.as_bytes()) {
-        // Whoever reads has seen enough, as `head` does.
-        Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(()),
-        other => other.context("writing to standard output"),
-    }
+    write_out(text.as_bytes())
 }
 
 /// What came out, as `-o json` prints it; docs/record-and-replay.md describes it.

@@ -10,12 +10,12 @@ mod play;
 mod record;
 mod volumes;
 
-use std::io::{IsTerminal as _, Write as _};
+use std::io::IsTerminal as _;
 use std::path::PathBuf;
 
 use anyhow::Context as _;
 
-use super::fail;
+use super::{fail, write_out};
 use crate::config::{Config, Defaults};
 use crate::logging::{self, LogFormat, LogLevel};
 use crate::registry::Registry;
@@ -102,9 +102,5 @@ fn print(record: &record::Record, output: Output) -> anyhow::Result<()> {
         Output::Json => serde_json::to_string_pretty(record).context("writing JSON")? + "\n",
         form => people::tables(record, form == Output::Wide, std::io::stdout().is_terminal()),
     };
-    match std::io::stdout().write_all(text.as_bytes()) {
-        // Whoever reads has seen enough, as `head` does.
-        Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(()),
-        other => other.context("writing to standard output"),
-    }
+    write_out(text.as_bytes())
 }

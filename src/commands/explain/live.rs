@@ -13,9 +13,9 @@ use http::{Method, StatusCode};
 use kube::Client;
 use serde_json::Value;
 
-use super::{Args, Output, write};
+use super::{Args, Output};
 use crate::client::{Cluster, KnownBy, RawRequest, RawResponse, Source, describe, message, one_line, send, send_for};
-use crate::commands::fail;
+use crate::commands::{fail, write_out};
 use crate::lease::Contact;
 use crate::write::segment;
 
@@ -59,8 +59,8 @@ pub(super) fn main(args: &Args) -> i32 {
     };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.context("starting the runtime");
-    match runtime.and_then(|runtime| runtime.block_on(ask(args, &namespace, &name))).and_then(|told| write(&told)) {
-        Ok(code) => code,
+    match runtime.and_then(|runtime| runtime.block_on(ask(args, &namespace, &name))).and_then(|told| write_out(&told)) {
+        Ok(()) => 0,
         Err(error) => fail(&error, if error.is::<WrongInput>() { 2 } else { 1 }),
     }
 }
