@@ -6,50 +6,13 @@ import contextlib
 from functools import partial
 
 from as_configured import PodProcess, Scheduler, until
-from chart import CHART, CI_VALUES, MINORS, OPERATOR, Rendered, ci_values, with_image
+from chart import CHART, CI_VALUES, MINORS, Rendered, ci_values, with_image
 from helm_engine import Helm
+from installation import PODS, deployment, installed, missing, node_of, placed, samples
 from stand_in import StandIn
 
 # A third of a node.
 LARGE = [{"name": "c", "image": "registry.example.com/app", "resources": {"requests": {"cpu": "10", "memory": "80Gi"}}}]
-PODS = "/api/v1/namespaces/default/pods"
-
-
-@contextlib.contextmanager
-def installed(values, release="first", namespace="ops", **options):
-    """A cluster that asks for permissions, with one release; gives both, and what was rendered."""
-    options = {"nodes": 6, "rbac": True, "manifests": [OPERATOR]} | options
-    with StandIn(**options) as stand_in:
-        for name in ("ops", "dev", "monitoring"):
-            stand_in.namespace(name)
-        helm = Helm(stand_in, namespace)
-        yield stand_in, helm, Rendered(helm.install(release, str(CHART), values))
-
-
-def deployment(rendered):
-    return rendered.one("Deployment")["metadata"]["name"]
-
-
-def node_of(stand_in, name, namespace="default"):
-    return stand_in.get(f"/api/v1/namespaces/{namespace}/pods/{name}")["spec"].get("nodeName")
-
-
-def placed(stand_in, scheduler, names):
-    """The nodes of pods, waited for."""
-    def all_placed():
-        nodes = [node_of(stand_in, name) for name in names]
-        return nodes if all(nodes) else None
-    return until(lambda: f"nodes for {names}:\n{scheduler.log()}", all_placed)
-
-
-def samples(scheduler, prefix):
-    """name{labels}: value of the metrics that begin so."""
-    lines = (line.rpartition(" ") for line in scheduler.metrics().splitlines() if line.startswith(prefix))
-    return {name: float(value) for name, _, value in lines}
-
-
-def missing(scheduler):
-    return [name for name, value in samples(scheduler, "plimsoll_missing_permissions").items() if value]
 
 
 def runs(values_name, minor):
@@ -228,23 +191,6 @@ def test_secured_metrics_are_for_their_readers():
             assert codes == {"prometheus": 200, "curious": 403}
             assert scheduler.secure_status("/metrics", "made-up") == 401
             assert scheduler.secure_status("/metrics") in (401, 403)
-
-
-def test_without_a_permission_the_others_pods_go_on():
-    values = with_image(rbac={"volumeBinding": False, "preemption": False})
-    with installed(values, nodes=1) as (stand_in, _, rendered):
-        with Scheduler(stand_in, "ops", deployment(rendered)) as scheduler:
-            for name, value in {"low": 0, "high": 1000}.items():
-                stand_in.create("priorityclasses", {"apiVersion": "scheduling.k8s.io/v1", "kind": "PriorityClass",
-                                                    "metadata": {"name": name}, "value": value})
-            whole = [{"name": "c", "image": "registry.example.com/app", "resources": {"requests": {"cpu": "31"}}}]
-            stand_in.pod("low", "plimsoll", priorityClassName="low", containers=whole)
-            placed(stand_in, scheduler, ["low"])
-            stand_in.pod("high", "plimsoll", priorityClassName="high", containers=whole)
-            scheduler.line('verb="delete" resource="pods"')
-            stand_in.pod("small", "plimsoll")
-            placed(stand_in, scheduler, ["small"])
-            assert node_of(stand_in, "low") and not node_of(stand_in, "high")
 
 
 def helm_test(stand_in, helm, names):
