@@ -9,6 +9,7 @@
 //! Metrics of features that are not built are not registered.
 
 mod family;
+mod fleet;
 mod labels;
 mod plimsoll;
 mod process;
@@ -16,10 +17,12 @@ mod rest_client;
 mod scheduler;
 mod shadow;
 mod unknown;
+mod waits;
 
 use prometheus::{IntGauge, IntGaugeVec, Opts, Registry, TextEncoder};
 
 pub use family::{Counters, Family, Gauges, Histograms, LabelSet, Vector};
+pub use fleet::{FleetAmounts, FleetMetrics};
 pub use labels::{
     AttemptResult, BindingResult, CacheKind, CacheOperation, ExtensionPoint, GangState, LaneName, QueueName,
     RecheckResult, RestartReason, ShadowResult, Status, VolumeStage, WatchEventType,
@@ -29,6 +32,7 @@ pub use rest_client::RestClientMetrics;
 pub use scheduler::{PluginMetrics, ProfileMetrics, SchedulerMetrics};
 pub use shadow::ShadowMetrics;
 pub use unknown::UnknownFieldCounters;
+pub use waits::WaitMetrics;
 
 /// The content type of [`Metrics::render`].
 pub const TEXT_FORMAT: &str = prometheus::TEXT_FORMAT;

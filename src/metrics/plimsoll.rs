@@ -3,8 +3,10 @@
 use prometheus::{Histogram, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Registry};
 
 use super::family::Maker;
+use super::fleet::FleetMetrics;
 use super::shadow::ShadowMetrics;
 use super::unknown::UnknownFieldCounters;
+use super::waits::WaitMetrics;
 use super::{
     BindingResult, Counters, Family, GangState, Gauges, LaneName, RecheckResult, RestartReason, WatchEventType,
 };
@@ -30,6 +32,12 @@ pub struct PlimsollMetrics {
     pub gangs: Gauges<GangState>,
     /// How the decisions of other schedulers compare with those made here.
     pub shadow: ShadowMetrics,
+    /// How full the fleet is.
+    pub fleet: FleetMetrics,
+    /// What pods wait for, and for how long.
+    pub waits: WaitMetrics,
+    /// Kinds of objects that have not been listed yet.
+    pub unread_lists: IntGauge,
     /// Events that were not sent because too many were waiting.
     pub events_dropped: IntCounter,
     /// Fields of pods that are neither used nor known to be irrelevant.
@@ -109,7 +117,7 @@ impl PlimsollMetrics {
         )?;
         let bindings = make.counters("binding_results_total", &["result"], "Bindings sent, by what came of them.")?;
         Ok(Self {
-            commit_rechecks: Family::new(&rechecks, &[]),
+            commit_rechecks: Family::new(&rechecks, &[]).complete(RecheckResult::ALL.iter().copied()),
             memo: MemoMetrics {
                 hits: memo_decisions.with_label_values(&["hit"]),
                 misses: memo_decisions.with_label_values(&["miss"]),
@@ -150,12 +158,18 @@ impl PlimsollMetrics {
                 &["event"],
                 "Pods that an event had woken and that were turned away again.",
             )?,
-            binding_results: Family::new(&bindings, &[]),
+            binding_results: Family::new(&bindings, &[]).complete(BindingResult::ALL.iter().copied()),
             gangs: Family::new(
                 &make.gauges("gangs", &["state"], "Groups of pods that are placed as a whole, by how they stand.")?,
                 &[],
             ),
             shadow: ShadowMetrics::new(&make)?,
+            fleet: FleetMetrics::new(&make)?,
+            waits: WaitMetrics::new(&make)?,
+            unread_lists: make.gauge(
+                "unread_lists",
+                "Kinds of objects that could not be listed yet, or not any more; until it is 0 nothing is decided.",
+            )?,
             events_dropped: make
                 .counter("events_dropped_total", "Events that were not sent because too many were waiting.")?,
             unknown_fields: UnknownFieldCounters::new(make.counters(
@@ -212,7 +226,7 @@ impl PlimsollMetrics {
     pub fn watch(&self, kind: &str) -> WatchMetrics {
         WatchMetrics {
             events: Family::new(&self.watch_events, &[kind]),
-            restarts: Family::new(&self.watch_restarts, &[kind]),
+            restarts: Family::new(&self.watch_restarts, &[kind]).complete(RestartReason::ALL.iter().copied()),
         }
     }
 
