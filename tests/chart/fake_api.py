@@ -23,7 +23,7 @@ KINDS = {
         "rolebindings": ("RoleBinding", True),
         "roles": ("Role", True),
     },
-    ("monitoring.coreos.com", "v1"): {"servicemonitors": ("ServiceMonitor", True)},
+    ("monitoring.coreos.com", "v1"): {"servicemonitors": ("ServiceMonitor", True), "prometheusrules": ("PrometheusRule", True)},
 }
 VERBS = ["create", "delete", "get", "list", "patch", "update", "watch"]
 OBJECT_PATH = re.compile(
