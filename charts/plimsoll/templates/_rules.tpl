@@ -11,7 +11,7 @@ its rules record, @release@ for its namespace and name, @replicas@ for how many 
 {{- define "plimsoll.rules" -}}
 {{- $values := .Values.prometheusRule -}}
 {{- $release := printf "%s/%s" .Release.Namespace (include "plimsoll.fullname" .) -}}
-{{- $words := dict "selector" (include "plimsoll.metricsSelector" .) "recorded" (printf "release=%q" $release) "release" $release "replicas" (int .Values.replicaCount) -}}
+{{- $words := dict "selector" (include "plimsoll.metricsSelector" .) "recorded" (printf "release=%q" $release) "release" $release "replicas" (include "plimsoll.replicas" .) -}}
 {{- $words = merge $words $values.thresholds -}}
 {{- $groups := list -}}
 {{- $names := list -}}

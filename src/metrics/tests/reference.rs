@@ -89,7 +89,8 @@ fn by_topic() -> Vec<(String, String, String)> {
 /// The names of the labels in a cell: those in backticks, up to the colon behind which their values are.
 fn labels(cell: &str) -> Vec<String> {
     let names = cell.split(';').filter_map(|part| part.split(':').next());
-    let mut labels: Vec<String> = names.flat_map(|names| names.split('`').skip(1).step_by(2)).map(str::to_owned).collect();
+    let mut labels: Vec<String> =
+        names.flat_map(|names| names.split('`').skip(1).step_by(2)).map(str::to_owned).collect();
     labels.sort();
     labels
 }
