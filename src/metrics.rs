@@ -8,9 +8,11 @@
 //!
 //! Metrics of features that are not built are not registered.
 
+mod extender;
 mod family;
 mod fleet;
 mod labels;
+mod memo;
 mod plimsoll;
 mod process;
 mod rest_client;
@@ -21,13 +23,15 @@ mod waits;
 
 use prometheus::{IntGauge, IntGaugeVec, Opts, Registry, TextEncoder};
 
+pub use extender::ExtenderMetrics;
 pub use family::{Counters, Family, Gauges, Histograms, LabelSet, Vector};
 pub use fleet::{FleetAmounts, FleetMetrics};
 pub use labels::{
     AttemptResult, BindingResult, CacheKind, CacheOperation, ExtensionPoint, GangState, LaneName, QueueName,
     RecheckResult, RestartReason, ShadowResult, Status, VolumeStage, WatchEventType,
 };
-pub use plimsoll::{ExtenderMetrics, PlimsollMetrics, WatchMetrics};
+pub use memo::MemoMetrics;
+pub use plimsoll::{PlimsollMetrics, WatchMetrics};
 pub use rest_client::RestClientMetrics;
 pub use scheduler::{PluginMetrics, ProfileMetrics, SchedulerMetrics};
 pub use shadow::ShadowMetrics;

@@ -33,7 +33,7 @@ pub(super) fn tell(metrics: &Metrics, engine: &Engine, now: Time) {
     metrics.plimsoll.waits.set_longest(&longest);
     let mut held: BTreeMap<&'static str, i64> = BTreeMap::new();
     for known in engine.cache().held() {
-        let told = known.pod.scheduled.as_deref().map_or("", |condition| &condition.reason);
+        let told = known.pod.scheduled.as_deref().map_or("", |condition| &*condition.reason);
         let reason = HELD.iter().map(|reason| reason.as_str()).find(|reason| *reason == told).unwrap_or(UNTOLD);
         *held.entry(reason).or_default() += 1;
     }

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use http::{Method, StatusCode};
+use plimsoll_framework::pod::RefusalKind;
 use plimsoll_framework::point::Point;
 
 use super::*;
@@ -237,4 +238,14 @@ fn the_process_is_measured() {
     assert!(value("process_threads") >= 1.0);
     assert!(value("process_start_time_seconds") > 1.6e9);
     assert!(value("process_cpu_seconds_total") >= 0.0);
+}
+
+#[test]
+fn refusals_that_are_there_from_the_start_are_kinds_of_refusals() {
+    for reason in plimsoll::REFUSALS {
+        assert_eq!(RefusalKind::of(reason).as_str(), reason);
+    }
+    let text = Metrics::new().unwrap().render().unwrap();
+    assert!(text.contains("plimsoll_kubelet_refusals_total{reason=\"OutOfcpu\"} 0"));
+    assert!(text.contains("plimsoll_binding_results_total{result=\"timeout\"} 0"));
 }

@@ -9,8 +9,10 @@ const PAGE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/metrics.md");
 const BEGIN: &str = "<!-- every metric: begin -->\n";
 const END: &str = "<!-- every metric: end -->\n";
 /// Where metrics are made by a `Maker`.
-const MAKERS: [&str; 6] = [
+const MAKERS: [&str; 8] = [
+    include_str!("../extender.rs"),
     include_str!("../fleet.rs"),
+    include_str!("../memo.rs"),
     include_str!("../plimsoll.rs"),
     include_str!("../rest_client.rs"),
     include_str!("../scheduler.rs"),
