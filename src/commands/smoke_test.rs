@@ -21,8 +21,8 @@ const CALL_TIMEOUT: Duration = Duration::from_secs(10);
 const PAUSE: Duration = Duration::from_millis(250);
 /// How often the deletion is tried: a pod that stays behind is worse than a test that takes longer.
 const DELETIONS: u32 = 5;
-/// Counted by every scheduler that has tried a pod.
-const COUNTED: &str = "scheduler_schedule_attempts_total";
+/// Told by every replica, the leader or not: which one answers is left to the Service.
+const ALWAYS_THERE: &str = "plimsoll_build_info";
 
 /// Arguments of `smoke-test`.
 #[derive(Debug, clap::Args)]
@@ -252,7 +252,7 @@ impl Metrics {
         Ok(Self { url: url.to_string(), path, cluster })
     }
 
-    /// Reads them until what was counted is there.
+    /// Reads them, and again while nobody answers.
     async fn read_within(&self, limit: Duration) -> anyhow::Result<String> {
         let client = self.cluster.client()?;
         let end = Instant::now() + limit;
@@ -263,11 +263,11 @@ impl Metrics {
             let why = match send(&client, request).await {
                 Ok(answer) if answer.status == StatusCode::OK => {
                     let text = String::from_utf8_lossy(&answer.body);
-                    if text.lines().any(|line| line.starts_with(COUNTED)) {
+                    if text.lines().any(|line| line.starts_with(ALWAYS_THERE)) {
                         let samples = text.lines().filter(|line| !line.starts_with('#')).count();
                         return Ok(format!("{} has {samples} samples\n", self.url));
                     }
-                    format!("{COUNTED} is not among them")
+                    format!("{ALWAYS_THERE} is not among them")
                 }
                 Ok(answer) => format!("the answer is {}", answer.status),
                 Err(error) => describe(&error),

@@ -66,8 +66,8 @@ class Rendered:
 
     def config_file(self):
         """The two documents of the configuration file."""
-        text, = (doc["data"]["config.yaml"] for doc in self.of_kind("ConfigMap") if "config.yaml" in doc["data"])
-        return list(yaml.safe_load_all(text))
+        file, = (doc["data"]["config.yaml"] for doc in self.of_kind("ConfigMap") if "config.yaml" in doc["data"])
+        return list(yaml.safe_load_all(file))
 
 
 @functools.lru_cache

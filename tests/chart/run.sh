@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Renders the chart with a real Helm engine against a small fake API server, and checks what comes out.
-# The tools are fetched once, by pinned hash, into .bin/chart. Where they cannot be had, this says so and lets the caller go on,
+# Installs the chart with a real Helm engine into the stand-in API server, checks what comes out, and runs the scheduler as it is
+# configured there. PLIMSOLL names the program; without it the one of the development build is built and used. The tools are fetched once, by pinned hash, into .bin/chart. Where they cannot be had, this says so and lets the caller go on,
 # except with CI=true.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
@@ -53,8 +53,15 @@ if [ ! -d "$tools" ]; then
     mv -T "$tools.$$" "$tools" 2>/dev/null || rm -rf "$tools.$$"
 fi
 
-# The engine takes its environment from the start of the process: releases are kept in memory, and nobody's own Helm or cluster
-# configuration is seen; a proxy would be asked for loopback addresses too.
+if [ -z "${PLIMSOLL:-}" ]; then
+    ${CARGO:-cargo} build --locked --quiet
+    PLIMSOLL=${CARGO_TARGET_DIR:-target}/debug/plimsoll
+fi
+export PLIMSOLL
+
+# The engine is a library: `helm` itself is not needed, and not used where it is installed. It takes its environment from the start
+# of the process: releases are kept in memory, and nobody's own Helm or cluster configuration is seen; a proxy would be asked for
+# loopback addresses too.
 unset HTTP_PROXY HTTPS_PROXY ALL_PROXY http_proxy https_proxy all_proxy
 export HOME=$scratch HELM_CACHE_HOME=$scratch HELM_CONFIG_HOME=$scratch HELM_DATA_HOME=$scratch KUBECONFIG=/dev/null
 export HELM_DRIVER=memory HELM_ENGINE=$tools/helm/helm_sdkpy/_lib/linux-amd64/libhelm_sdkpy.so PYTHONPATH=$tools

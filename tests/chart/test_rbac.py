@@ -150,6 +150,22 @@ def test_the_test_may_do_with_pods_what_it_does():
     assert rendered.hook("Pod")["spec"]["serviceAccountName"] == account
 
 
+def test_the_lease_is_made_with_the_release_where_it_is_its_own():
+    rendered = install(with_image())
+    assert "spec" not in rendered.one("Lease"), "it is the pods' to write"
+    for label, values in {
+        "another name": {"config": {"leaderElection": {"resourceName": "shared"}}},
+        "another namespace": {"config": {"leaderElection": {"resourceNamespace": "leases"}}},
+        "no election": {"replicaCount": 1, "config": {"leaderElection": {"leaderElect": False}}},
+        "shadow": {"preset": "shadow"},
+    }.items():
+
+        def row(values=values):
+            assert not install(with_image(**values)).of_kind("Lease")
+
+        yield label, row
+
+
 def test_the_role_follows_the_lease():
     election = {"resourceName": "shared", "resourceNamespace": "leases"}
     rendered = install(with_image(config={"leaderElection": election}))
