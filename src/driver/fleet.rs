@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use plimsoll_framework::resources::Resources;
 use plimsoll_framework::table::View;
 use tokio::time::Instant;
 
@@ -29,32 +28,32 @@ impl FleetObserver {
 }
 
 fn amounts(view: &View) -> BTreeMap<String, FleetAmounts> {
-    let mut sums: BTreeMap<String, FleetAmounts> = BTreeMap::new();
+    let [mut cpu, mut memory, mut storage, mut pods] = [FleetAmounts::default(); 4];
+    let mut scalars: BTreeMap<&str, FleetAmounts> = BTreeMap::new();
     for row in view.rows() {
         let Some(node) = view.node(row) else { continue };
-        let requested = view.requested(row);
-        let mut add = |name: &str, allocatable: i64, requested: i64, unit: f64| {
-            let (allocatable, requested) = (in_units(allocatable, unit), in_units(requested, unit));
-            if !sums.contains_key(name) {
-                sums.insert(name.to_owned(), FleetAmounts::default());
-            }
-            let Some(sum) = sums.get_mut(name) else { return };
-            sum.allocatable += allocatable;
-            sum.requested += requested;
-            if !node.unschedulable {
-                sum.largest_free = sum.largest_free.max(allocatable - requested);
-            }
-        };
-        let Resources { milli_cpu, memory_bytes, ephemeral_storage_bytes, scalars } = &node.allocatable;
-        add("cpu", *milli_cpu, requested.milli_cpu, 1_000.0);
-        add("memory", *memory_bytes, requested.memory_bytes, 1.0);
-        add("ephemeral-storage", *ephemeral_storage_bytes, requested.ephemeral_storage_bytes, 1.0);
-        add("pods", node.allocatable_pods, i64::try_from(view.pods(row).len()).unwrap_or(i64::MAX), 1.0);
-        for (name, allocatable) in scalars {
-            add(name, *allocatable, requested.get(name), 1.0);
+        let (has, used, open) = (&node.allocatable, view.requested(row), !node.unschedulable);
+        let on_it = i64::try_from(view.pods(row).len()).unwrap_or(i64::MAX);
+        add(&mut cpu, has.milli_cpu, used.milli_cpu, 1_000.0, open);
+        add(&mut memory, has.memory_bytes, used.memory_bytes, 1.0, open);
+        add(&mut storage, has.ephemeral_storage_bytes, used.ephemeral_storage_bytes, 1.0, open);
+        add(&mut pods, node.allocatable_pods, on_it, 1.0, open);
+        for (name, amount) in &has.scalars {
+            add(scalars.entry(name).or_default(), *amount, used.get(name), 1.0, open);
         }
     }
-    sums
+    let common = [("cpu", cpu), ("memory", memory), ("ephemeral-storage", storage), ("pods", pods)];
+    scalars.into_iter().chain(common).map(|(name, amounts)| (name.to_owned(), amounts)).collect()
+}
+
+/// Adds those of one node; only an `open` one takes new pods.
+fn add(sum: &mut FleetAmounts, allocatable: i64, requested: i64, unit: f64, open: bool) {
+    let (allocatable, requested) = (in_units(allocatable, unit), in_units(requested, unit));
+    sum.allocatable += allocatable;
+    sum.requested += requested;
+    if open {
+        sum.largest_free = sum.largest_free.max(allocatable - requested);
+    }
 }
 
 #[expect(clippy::cast_precision_loss, reason = "a gauge: nobody looks at the sixteenth digit of an amount of bytes")]
