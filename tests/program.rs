@@ -527,8 +527,11 @@ fn a_missing_permission_is_said_once_and_holds_up_nobody_else() {
     api.until_bound("web");
     assert_eq!(get(admin, "/readyz"), (200, "ok".to_owned()));
     until("it to be asked again", || api.server.faults().hits(refused) > 2);
-    let said: Vec<String> =
-        scheduler.lines().into_iter().filter(|line| line.contains("permitted") || line.contains("answered with 403")).collect();
+    let said: Vec<String> = scheduler
+        .lines()
+        .into_iter()
+        .filter(|line| line.contains("permitted") || line.contains("answered with 403"))
+        .collect();
     let text = "not permitted to watch persistentvolumeclaims: the role lacks the verbs list and watch on \
                 persistentvolumeclaims; pods that need them wait, others do not";
     assert!(said.len() == 1 && said[0].contains(text), "{said:#?}");

@@ -155,7 +155,8 @@ async fn without_rbac_everybody_may_do_everything() {
 #[tokio::test]
 async fn accounts_get_tokens() {
     let (server, client) = guarded().await;
-    let account = json!({"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"namespace": "default", "name": "bot"}});
+    let account =
+        json!({"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"namespace": "default", "name": "bot"}});
     server.create(account.clone()).unwrap();
     let path = "/api/v1/namespaces/default/serviceaccounts/bot/token";
     let request = json!({"apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest", "spec": {}});
