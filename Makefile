@@ -4,7 +4,7 @@ CARGO ?= cargo
 LOCKED := --locked
 .DEFAULT_GOAL := help
 FUZZ_SECONDS ?= 60
-.PHONY: help build demo test fmt fmt-check lint layers unit chaos chaos-processes fuzz doc chart kubectl deny bench-core bench-e2e bench-cpu bench-memory bench-failover bench-coexistence bench-throttle bench-preemption bench-pieces bench-storm bench-apiserver clean
+.PHONY: help build demo test fmt fmt-check lint layers unit chaos chaos-processes fuzz doc chart docs-test kubectl deny bench-core bench-e2e bench-cpu bench-memory bench-failover bench-coexistence bench-throttle bench-preemption bench-pieces bench-storm bench-apiserver clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  %-18s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -15,7 +15,7 @@ build: ## Build the program (target/release/plimsoll)
 demo: build ## Build, then see it work on a cluster inside one process; no cluster is touched
 	$(CARGO) run $(LOCKED) --release --quiet -- demo
 
-test: fmt-check layers lint doc unit chaos chart kubectl ## Everything that has to hold: formatting, walls, lints, docs, all tests
+test: fmt-check layers lint doc unit chaos chart docs-test kubectl ## Everything that has to hold: formatting, walls, lints, docs, all tests
 	@echo "make test: all passed"
 
 fmt: ## Format the code
@@ -52,6 +52,9 @@ doc: ## Build the documentation, with warnings as errors
 
 chart: ## Render and check the Helm chart with a real Helm engine (fetched once into .bin)
 	tests/chart/run.sh
+
+docs-test: ## Run the commands of the documentation and the examples, check its data and its links
+	tests/docs/run.sh
 
 kubectl: ## Try kubectl against the stand-in API server, where kubectl is installed
 	tests/kubectl.sh
