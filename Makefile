@@ -50,8 +50,8 @@ fuzz: ## Feed every decoder with made-up input, FUZZ_SECONDS=60 each (needs carg
 doc: ## Build the documentation, with warnings as errors
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc $(LOCKED) --workspace --no-deps --quiet
 
-chart: ## Render and check the Helm chart with a real Helm engine (fetched once into .bin)
-	tests/chart/run.sh
+chart: ## Install the Helm chart with a real Helm engine (fetched once into .bin), check it, and run what it configures
+	CARGO="$(CARGO)" tests/chart/run.sh
 
 docs-test: ## Run the commands of the documentation and the examples, check its data and its links
 	tests/docs/run.sh

@@ -39,9 +39,10 @@ def free_port():
 
 
 class PodProcess:
-    """The one container of a pod, as a process. `spec` is a pod's spec as rendered, `values` what flags get in place of their own."""
+    """The one container of a pod, as a process. `spec` is the pod's, `flags` are added to the arguments, and `names` are texts in them
+    with what stands in place of them here, such as the address of a Service."""
 
-    def __init__(self, stand_in, namespace, spec, flags=()):
+    def __init__(self, stand_in, namespace, spec, flags=(), names=None):
         self.namespace = namespace
         self.scratch = tempfile.TemporaryDirectory(prefix="plimsoll-pod-")
         root = pathlib.Path(self.scratch.name)
@@ -50,7 +51,7 @@ class PodProcess:
         kubeconfig = root / "kubeconfig"
         account = spec.get("serviceAccountName", "default")
         kubeconfig.write_text(stand_in.kubeconfig_of(namespace, account) if stand_in.rbac else stand_in.kubeconfig())
-        given = [self._moved(argument, mounts) for argument in container.get("command", [])[1:] + container.get("args", [])]
+        given = [self._moved(argument, mounts | (names or {})) for argument in container.get("command", [])[1:] + container.get("args", [])]
         self.command = [binary(), *given, "--kubeconfig", str(kubeconfig), *flags]
         variables = {one["name"]: self._moved(self._value(one), mounts) for one in container.get("env", [])}
         self.log_file, self.out_file = root / "log", root / "out"
@@ -86,8 +87,9 @@ class PodProcess:
 
     @staticmethod
     def _moved(text, mounts):
-        for path, folder in mounts.items():
-            text = text.replace(path, folder)
+        # The longest first: one may be the beginning of another.
+        for path in sorted(mounts, key=len, reverse=True):
+            text = text.replace(path, mounts[path])
         return text
 
     def folder(self, volume):

@@ -4,6 +4,7 @@ A test that is a generator yields (label, function) pairs, one for each row of i
 --write-readme brings the table in the chart's README up to date instead.
 """
 
+import functools
 import importlib
 import inspect
 import pathlib
@@ -21,10 +22,17 @@ def tests():
                 continue
             full_name = f"{path.stem.removeprefix('test_')}.{name.removeprefix('test_')}"
             if inspect.isgeneratorfunction(function):
-                for label, row in function():
-                    yield f"{full_name}[{label}]", row
+                try:
+                    for label, row in function():
+                        yield f"{full_name}[{label}]", row
+                except Exception as error:
+                    yield f"{full_name}[its rows]", functools.partial(fail, error)
             else:
                 yield full_name, function
+
+
+def fail(error):
+    raise error
 
 
 def main():

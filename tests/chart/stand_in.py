@@ -1,5 +1,6 @@
 """The stand-in API server (`plimsoll apiserver`) as a process, for Helm and for whatever is to run against what it installs."""
 
+import functools
 import json
 import os
 import pathlib
@@ -165,6 +166,7 @@ class StandIn:
                     "spec": {"schedulerName": scheduler_name, "containers": [container]} | spec}
         return self.create("pods", document)
 
+    @functools.cached_property
     def resources(self):
         """(groupVersion, plural, kind) of everything that can be listed, one version of a resource."""
         versions = ["v1"]
@@ -182,7 +184,7 @@ class StandIn:
     def objects(self):
         """(kind, namespace or "", name) of everything that is stored, but for Events."""
         keys = set()
-        for version, plural, kind in self.resources():
+        for version, plural, kind in self.resources:
             if kind != "Event":
                 metadata = (item["metadata"] for item in self.list(path_of(version, plural)))
                 keys |= {(kind, one.get("namespace", ""), one["name"]) for one in metadata}
