@@ -4,7 +4,7 @@ CARGO ?= cargo
 LOCKED := --locked
 .DEFAULT_GOAL := help
 FUZZ_SECONDS ?= 60
-.PHONY: help build demo test fmt fmt-check lint layers unit chaos chaos-processes fuzz doc chart docs-test kubectl deny bench-core bench-e2e bench-cpu bench-memory bench-failover bench-coexistence bench-throttle bench-preemption bench-pieces bench-storm bench-apiserver clean
+.PHONY: help build demo test fmt fmt-check lint layers unit chaos chaos-processes fuzz doc chart docs-test monitoring kubectl deny bench-core bench-e2e bench-cpu bench-memory bench-failover bench-coexistence bench-throttle bench-preemption bench-pieces bench-storm bench-apiserver clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  %-18s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -15,7 +15,7 @@ build: ## Build the program (target/release/plimsoll)
 demo: build ## Build, then see it work on a cluster inside one process; no cluster is touched
 	$(CARGO) run $(LOCKED) --release --quiet -- demo
 
-test: fmt-check layers lint doc unit chaos chart docs-test kubectl ## Everything that has to hold: formatting, walls, lints, docs, all tests
+test: fmt-check layers lint doc unit chaos chart docs-test monitoring kubectl ## Everything that has to hold: formatting, walls, lints, docs, all tests
 	@echo "make test: all passed"
 
 fmt: ## Format the code
@@ -54,7 +54,10 @@ chart: ## Install the Helm chart with a real Helm engine (fetched once into .bin
 	CARGO="$(CARGO)" tests/chart/run.sh
 
 docs-test: ## Run the commands of the documentation and the examples, check its data and its links
-	tests/docs/run.sh
+	CARGO="$(CARGO)" tests/docs/run.sh
+
+monitoring: ## Check rules, dashboards and metrics of the chart with promtool and a real Prometheus (fetched once into .bin)
+	tests/monitoring/run.sh
 
 kubectl: ## Try kubectl against the stand-in API server, where kubectl is installed
 	tests/kubectl.sh

@@ -66,7 +66,8 @@ unset HTTP_PROXY HTTPS_PROXY ALL_PROXY http_proxy https_proxy all_proxy
 export HOME=$scratch HELM_CACHE_HOME=$scratch HELM_CONFIG_HOME=$scratch HELM_DATA_HOME=$scratch KUBECONFIG=/dev/null
 export HELM_DRIVER=memory HELM_ENGINE=$tools/helm/helm_sdkpy/_lib/linux-amd64/libhelm_sdkpy.so PYTHONPATH=$tools
 
-# The engine logs every refusal that a test provokes: shown only when something failed.
+# The engine logs every refusal that a test provokes: shown only when something failed. Other tests use the same tools: TESTS is
+# the folder that theirs are in.
 if ! "$python" tests/chart/main.py "$@" 2>"$scratch/log"; then
     cat "$scratch/log" >&2
     exit 1

@@ -23,6 +23,8 @@ def names_derive(values_name):
             allowed = {f"{fullname}:ops", f"{fullname}:ops:metrics-reader"}
         elif kind in POLICIES:
             allowed = {f"{fullname}.ops"}
+        elif kind == "ConfigMap":
+            allowed |= {f"{fullname}-dashboards"}
         assert name in allowed, f"{kind} is named {name}"
         assert (kind in ROLES | POLICIES) != ("namespace" in doc["metadata"]), kind
     for doc in rendered.hooks:

@@ -17,7 +17,7 @@ _ASSIGNMENT = re.compile(r"^[A-Za-z_]\w*=")
 # Programs that the documentation may use without their being looked at any closer.
 KNOWN = {"buildah", "cargo", "cat", "curl", "docker", "echo", "export", "git", "grep", "head", "kill", "kind", "mkdir", "podman",
          "promtool", "rm", "sed", "skopeo", "sort", "zcat", "jq", "sleep", "cd", "test", "amtool", "openssl", "watch", "base64",
-         "for", "do", "done", "tail", "ctr"}
+         "tail", "uniq", "xargs"}
 # A comment that begins so ends what was started last.
 STOP = "# Ctrl-C"
 # Of `helm`, what does not read the chart's values.

@@ -4,12 +4,8 @@ import copy
 import pathlib
 
 from commands import Wrong, helm_options, merge
-
-try:
-    from helm_engine import Helm as Engine
-    from helm_engine import Refused
-except (ImportError, KeyError, OSError):
-    Engine = None
+from helm_engine import Helm as Engine
+from helm_engine import Refused
 
 
 class Helm:
@@ -51,6 +47,3 @@ class Helm:
             raise Wrong(f"there is no release {release} in the namespace {namespace}: {release} is not installed on this page")
         return engine
 
-
-def helm():
-    return Helm() if Engine else None

@@ -101,8 +101,6 @@ class Session:
                 if "token" in verbs:
                     return "the stand-in makes no tokens"
             elif name == "helm":
-                if not self.helm:
-                    return "the Helm engine is not here"
                 if not self.helm.can(arguments) or len(parts) > 1:
                     return f"helm {arguments[0]} is not run"
             elif name == "curl" and not shutil.which("curl"):
@@ -126,7 +124,7 @@ class Session:
         self.cluster = Cluster(manifests=[HERE / "cluster.yaml", HERE / "kinds.yaml"])
         self.scheduler = self.cluster.run(HERE / "both-schedulers.yaml", f"127.0.0.1:{self.ports[10251]}", self.ports[10259])
         self.env["KUBECONFIG"] = str(self.cluster.path)
-        if self.helm and not self.installs:
+        if not self.installs:
             self.helm.run(self, shlex.split(places.fill("install RELEASE charts/plimsoll -n NS --set image.repository=REGISTRY/plimsoll")))
             self.cluster.until("the release's pods run", lambda: [
                 pod for pod in self.cluster.pods(namespace=places.PLACEHOLDERS["NS"]) if pod["status"].get("phase") == "Running"])

@@ -137,8 +137,8 @@ TABLE = [
 ]
 
 
-def checks():
-    """Names and functions, a file or two each; and that no file is forgotten."""
+def test_examples():
+    """A file or two each."""
     for names, objects, options, play in TABLE:
         def check(names=names, objects=objects, options=options, play=play):
             stage = None
@@ -150,10 +150,9 @@ def checks():
                     stage.cluster.close()
 
         yield f"examples/{names}", check
-    yield "examples/README.md", _complete
 
 
-def _complete():
+def test_every_example_is_tried_and_listed():
     files = {path.name for path in EXAMPLES.glob("*.yaml")}
     tried = {name for names, *_ in TABLE for name in names.split()}
     expect(files == tried, f"tests/docs/examples.py tries {sorted(tried)}", f"there are {sorted(files)}")
