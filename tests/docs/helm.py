@@ -12,7 +12,8 @@ class Helm:
     """Knows what the engine can do; everything else is only looked at."""
 
     def can(self, arguments):
-        return bool(arguments) and arguments[0] in ("install", "upgrade", "uninstall") and "--dry-run" not in arguments
+        words, *_ = helm_options(arguments)
+        return bool(words) and words[0] in ("install", "upgrade", "uninstall") and "--dry-run" not in arguments
 
     def run(self, session, arguments):
         (verb, release, *chart), values, namespace = helm_options(arguments)

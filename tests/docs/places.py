@@ -11,6 +11,9 @@ PLACEHOLDERS = {
     "TAG": "0.1.0",
     "NAMESPACE": "shop",
     "POD": "large",
+    "POD_NS": "default",
+    "VERB": "list",
+    "RESOURCE": "nodes",
     "NODE": "node-1",
     "DEPLOYMENT": "cart",
     "ACCOUNT": "reader",
@@ -19,11 +22,11 @@ PLACEHOLDERS = {
     "DIR": "recording",
 }
 # Words of capitals that stand for themselves.
-_THEMSELVES = {"PUT", "POST", "GET", "EOF", "NAME", "JSON", "AGE", "STATUS", "PATH"}
+_THEMSELVES = {"PUT", "POST", "GET", "EOF", "NAME", "INFO", "WARN", "ERROR", "AGE", "STATUS", "PATH"}
 # Ports that the documentation names; each page gets free ones instead.
 PORTS = (8001, 8888, 10251, 10259)
 
-_WORD = re.compile(r"(?<![\w$.{-])([A-Z][A-Z]+)(?![\w=:])")
+_WORD = re.compile(r"(?<![\w$.{-])([A-Z][A-Z_]*[A-Z])(?![\w=]|:\.)")
 
 
 class Unknown(Exception):
