@@ -13,22 +13,7 @@ name=localhost/plimsoll:$version
 
 [ -x dist/plimsoll ] || { echo "error: there is no dist/plimsoll; make static builds it" >&2; exit 1; }
 need_buildah
-
-scratch=$(mktemp -d)
-trap 'chmod -R u+w "$scratch"; rm -rf "$scratch"' EXIT
-: >"$scratch/none"
-printf '[storage]\ndriver = "vfs"\n' >"$scratch/storage.conf"
-echo '{"default": [{"type": "insecureAcceptAnything"}]}' >"$scratch/policy.json" # Nothing is pulled that could be signed.
-
-# Whose machine this is makes no difference: no storage, no configuration and no home but the scratch folder's.
-buildah_alone() {
-    local alone=()
-    # A namespace in which we are root, and nobody else is: enough for files of root, and needs no helper with privileges.
-    if [ "$(id -u)" != 0 ]; then alone=(unshare --user --map-root-user --mount); fi
-    env HOME="$scratch" CONTAINERS_CONF="$scratch/none" CONTAINERS_STORAGE_CONF="$scratch/storage.conf" \
-        _CONTAINERS_USERNS_CONFIGURED=done _CONTAINERS_ROOTLESS_UID="$(id -u)" \
-        "${alone[@]}" buildah --root "$scratch/storage" --runroot "$scratch/run" --storage-driver vfs "$@"
-}
+. image/buildah.sh
 
 # Takes the place of the stage that builds.
 mkdir -p "$scratch/build/src/dist"
@@ -40,12 +25,12 @@ if [ -f dist/plimsoll.cdx.json ]; then
 fi
 
 buildah_alone build --quiet --no-cache --pull=never --isolation chroot --timestamp "$SOURCE_DATE_EPOCH" --identity-label=false \
-    --signature-policy "$scratch/policy.json" --registries-conf "$scratch/none" \
+    --signature-policy "$scratch/policy.json" \
     --build-context "build=$scratch/build" --build-arg "VERSION=$version" --build-arg "REVISION=$revision" \
     "${annotations[@]}" --tag "$name" --file Dockerfile "$scratch/build" >/dev/null
 buildah_alone push --quiet --signature-policy "$scratch/policy.json" "$name" "oci:$scratch/image:$name" >/dev/null
 
-digest=$(grep -o 'sha256:[0-9a-f]\{64\}' "$scratch/image/index.json" | head -1)
+digest=$(only_digest <"$scratch/image/index.json")
 manifest=$scratch/image/blobs/${digest/://}
 bytes=$(grep -o '"size":[0-9]*' "$manifest" | cut -d: -f2 | awk '{ sum += $1 } END { print sum }')
 if [ "$bytes" -gt "$most" ]; then
