@@ -24,8 +24,10 @@ done
 sed -i -e "s/^version: $old\$/version: $new/" -e "s/^appVersion: \"$old\"\$/appVersion: \"$new\"/" charts/plimsoll/Chart.yaml
 sed -i "s/^Version $old\./Version $new./" README.md
 sed -i -e "s/^\(plimsoll = { version = \"\)$old\"/\1$new\"/" -e "s/^\(plimsoll-framework = \"\)$old\"/\1$new\"/" docs/writing-a-plugin.md
+# Names of images and of packed charts in the documentation.
+find README.md docs charts/plimsoll/README.md -name '*.md' -exec sed -i "s/\(plimsoll[:-]\)$old\b/\1$new/g" {} +
 # What was not released yet is what the new version has.
 if ! grep -q "^## \[$new\]" CHANGELOG.md; then
-    sed -i "s/^## \[Unreleased\]\$/&\n\n## [$new] - $(date --utc --date="@${DATE:-$(date +%s)}" +%F)/" CHANGELOG.md
+    sed -i "s/^## \[Unreleased\]\$/&\n\n## [$new] - $(date --utc +%F)/" CHANGELOG.md
 fi
 echo "version: $version -> $new; look at git diff, and at CHANGELOG.md"

@@ -23,7 +23,7 @@ const PLACES: [(&str, usize); 7] = [
 fn copy() -> tempfile::TempDir {
     let folder = tempfile::tempdir().unwrap();
     let scripts = ["image/version.sh", "image/set-version.sh", "image/release-check.sh"];
-    for path in PLACES.iter().map(|(path, _)| path).chain(&scripts) {
+    for path in PLACES.iter().map(|(path, _)| path).chain(&scripts).chain(&["charts/plimsoll/README.md"]) {
         let to = folder.path().join(path);
         std::fs::create_dir_all(to.parent().unwrap()).unwrap();
         std::fs::copy(Path::new(env!("CARGO_MANIFEST_DIR")).join(path), to).unwrap();
@@ -84,12 +84,47 @@ fn it_is_set_everywhere_and_nothing_else_is_changed() {
             assert_eq!(text.replace(NEXT, NOW), read(path), "{path}");
         }
     }
+    // Names of images and of packed charts go along.
+    assert!(named(&read("README.md")).count() > 0);
+    assert!(named(&changed(folder.path(), "README.md")).all(|version| version == NEXT));
     let log = changed(folder.path(), "CHANGELOG.md");
     let unreleased = log.split("## [Unreleased]\n").nth(1).unwrap();
-    assert!(unreleased.starts_with(&format!("\n## [{NEXT}] - 20")), "what was unreleased is what {NEXT} has:\n{unreleased}");
+    assert!(
+        unreleased.starts_with(&format!("\n## [{NEXT}] - 20")),
+        "what was unreleased is what {NEXT} has:\n{unreleased}"
+    );
 
     assert_eq!(script(folder.path(), "image/set-version.sh", NEXT).0, 0);
     assert_eq!(changed(folder.path(), "CHANGELOG.md"), log, "a section that is there is not made again");
+}
+
+/// What follows `plimsoll:` or `plimsoll-` and looks like a version.
+fn named(page: &str) -> impl Iterator<Item = &str> {
+    let after = |mark| page.split(mark).skip(1);
+    let number = |text: &'_ str| text.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(text.len());
+    let versions =
+        after("plimsoll:").chain(after("plimsoll-")).map(move |text| text[..number(text)].trim_end_matches('.'));
+    versions.filter(|version| version.split('.').count() == 3)
+}
+
+#[test]
+fn the_documentation_names_images_and_packed_charts_of_this_version() {
+    assert_eq!(
+        named("plimsoll:1.2.3. plimsoll-4.5.6.tgz plimsoll:latest plimsoll-engine").collect::<Vec<_>>(),
+        ["1.2.3", "4.5.6"]
+    );
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let docs = std::fs::read_dir(root.join("docs")).unwrap().map(|entry| entry.unwrap().path());
+    let pages = docs.chain([root.join("README.md"), root.join("charts/plimsoll/README.md")]);
+    for page in pages.filter(|page| page.extension().is_some_and(|extension| extension == "md")) {
+        let text = std::fs::read_to_string(&page).unwrap();
+        assert!(
+            named(&text).all(|version| version == NOW),
+            "{}: {:?}",
+            page.display(),
+            named(&text).collect::<Vec<_>>()
+        );
+    }
 }
 
 #[test]
@@ -114,7 +149,11 @@ fn only_the_tag_of_this_version_is_released_and_only_with_its_changes_written_do
         ("v98.76.5", log, "'v98.76.54' is wanted"),
         ("v98.76.54", "# Changelog\n\n## [Unreleased]\n\n- This.\n", "no section '## [98.76.54]"),
         ("v98.76.54", "## [98.76.54] - soon\n\n- This.\n", "no section '## [98.76.54]"),
-        ("v98.76.54", "## [98.76.54] - 2031-02-03\n\n## [98.76.53] - 2031-02-02\n\n- That.\n", "says nothing of 98.76.54"),
+        (
+            "v98.76.54",
+            "## [98.76.54] - 2031-02-03\n\n## [98.76.53] - 2031-02-02\n\n- That.\n",
+            "says nothing of 98.76.54",
+        ),
     ] {
         std::fs::write(folder.path().join("CHANGELOG.md"), log).unwrap();
         let (code, out) = check(tag);

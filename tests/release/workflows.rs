@@ -48,7 +48,9 @@ fn job_findings(job: &Value, jobs: &Map<String, Value>) -> Vec<String> {
         Value::String(name) => vec![name.as_str()],
         _ => Vec::new(),
     };
-    found.extend(needs.iter().filter(|name| !jobs.contains_key(**name)).map(|name| format!("needs {name}, which is no job")));
+    found.extend(
+        needs.iter().filter(|name| !jobs.contains_key(**name)).map(|name| format!("needs {name}, which is no job")),
+    );
     if job["permissions"].as_str().is_some() {
         found.push("takes permissions by the dozen".to_owned());
     }
@@ -85,7 +87,11 @@ fn step_findings(step: &Value) -> Vec<String> {
                 continue;
             }
             let known = targets();
-            found.extend(words.filter(|word| !known.contains(&(*word).to_owned())).map(|word| format!("make {word}: no such target")));
+            found.extend(
+                words
+                    .filter(|word| !known.contains(&(*word).to_owned()))
+                    .map(|word| format!("make {word}: no such target")),
+            );
         }
     } else if let Some(action) = step["uses"].as_str() {
         let hash = action.split_once('@').map(|(_, hash)| hash).unwrap_or_default();
