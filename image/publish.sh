@@ -4,6 +4,7 @@
 #   REGISTRY           where to, such as registry.example.com/team; the image becomes REGISTRY/plimsoll, the chart
 #                      REGISTRY/charts/plimsoll
 #   REGISTRY_USER, REGISTRY_PASSWORD   the login there
+#   OUT                another folder than dist
 #   TO=oci:FOLDER      puts the image there instead, and nothing anywhere else: for trying it out
 #
 # It takes dist/ARCHITECTURE/plimsoll-image.tar and plimsoll.cdx.json, as `make image` made them on a machine of each. Keyless
@@ -19,6 +20,7 @@ need_buildah
 registry=${REGISTRY:?where to publish}
 registry=${registry,,}
 repository=$registry/plimsoll
+out=${OUT:-dist}
 to=${TO:-docker://$repository:$version}
 list=localhost/plimsoll:all
 
@@ -31,15 +33,15 @@ if [ -z "${TO:-}" ]; then
     printf %s "$REGISTRY_PASSWORD" | buildah_alone login --username "$REGISTRY_USER" --password-stdin "${registry%%/*}"
 fi
 buildah_alone manifest create "$list" >/dev/null
-for image in dist/*/plimsoll-image.tar; do
+for image in "$out"/*/plimsoll-image.tar; do
     architecture=$(basename "$(dirname "$image")")
     buildah_alone manifest add "$list" "oci-archive:$image" >/dev/null
     # The same files under names that say what they are, to be handed out.
-    cp "$image" "dist/plimsoll-$version-linux-$architecture.oci.tar"
-    cp "dist/$architecture/plimsoll.cdx.json" "dist/plimsoll-$version-linux-$architecture.cdx.json"
+    cp "$image" "$out/plimsoll-$version-linux-$architecture.oci.tar"
+    cp "$out/$architecture/plimsoll.cdx.json" "$out/plimsoll-$version-linux-$architecture.cdx.json"
 done
 buildah_alone manifest inspect "$list" >"$scratch/list.json"
-for image in dist/*/plimsoll-image.tar; do
+for image in "$out"/*/plimsoll-image.tar; do
     architecture=$(basename "$(dirname "$image")")
     digest=$(tar --extract --to-stdout --file "$image" index.json | only_digest)
     say "digest-$architecture=$digest"
@@ -52,14 +54,14 @@ done
 buildah_alone manifest push --all --quiet --signature-policy "$scratch/policy.json" --digestfile "$scratch/digest" "$list" "$to" \
     >/dev/null
 digest=$(cat "$scratch/digest")
-rm -rf dist/*/
+rm -rf "$out"/*/
 echo "publish: $repository:$version@$digest"
 
 IMAGE_REPOSITORY=$repository IMAGE_DIGEST=$digest image/package.sh
 if [ -n "${TO:-}" ]; then exit 0; fi
 
 printf %s "$REGISTRY_PASSWORD" | helm registry login --username "$REGISTRY_USER" --password-stdin "${registry%%/*}"
-helm push "dist/plimsoll-$version.tgz" "oci://$registry/charts" 2>&1 | tee "$scratch/pushed"
+helm push "$out/plimsoll-$version.tgz" "oci://$registry/charts" 2>&1 | tee "$scratch/pushed"
 chart=$(only_digest <"$scratch/pushed")
 
 # Into Docker's configuration, where what attests finds it, too.

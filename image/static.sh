@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Builds dist/plimsoll, the program as it is shipped: without its tools, without a library that it would need at run time, and the
-# same bytes in whatever folder it is built.
+# same bytes in whatever folder it is built, by the same compilers with the same C library.
 #
 # It is linked with glibc, not with musl: musl's allocator is slow under threads. A static glibc still resolves host names from
 # /etc/hosts and by DNS, and needs no file of its own for that; `make image-test` shows it.

@@ -77,8 +77,9 @@ class Running:
         with open(f"/proc/{self.pid}/uid_map") as lines:
             return lines.read().split()
 
-    def has_ended(self):
-        return self._bwrap.poll() is not None
+    def is_running(self):
+        assert self._bwrap.poll() is None, f"it has ended with {self._bwrap.returncode}"
+        return True
 
     def terminate(self):
         """Its exit code after SIGTERM, which is how a kubelet ends it."""

@@ -22,9 +22,11 @@ class Image:
         self.compressed = sum(part["size"] for part in [self.manifest["config"], *self.manifest["layers"]])
         self.root = scratch / "root"
         self.root.mkdir()
+        assert len(self.manifest["layers"]) == 1
         self.members = []
         for layer, diff_id in zip(self.manifest["layers"], self.config["rootfs"]["diff_ids"], strict=True):
-            content = gzip.decompress(self._blob(layer))
+            self.layer = self._blob(layer)
+            content = gzip.decompress(self.layer)
             assert digest(content) == diff_id
             with tarfile.open(fileobj=io.BytesIO(content)) as tar:
                 self.members += tar.getmembers()

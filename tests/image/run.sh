@@ -25,8 +25,9 @@ need_bwrap || leave_out "there is no bubblewrap (see above)"
 scratch=$(mktemp -d)
 trap 'rm -rf "$scratch"' EXIT
 
-alone=(bwrap --dev-bind / / --proc /proc --unshare-user --unshare-net --unshare-pid --die-with-parent
-    --uid 0 --gid 0 --cap-add ALL --setenv PYTHONDONTWRITEBYTECODE 1)
+# unshare makes the namespace of processes and mounts its /proc whole, which containers within need to mount theirs.
+alone=(unshare --user --map-root-user --pid --fork --kill-child --mount-proc
+    bwrap --dev-bind / / --unshare-net --die-with-parent --cap-add ALL --setenv PYTHONDONTWRITEBYTECODE 1)
 if ! "${alone[@]}" true 2>"$scratch/log"; then
     cat "$scratch/log" >&2
     leave_out "users may not make namespaces here (sysctl kernel.apparmor_restrict_unprivileged_userns, user.max_user_namespaces)"

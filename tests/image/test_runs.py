@@ -65,7 +65,7 @@ def test_schedules_and_ends(image):
 
     with box.Running(image, "run", "--config", "/etc/plimsoll/config.yaml", mounts=mounts, environment=environment) as pod:
         try:
-            until("/readyz", lambda: pod.has_ended() or (answer(f"{SCHEDULER}/readyz") or [0])[0] == 200)
+            until("/readyz", lambda: (pod.is_running() and answer(f"{SCHEDULER}/readyz") or [0])[0] == 200)
             assert answer(f"{SCHEDULER}/livez")[0] == 200
             assert pod.user()[0] == "65532"
             assert [pod.status(field) for field in ["CapEff", "CapPrm", "CapBnd", "NoNewPrivs"]] == ["0" * 16] * 3 + ["1"]
