@@ -9,7 +9,7 @@ CARGO_DENY_VERSION := 0.20.2
 CARGO_DENY := .bin/cargo-deny-$(CARGO_DENY_VERSION)/bin/cargo-deny
 CARGO_CYCLONEDX_VERSION := 0.5.9
 CARGO_CYCLONEDX := .bin/cargo-cyclonedx-$(CARGO_CYCLONEDX_VERSION)/bin/cargo-cyclonedx
-.PHONY: help build demo test fmt fmt-check lint layers unit chaos chaos-processes fuzz doc chart kubectl deny bench-core bench-e2e bench-cpu bench-memory bench-failover bench-coexistence bench-throttle bench-preemption bench-pieces bench-storm bench-apiserver static image image-tools image-test sbom package publish-check version release-check publish release clean
+.PHONY: help build demo test fmt fmt-check lint layers unit chaos chaos-processes fuzz doc chart kubectl deny bench-core bench-e2e bench-cpu bench-memory bench-failover bench-coexistence bench-throttle bench-preemption bench-pieces bench-storm bench-apiserver clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  %-18s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -64,6 +64,7 @@ kubectl: ## Try kubectl against the stand-in API server, where kubectl is instal
 deny: $(CARGO_DENY) ## Check licences, bans and sources of dependencies (cargo-deny is built once into .bin)
 	PATH="$(CURDIR)/$(dir $(CARGO_DENY)):$$PATH" $(CARGO) deny --all-features check licenses bans sources
 
+.PHONY: static sbom image image-tools image-test package publish-check version release-check publish release
 static: ## Build the program as it is shipped: one static file without the tools, dist/plimsoll; some minutes
 	image/static.sh
 
