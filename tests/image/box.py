@@ -50,9 +50,10 @@ class Running:
         self._bwrap = subprocess.Popen([*words, "--json-status-fd", str(writer), "--", *entry_point, *arguments],
                                        pass_fds=[writer], stdout=self._log, stderr=subprocess.STDOUT)
         os.close(writer)
-        with os.fdopen(reader) as status:
-            assert select.select([status], [], [], PATIENCE)[0], "bubblewrap says nothing"
-            self.pid = json.loads(status.readline())["child-pid"]
+        # Stays open: bubblewrap says there, too, how it ended, and would die of saying it to nobody.
+        self._status = os.fdopen(reader)
+        assert select.select([self._status], [], [], PATIENCE)[0], "bubblewrap says nothing"
+        self.pid = json.loads(self._status.readline())["child-pid"]
 
     def __enter__(self):
         return self
@@ -60,6 +61,7 @@ class Running:
     def __exit__(self, *_):
         self._bwrap.kill()
         self._bwrap.wait()
+        self._status.close()
         self._log.close()
 
     def log(self):
