@@ -30,7 +30,7 @@ class Helm:
                 return
             if verb == "upgrade" and not engine and "--install" not in arguments:
                 self._there(engine, release, namespace)
-            given = copy.deepcopy(before) if "--reuse-values" in arguments else {}
+            given = copy.deepcopy(before) if any(flag in arguments for flag in ("--reuse-values", "--reset-then-reuse-values")) else {}
             merge(given, values)
             path = str(pathlib.Path(chart[0]).resolve())
             if engine:
