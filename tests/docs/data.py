@@ -3,11 +3,13 @@
 import json
 import subprocess
 
+import kubernetes_validate
 import yaml
 
 from commands import Wrong, check_values, merge
 from stand_in import binary
 
+KUBERNETES = "1.36"
 GROUPS = {"KubeSchedulerConfiguration": "kubescheduler.config.k8s.io/v1", "PlimsollConfiguration": "config.plimsoll/v1alpha1"}
 
 
@@ -36,6 +38,17 @@ def check_json(block):
         raise Wrong(f"no JSON: {error}") from error
 
 
+def check_fields(doc):
+    """A manifest has no field that its kind does not have. Of kinds that are not Kubernetes' own nothing is known."""
+    for one in doc.get("items", [doc]) if doc.get("kind") == "List" else [doc]:
+        try:
+            kubernetes_validate.validate(one, KUBERNETES, strict=True)
+        except kubernetes_validate.SchemaNotFoundError:
+            continue
+        except kubernetes_validate.ValidationError as error:
+            raise Wrong(f"{one.get('kind')}: {error.message} at {'.'.join(map(str, error.path))}") from error
+
+
 class Data:
     """Knows the configuration's fields, and the server that manifests are given to."""
 
@@ -62,6 +75,7 @@ class Data:
             self.check_config(block.text)
         elif any(kinds):
             for doc in docs:
+                check_fields(doc)
                 self.cluster().apply(doc)
         else:
             for doc in docs:

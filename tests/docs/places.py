@@ -3,6 +3,8 @@
 import re
 import socket
 
+from commands import Wrong
+
 # A word of capitals in a command is a placeholder for the reader to fill in.
 PLACEHOLDERS = {
     "NS": "plimsoll",
@@ -29,10 +31,6 @@ PORTS = (8001, 8888, 10251, 10259)
 _WORD = re.compile(r"(?<![\w$.{-])([A-Z][A-Z_]*[A-Z])(?![\w=]|:\.)")
 
 
-class Unknown(Exception):
-    """A placeholder that the table does not have."""
-
-
 def fill(command):
     def value(match):
         word = match[1]
@@ -40,7 +38,7 @@ def fill(command):
             return PLACEHOLDERS[word]
         if word in _THEMSELVES:
             return word
-        raise Unknown(f"{word} is no placeholder that tests/docs/places.py knows")
+        raise Wrong(f"{word} is no placeholder that tests/docs/places.py knows")
 
     return _WORD.sub(value, command)
 

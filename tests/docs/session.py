@@ -46,6 +46,8 @@ class Session:
                             for block in page.blocks)
         self.cluster, self.scheduler, self.served = None, None, []
         self.output = ""
+        # Whether something that a block needs is not installed on this machine.
+        self.lacks = False
         # By release: its values, for what is upgraded with --reuse-values.
         self.releases = {}
 
@@ -63,6 +65,11 @@ class Session:
             return
         ready = self._here(command)
         parts = list(commands.parts(ready))
+        for name in ("kubectl", "curl"):
+            # Also within $(...).
+            if re.search(rf"(?<![\w/.-]){name}\s", ready) and not shutil.which(name):
+                self.lacks = True
+                raise NotRun(f"{name.upper()} IS NOT INSTALLED")
         if why := self._why_not(parts):
             if not partly:
                 raise Wrong(f"cannot be run by a test ({why}): mark the block as needing a cluster")
@@ -93,8 +100,6 @@ class Session:
             name, arguments = words[0], words[1:]
             if name == "kubectl":
                 verbs = [word for word in arguments if not word.startswith("-")]
-                if not shutil.which("kubectl"):
-                    return "kubectl is not installed"
                 if unable := _KUBECTL_NEEDS_KUBELETS & set(verbs):
                     return f"kubectl {unable.pop()} needs kubelets"
                 if any(word.startswith("/debug/api_priority") for word in verbs):
@@ -102,8 +107,6 @@ class Session:
             elif name == "helm":
                 if not self.helm.can(arguments) or len(parts) > 1:
                     return "of helm only install, upgrade and uninstall are run"
-            elif name == "curl" and not shutil.which("curl"):
-                return "curl is not installed"
             elif name in ("make", "cargo", "kind", "docker", "podman", "buildah", "skopeo", "promtool", "git"):
                 return f"{name} is not run"
         return None

@@ -3,8 +3,11 @@
 import collections
 import pathlib
 
+import yaml
+
 from cluster import Cluster
 from commands import Wrong
+from data import GROUPS, check_fields
 
 EXAMPLES = pathlib.Path("examples")
 ROOM = {"cpu": "4", "memory": "16Gi", "pods": "110"}
@@ -150,6 +153,16 @@ def test_examples():
                     stage.cluster.close()
 
         yield f"examples/{names}", check
+
+
+def test_examples_have_no_field_that_is_misspelt():
+    for path in sorted(EXAMPLES.glob("*.yaml")):
+        def check(path=path):
+            for doc in yaml.safe_load_all(path.read_text()):
+                if doc["kind"] not in GROUPS:
+                    check_fields(doc)
+
+        yield path.name, check
 
 
 def test_every_example_is_tried_and_listed():
