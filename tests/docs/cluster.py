@@ -8,8 +8,8 @@ import time
 
 import yaml
 
-from commands import Wrong
 from stand_in import CallFailed, StandIn, binary, environment, path_of, stop
+from wrong import Wrong
 
 # Only what keeps a test that hangs from hanging for ever.
 LONG = 300

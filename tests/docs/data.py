@@ -6,8 +6,9 @@ import subprocess
 import kubernetes_validate
 import yaml
 
-from commands import Wrong, check_values, merge
 from stand_in import binary
+from values import check_values, merge
+from wrong import Wrong
 
 KUBERNETES = "1.36"
 GROUPS = {"KubeSchedulerConfiguration": "kubescheduler.config.k8s.io/v1", "PlimsollConfiguration": "config.plimsoll/v1alpha1"}

@@ -3,9 +3,10 @@
 import copy
 import pathlib
 
-from commands import Wrong, helm_options, merge
 from helm_engine import Helm as Engine
 from helm_engine import Refused
+from values import helm_options, merge
+from wrong import Wrong
 
 
 class Helm:

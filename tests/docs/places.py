@@ -3,7 +3,7 @@
 import re
 import socket
 
-from commands import Wrong
+from wrong import Wrong
 
 # A word of capitals in a command is a placeholder for the reader to fill in.
 PLACEHOLDERS = {

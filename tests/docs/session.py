@@ -10,8 +10,8 @@ import time
 import commands
 import places
 from cluster import LONG, Cluster, Process
-from commands import Wrong
 from stand_in import binary, environment
+from wrong import Wrong
 
 HERE = pathlib.Path(__file__).parent
 # What the stand-in cannot do; such a command is looked at, and not run.
@@ -69,7 +69,7 @@ class Session:
             # Also within $(...).
             if re.search(rf"(?<![\w/.-]){name}\s", ready) and not shutil.which(name):
                 self.lacks = True
-                raise NotRun(f"{name.upper()} IS NOT INSTALLED")
+                raise NotRun(f"{name} is not installed".upper())
         if why := self._why_not(parts):
             if not partly:
                 raise Wrong(f"cannot be run by a test ({why}): mark the block as needing a cluster")

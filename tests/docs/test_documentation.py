@@ -18,11 +18,11 @@ import tempfile
 import commands
 import links
 from cluster import Cluster
-from commands import Wrong
 from data import Data, check_json
 from helm import Helm
 from pages import Page
 from session import NotRun, Session
+from wrong import Wrong
 
 LANGUAGES = {"sh", "yaml", "json", "rust", "toml", "text", "promql", "dockerfile"}
 MARKS = ("needs a cluster", "takes minutes", "tested by ", "file ", "output", "values", "from ")
@@ -64,7 +64,7 @@ class Checks:
         if self.manifests:
             self.manifests.close()
         for why, number in sorted(self.not_run.items()):
-            print(f"looked at, and not run: {number} commands: {why}")
+            print(f"{'left out' if why.isupper() else 'not run here'}: {why}: {number} commands were looked at, and not run")
 
     def page(self, page, pages):
         """Names and functions, to be called in this order: commands build on those before them."""

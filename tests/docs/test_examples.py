@@ -6,8 +6,8 @@ import pathlib
 import yaml
 
 from cluster import Cluster
-from commands import Wrong
 from data import GROUPS, check_fields
+from wrong import Wrong
 
 EXAMPLES = pathlib.Path("examples")
 ROOM = {"cpu": "4", "memory": "16Gi", "pods": "110"}

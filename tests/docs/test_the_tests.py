@@ -4,9 +4,9 @@ import functools
 import pathlib
 import tempfile
 
-from commands import Wrong
 from pages import Page
 from test_documentation import Checks
+from wrong import Wrong
 
 FENCE = "```"
 
