@@ -1,5 +1,6 @@
 """What stands for something in the commands of the documentation, and what the tests put in its place."""
 
+import random
 import re
 import socket
 
@@ -44,10 +45,16 @@ def fill(command):
 
 
 def free_ports(number):
-    """Ports that nobody listens on at this moment, all different."""
-    sockets = [socket.socket() for _ in range(number)]
-    for one in sockets:
-        one.bind(("127.0.0.1", 0))
+    """Ports that nobody listens on, all different. Not of those that the system gives to whoever asks for any: it might give one
+    away again before it is used."""
+    sockets = []
+    while len(sockets) < number:
+        one = socket.socket()
+        try:
+            one.bind(("127.0.0.1", random.randrange(20_000, 32_000)))
+            sockets.append(one)
+        except OSError:
+            one.close()
     ports = [one.getsockname()[1] for one in sockets]
     for one in sockets:
         one.close()
