@@ -12,6 +12,8 @@ from wrong import Wrong
 
 _HEREDOC = re.compile(r"<<-?\s*['\"]?(\w+)['\"]?")
 _ASSIGNMENT = re.compile(r"^[A-Za-z_]\w*=")
+# An assignment of what a command prints.
+_KEPT = re.compile(r"\w+=\$\((.*)\)", re.DOTALL)
 # Programs that the documentation may use without their being looked at any closer.
 KNOWN = {"buildah", "cargo", "cat", "curl", "docker", "echo", "export", "git", "grep", "head", "kill", "kind", "mkdir", "podman",
          "promtool", "rm", "sed", "skopeo", "sort", "zcat", "jq", "sleep", "cd", "test", "amtool", "openssl", "watch", "base64",
@@ -46,7 +48,9 @@ def split(text):
 
 def parts(command):
     """The words of each command of a pipeline or list, without assignments before it and redirections."""
-    head = command.split("<<")[0].replace("\\\n", " ")
+    head = command.split("<<")[0].replace("\\\n", " ").strip()
+    if kept := _KEPT.fullmatch(head):
+        head = kept[1]
     try:
         lexer = shlex.shlex(head, posix=True, punctuation_chars="|&;<>()")
         lexer.whitespace_split, lexer.commenters = True, "#"
