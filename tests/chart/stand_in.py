@@ -1,9 +1,12 @@
 """The stand-in API server (`plimsoll apiserver`) as a process, for Helm and for whatever is to run against what it installs."""
 
 import functools
+import base64
 import json
 import os
 import pathlib
+import re
+import ssl
 import subprocess
 import tempfile
 import urllib.error
@@ -73,7 +76,8 @@ class StandIn:
         command = [binary(), "apiserver", "--listen", "127.0.0.1:0", "--minor", str(minor), "--nodes", str(nodes),
                    "--write-kubeconfig", str(file), *arguments]
         command += [] if workloads else ["--no-controllers", "--no-kubelets"]
-        command += ["--rbac"] if rbac else []
+        # Clients show who they are only to a server that speaks TLS.
+        command += ["--rbac", "--tls"] if rbac else []
         for manifest in manifests:
             command += ["--filename", str(manifest)]
         with open(self.log_file, "wb") as log:
@@ -85,9 +89,21 @@ class StandIn:
             raise AssertionError(f"{command} did not start: {greeting}{self.last_words}")
         self.url = greeting.split(" on ")[-1].strip()
         self._kubeconfig = file.read_text()
-        self._own_token = self._kubeconfig.partition("token: ")[2].partition("}")[0].strip().strip('"')
         # Loopback is never asked of a proxy.
-        self._open = urllib.request.build_opener(urllib.request.ProxyHandler({})).open
+        handlers = [urllib.request.ProxyHandler({})]
+        if rbac:
+            handlers.append(urllib.request.HTTPSHandler(context=self._administrator()))
+        self._open = urllib.request.build_opener(*handlers).open
+
+    def _administrator(self):
+        """The server's authority, and its administrator's certificate."""
+        found = dict(re.findall(r"([a-z-]+)-data: \"?([A-Za-z0-9+/=]+)", self._kubeconfig))
+        text = {name: base64.b64decode(data).decode() for name, data in found.items()}
+        context = ssl.create_default_context(cadata=text["certificate-authority"])
+        chain = pathlib.Path(self.scratch.name) / "administrator.pem"
+        chain.write_text(text["client-certificate"] + text["client-key"])
+        context.load_cert_chain(chain)
+        return context
 
     def __enter__(self):
         return self
@@ -120,7 +136,6 @@ class StandIn:
         """One request; raises CallFailed for every answer that is no success."""
         request = urllib.request.Request(self.url + path, method=method)
         request.add_header("Content-Type", "application/merge-patch+json" if method == "PATCH" else "application/json")
-        token = token or self._own_token
         if token:
             request.add_header("Authorization", f"Bearer {token}")
         try:

@@ -53,6 +53,7 @@ def share(name, bad, good, bad_step, good_step, pod=A):
 
 LEADER = "leader_election_master_status"
 PENDING = "scheduler_pending_pods"
+STANDBY = {s(LEADER, name="l"): flat(0), s(LEADER, B, name="l"): flat(1)}
 OLDEST = "plimsoll_longest_pending_seconds"
 REFUSALS = "plimsoll_kubelet_refusals_total"
 
@@ -97,8 +98,12 @@ CASES = {
     "PlimsollPodPendingTooLong": [
         ("on both replicas", {s(OLDEST, reason="NodeAffinity"): up(60), s(OLDEST, B, reason="NodeAffinity"): up(60)}, 20,
          [by(reason="NodeAffinity")]),
-        ("while it is tried every other minute", {s(OLDEST, reason="error"): "1000 0 1000 0 1000 0 1000 0 1000"}, 7, [by(reason="error")]),
+        ("while it is tried every other minute", {s(OLDEST, reason="error"): "1000 0 1000 0 1000 0 1000 0 1000"}, 8, [by(reason="error")]),
         ("not yet", {s(OLDEST, reason="NodeAffinity"): up(60)}, 10, []),
+        ("on the one that stands by", STANDBY | {s(OLDEST, reason="queue"): up(60), s(OLDEST, B, reason="NodeAffinity"): flat(60)}, 40, []),
+        ("on the one that leads", STANDBY | {s(OLDEST, reason="queue"): up(60), s(OLDEST, B, reason="NodeAffinity"): up(60)}, 40,
+         [by(reason="NodeAffinity")]),
+        ("the lead changes", {s(LEADER, name="l"): "0x30 1x30", s(OLDEST, reason="queue"): "0+60x30 0x30"}, 33, []),
         ("gated", {s(OLDEST, reason="SchedulingGates"): up(60)}, 40, []),
     ],
     "PlimsollUnschedulableBacklog": [
@@ -108,6 +113,7 @@ CASES = {
     ],
     "PlimsollQueueBacklog": [
         ("all the time", {s(PENDING, queue="active"): flat(1500)} | attempts("scheduled", 600), 12, [by()]),
+        ("on the one that stands by", STANDBY | {s(PENDING, queue="active"): flat(1500), s(PENDING, B, queue="active"): flat(0)}, 12, []),
         ("a burst", {s(PENDING, queue="active"): "0x5 5000x2 0x30"} | attempts("scheduled", 600), 12, []),
         ("paused", {s(PENDING, queue="active"): flat(1500), s("plimsoll_paused"): flat(1)}, 12, []),
     ],
@@ -118,6 +124,7 @@ CASES = {
         ("gangs are", {s(PENDING, queue="active"): flat(3),
                        s("scheduler_podgroup_schedule_attempts_total", profile="plimsoll", result="unschedulable"): up(1)}, 12, []),
         ("paused", {s(PENDING, queue="active"): flat(3), s("plimsoll_paused"): flat(1)}, 12, []),
+        ("on the one that stands by", STANDBY | {s(PENDING, queue="active"): flat(3), s(PENDING, B, queue="active"): flat(0)}, 12, []),
         ("nothing to do", {s(PENDING, queue="active"): flat(0)} | attempts("scheduled", 0), 12, []),
     ],
     "PlimsollSchedulingErrors": [

@@ -74,15 +74,21 @@ class Prometheus:
         config = {"global": {"evaluation_interval": "1s"}, "rule_files": ["rules.yaml"], "scrape_configs": [job]}
         (self.root / "rules.yaml").write_text(yaml.safe_dump({"groups": groups}))
         (self.root / "prometheus.yaml").write_text(yaml.safe_dump(config))
-        self.port = free_port()
-        self.url = f"http://127.0.0.1:{self.port}"
-        command = [os.environ["PROMETHEUS"], f"--config.file={self.root}/prometheus.yaml", f"--storage.tsdb.path={self.root}/data",
-                   f"--web.listen-address=127.0.0.1:{self.port}", "--log.level=warn"]
         self._open = urllib.request.build_opener(urllib.request.ProxyHandler({})).open
+        # It cannot be asked for any free port; somebody else may take the one that was found.
+        while not self._start():
+            pass
+
+    def _start(self):
+        """Whether it has got its port."""
+        port = free_port()
+        self.url = f"http://127.0.0.1:{port}"
+        command = [os.environ["PROMETHEUS"], f"--config.file={self.root}/prometheus.yaml", f"--storage.tsdb.path={self.root}/data",
+                   f"--web.listen-address=127.0.0.1:{port}", "--log.level=warn"]
         with open(self.root / "log", "wb") as log:
             self.process = subprocess.Popen(command, env=environment(), stdout=log, stderr=log)
         try:
-            until(lambda: f"Prometheus:\n{self.log()}", self._ready)
+            return until(lambda: f"Prometheus:\n{self.log()}", lambda: self._ready() or self._is_taken()) == "ready"
         except BaseException:
             self.close()
             raise
@@ -104,12 +110,18 @@ class Prometheus:
     def log(self):
         return (self.root / "log").read_text()
 
+    def _is_taken(self):
+        if self.process.poll() is None:
+            return None
+        assert "address already in use" in self.log(), f"Prometheus ended with {self.process.returncode}:\n{self.log()}"
+        return "taken"
+
     def _ready(self):
-        assert self.process.poll() is None, f"Prometheus ended with {self.process.returncode}:\n{self.log()}"
         try:
-            return self._open(f"{self.url}/-/ready", timeout=10).status == 200
+            # Not somebody else's, who has taken the port.
+            return "ready" if self._open(f"{self.url}/-/ready", timeout=10).status == 200 and self.process.poll() is None else None
         except OSError:
-            return False
+            return None
 
     def api(self, path, **parameters):
         with self._open(f"{self.url}/api/v1/{path}?{urllib.parse.urlencode(parameters)}", timeout=30) as answer:

@@ -46,14 +46,18 @@ class Rig:
         self.prometheus = Prometheus(self.stand_in, self.rendered.one(self.monitor_kind), self.targets(), self.groups)
 
     def targets(self):
-        """What discovery would find: each port of each pod, those of pods that are others', too."""
-        service, pod = self.rendered.one("Service"), self.rendered.pod()
+        """What discovery would find: each port of each pod, or of the Service before them; and what belongs to others."""
+        service, pod, container = self.rendered.one("Service"), self.rendered.pod(), self.rendered.container()
+        ports = {port["name"]: port["name"] for port in container["ports"]}
+        if self.monitor_kind == "ServiceMonitor":
+            ports = {port["name"]: port["targetPort"] for port in service["spec"]["ports"]}
         found = []
         for name, replica in zip(PODS, self.replicas):
-            for port, number in {"metrics": replica.port, "secure": replica.secure_port}.items():
+            for port, target in ports.items():
+                number = {"metrics": replica.port, "secure": replica.secure_port}[target]
                 ours = {
                     "__address__": f"127.0.0.1:{number}", "__meta_kubernetes_namespace": NAMESPACE, "__meta_kubernetes_pod_name": name,
-                    "__meta_kubernetes_pod_container_name": "plimsoll", "__meta_kubernetes_service_name": service["metadata"]["name"],
+                    "__meta_kubernetes_pod_container_name": container["name"], "__meta_kubernetes_service_name": service["metadata"]["name"],
                     "__meta_kubernetes_pod_container_port_name": port, "__meta_kubernetes_endpoint_port_name": port,
                 } | pod_labels(pod["metadata"]["labels"])
                 ours |= {f"__meta_kubernetes_service_label_{label(key)}": value for key, value in service["metadata"]["labels"].items()}

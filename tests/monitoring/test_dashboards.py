@@ -22,9 +22,9 @@ def test_the_sidecar_finds_them():
     values = ci_values("alerts")
     found = [doc for doc in install(values).of_kind("ConfigMap") if doc["metadata"]["name"].endswith("-dashboards")]
     metadata = found[0]["metadata"]
-    assert metadata["namespace"] == "monitoring" and metadata["annotations"] == {"grafana_folder": "Scheduling"}
-    own = config_map(labels={"team": "a"}, annotations={"b": "c"}, folder="F", folderAnnotation="k")["metadata"]
-    assert own["labels"]["team"] == "a" and own["annotations"] == {"b": "c", "k": "F"}
+    assert metadata["namespace"] == "monitoring" and metadata["labels"].items() >= {"dashboards": "yes", "grafana_dashboard": "1"}.items()
+    assert metadata["annotations"] == {"example.com/note": "kept", "k8s-sidecar-target-directory": "Scheduling"}
+    assert config_map(folder="F")["metadata"]["annotations"] == {"grafana_folder": "F"}
 
 
 def test_the_questions_in_order():

@@ -68,6 +68,8 @@ def test_values_are_taken():
     ours = alerts(found[:-1])
     assert "PlimsollEventsDropped" not in ours
     assert all(rule["labels"]["team"] == "platform" for rule in ours.values())
+    assert doc["metadata"]["annotations"] == {"example.com/note": "kept"}
+    assert 'up{job="plimsoll",namespace="ops",cluster="blue"}' in ours["PlimsollDown"]["expr"]
     assert "> 3600" in ours["PlimsollPodPendingTooLong"]["expr"]
     assert ours["PlimsollDown"]["annotations"]["runbook_url"] == "https://runbooks.example.com/plimsoll/PlimsollDown.md"
     assert any('le="1.28"' in rule["expr"] for rule in rules(found[:-1]))
