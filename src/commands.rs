@@ -18,6 +18,7 @@ pub mod replay;
 pub mod run;
 #[cfg(feature = "tools")]
 pub mod simulate;
+pub mod smoke_test;
 
 use std::process::ExitCode;
 
@@ -48,6 +49,8 @@ enum Command {
     Extender(Box<extender::Args>),
     /// Tell why a pod goes where it goes, or nowhere: every node's verdict and score, from files or from the scheduler that runs.
     Explain(Box<explain::Args>),
+    /// Let the scheduler that runs place a pod, tell where it went or why nowhere, and take the pod away again.
+    SmokeTest(smoke_test::Args),
     /// See it work: a cluster, workloads and the scheduler in one process; no cluster is touched.
     #[cfg(feature = "tools")]
     Demo(demo::Args),
@@ -93,6 +96,7 @@ pub fn main_with(registry: &Registry) -> ExitCode {
         }
         Some(Command::Extender(args)) => extender::main(&args, registry),
         Some(Command::Explain(args)) => explain::main(&args, registry),
+        Some(Command::SmokeTest(args)) => smoke_test::main(&args),
         #[cfg(feature = "tools")]
         Some(Command::Demo(args)) => demo::main(&args),
         #[cfg(feature = "tools")]
@@ -117,6 +121,15 @@ fn scheduler_runtime() -> anyhow::Result<tokio::runtime::Runtime> {
     use anyhow::Context as _;
     let mut builder = tokio::runtime::Builder::new_multi_thread();
     builder.worker_threads(1).enable_all().build().context("starting the runtime")
+}
+
+/// So many bytes that nobody guesses, as hexadecimal digits.
+fn random_hex<const BYTES: usize>() -> anyhow::Result<String> {
+    use ring::rand::SecureRandom as _;
+    let mut bytes = [0; BYTES];
+    let drawn = ring::rand::SystemRandom::new().fill(&mut bytes);
+    drawn.map_err(|_| anyhow::anyhow!("the system gives no random numbers"))?;
+    Ok(bytes.iter().map(|byte| format!("{byte:02x}")).collect())
 }
 
 /// Says on standard error that something failed, and why; gives the exit code.

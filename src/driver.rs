@@ -7,12 +7,14 @@
 //! The owner is a future. A scheduler that works gives it a thread of its own; a simulated one makes it a task among
 //! others, so that a whole cluster lives on one thread and on one clock, which need not be the real one.
 
+mod fleet;
 mod inbox;
 mod memo;
 mod observe;
 mod recorded;
 mod shadow;
 mod stopwatch;
+mod waits;
 mod workers;
 
 use std::sync::Arc;
@@ -302,7 +304,7 @@ impl Driver {
             drop(self.outbox.send(effect));
         }
         self.observer.count(self.engine.unrecorded().drain_observations());
-        self.observer.gauges(&self.engine, self.clock.now(), Instant::now());
+        self.observer.gauges(&self.engine, self.unlisted.len(), self.clock.now(), Instant::now());
         let mismatch = self.engine.unrecorded().take_mismatch();
         self.memo.tell(self.observer.metrics(), self.engine.memo_stats(), mismatch);
         let idle = self.engine.bindings_under_way() == 0 && self.engine.line_length() == 0;

@@ -8,27 +8,35 @@
 //!
 //! Metrics of features that are not built are not registered.
 
+mod extender;
 mod family;
+mod fleet;
 mod labels;
+mod memo;
 mod plimsoll;
 mod process;
 mod rest_client;
 mod scheduler;
 mod shadow;
 mod unknown;
+mod waits;
 
 use prometheus::{IntGauge, IntGaugeVec, Opts, Registry, TextEncoder};
 
+pub use extender::ExtenderMetrics;
 pub use family::{Counters, Family, Gauges, Histograms, LabelSet, Vector};
+pub use fleet::{FleetAmounts, FleetMetrics};
 pub use labels::{
     AttemptResult, BindingResult, CacheKind, CacheOperation, ExtensionPoint, GangState, LaneName, QueueName,
     RecheckResult, RestartReason, ShadowResult, Status, VolumeStage, WatchEventType,
 };
-pub use plimsoll::{ExtenderMetrics, PlimsollMetrics, WatchMetrics};
+pub use memo::MemoMetrics;
+pub use plimsoll::{PlimsollMetrics, WatchMetrics};
 pub use rest_client::RestClientMetrics;
 pub use scheduler::{PluginMetrics, ProfileMetrics, SchedulerMetrics};
 pub use shadow::ShadowMetrics;
 pub use unknown::UnknownFieldCounters;
+pub use waits::WaitMetrics;
 
 /// The content type of [`Metrics::render`].
 pub const TEXT_FORMAT: &str = prometheus::TEXT_FORMAT;

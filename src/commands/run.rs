@@ -90,7 +90,7 @@ pub struct Args {
     log_level: Option<String>,
 }
 
-fn duration(text: &str) -> Result<Duration, String> {
+pub(super) fn duration(text: &str) -> Result<Duration, String> {
     let duration: GoDuration = text.parse().map_err(|e| format!("{e} (such as 15s, 1m30s)"))?;
     if duration.nanoseconds() < 0 { Err("must not be negative".to_owned()) } else { Ok(duration.to_std()) }
 }

@@ -19,7 +19,9 @@ use crate::metrics::{
     Status,
 };
 
+use super::fleet::FleetObserver;
 use super::shadow::ShadowObserver;
+use super::waits;
 
 /// How often gauges are brought up to date.
 const GAUGES_EVERY: Duration = Duration::from_secs(1);
@@ -32,6 +34,7 @@ pub(super) struct Observer {
     futile: HashMap<ClusterEvent, IntCounter>,
     plugins: HashMap<(&'static str, usize), PluginMetrics>,
     shadow: ShadowObserver,
+    fleet: FleetObserver,
     last_gauges: Option<Instant>,
 }
 
@@ -45,6 +48,7 @@ impl Observer {
             futile: HashMap::new(),
             plugins: HashMap::new(),
             shadow: ShadowObserver::default(),
+            fleet: FleetObserver::default(),
             last_gauges: None,
         }
     }
@@ -132,8 +136,8 @@ impl Observer {
         }
     }
 
-    /// Sizes, once a second.
-    pub(super) fn gauges(&mut self, engine: &Engine, time: Time, now: Instant) {
+    /// Sizes, once a second. So many lists are `unread`.
+    pub(super) fn gauges(&mut self, engine: &Engine, unread: usize, time: Time, now: Instant) {
         if self.last_gauges.is_some_and(|last| now.duration_since(last) < GAUGES_EVERY) {
             return;
         }
@@ -160,6 +164,9 @@ impl Observer {
         scheduler.goroutines("preemption").set(signed(engine.preemptions_under_way()));
         self.rejecting_plugins(engine);
         self.shadow.gauges(&self.metrics, engine, time);
+        self.metrics.plimsoll.unread_lists.set(signed(unread));
+        waits::tell(&self.metrics, engine, time);
+        self.fleet.tell(&self.metrics, engine.cache().table().view(), now);
     }
 
     /// How many waiting pods each plugin turned away last.

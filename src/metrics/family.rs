@@ -4,7 +4,7 @@ use std::marker::PhantomData;
 use std::sync::OnceLock;
 
 use prometheus::{
-    Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry,
+    GaugeVec, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry,
 };
 
 /// A combination of label values from fixed lists.
@@ -89,6 +89,12 @@ impl<L: LabelSet, V: Vector> Family<L, V> {
         }
     }
 
+    /// The same with a series for every value of `L` from the start, so that its first increase is seen as one.
+    pub(super) fn complete(self, all: impl IntoIterator<Item = L>) -> Self {
+        all.into_iter().for_each(|labels| _ = self.at(labels));
+        self
+    }
+
     /// The child with these label values.
     pub fn at(&self, labels: L) -> &V::Child {
         self.children[labels.index()].get_or_init(|| {
@@ -134,6 +140,11 @@ impl Maker<'_> {
 
     pub(super) fn gauges(&self, name: &str, labels: &[&str], help: &str) -> Made<IntGaugeVec> {
         self.add(IntGaugeVec::new(self.opts(name, help), labels)?)
+    }
+
+    /// For amounts that are no whole numbers.
+    pub(super) fn float_gauges(&self, name: &str, labels: &[&str], help: &str) -> Made<GaugeVec> {
+        self.add(GaugeVec::new(self.opts(name, help), labels)?)
     }
 
     pub(super) fn histogram(&self, name: &str, buckets: Vec<f64>, help: &str) -> Made<Histogram> {

@@ -1,16 +1,30 @@
 //! `plimsoll_*`: what kube-scheduler has no metric for.
 
-use prometheus::{Histogram, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Registry};
+use prometheus::{IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Registry};
 
+use super::extender::{ExtenderMetrics, ExtenderVectors};
 use super::family::Maker;
+use super::fleet::FleetMetrics;
+use super::memo::MemoMetrics;
 use super::shadow::ShadowMetrics;
 use super::unknown::UnknownFieldCounters;
+use super::waits::WaitMetrics;
 use super::{
     BindingResult, Counters, Family, GangState, Gauges, LaneName, RecheckResult, RestartReason, WatchEventType,
 };
 
-/// From a service on the same machine to one that is given up on.
-const EXTENDER_BUCKETS: [f64; 12] = [0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0];
+/// What kubelets refuse pods for where others take the room first. The other reasons have a series when they occur.
+pub(super) const REFUSALS: [&str; 8] = [
+    "OutOfcpu",
+    "OutOfmemory",
+    "OutOfephemeral-storage",
+    "OutOfpods",
+    "OutOf-other",
+    "NodeAffinity",
+    "NodePorts",
+    "other",
+];
+const EVICTIONS: [&str; 4] = ["going", "gone", "refused", "failed"];
 
 /// Plimsoll's own metrics.
 pub struct PlimsollMetrics {
@@ -30,6 +44,12 @@ pub struct PlimsollMetrics {
     pub gangs: Gauges<GangState>,
     /// How the decisions of other schedulers compare with those made here.
     pub shadow: ShadowMetrics,
+    /// How full the fleet is.
+    pub fleet: FleetMetrics,
+    /// What pods wait for, and for how long.
+    pub waits: WaitMetrics,
+    /// Kinds of objects that have not been listed yet.
+    pub unread_lists: IntGauge,
     /// Events that were not sent because too many were waiting.
     pub events_dropped: IntCounter,
     /// Fields of pods that are neither used nor known to be irrelevant.
@@ -49,8 +69,7 @@ pub struct PlimsollMetrics {
     missing_permissions: IntGaugeVec,
     lane_window: IntGaugeVec,
     lane_throttled: IntCounterVec,
-    extender_requests: IntCounterVec,
-    extender_duration: HistogramVec,
+    extenders: ExtenderVectors,
 }
 
 /// The children of one watched kind.
@@ -61,39 +80,6 @@ pub struct WatchMetrics {
     pub restarts: Counters<RestartReason>,
 }
 
-/// The series of one extender.
-pub struct ExtenderMetrics {
-    extender: String,
-    requests: IntCounterVec,
-    duration: HistogramVec,
-}
-
-impl ExtenderMetrics {
-    /// Calls of a verb that ended with `ok`, `error` or `timeout`.
-    pub fn requests(&self, verb: &str, result: &str) -> IntCounter {
-        self.requests.with_label_values(&[&self.extender, verb, result])
-    }
-
-    /// How long calls of a verb took.
-    pub fn duration(&self, verb: &str) -> Histogram {
-        self.duration.with_label_values(&[&self.extender, verb])
-    }
-}
-
-/// What is kept from one decision to the next.
-#[derive(Debug)]
-#[allow(missing_docs, reason = "one field for each metric; what they are is said where they are made")]
-pub struct MemoMetrics {
-    pub hits: IntCounter,
-    pub misses: IntCounter,
-    pub passed: IntCounter,
-    pub evictions: IntCounter,
-    pub audits: IntCounter,
-    pub mismatches: IntCounter,
-    pub classes: IntGauge,
-    pub bytes: IntGauge,
-}
-
 impl PlimsollMetrics {
     pub(super) fn new(registry: &Registry) -> Result<Self, prometheus::Error> {
         let make = Maker { registry, prefix: "plimsoll_" };
@@ -102,29 +88,20 @@ impl PlimsollMetrics {
             &["result"],
             "Decisions checked against the live state when they were committed.",
         )?;
-        let memo_decisions = make.counters(
-            "memo_decisions_total",
-            &["result"],
-            "Decisions, by whether there were rows for the class of the pod (hit), rows had to be made (miss), or there was no use for any (passed).",
-        )?;
         let bindings = make.counters("binding_results_total", &["result"], "Bindings sent, by what came of them.")?;
+        let evictions = make.counters("evictions_total", &["result"], "Pods asked to go, by what came of it.")?;
+        let kubelet_refusals = make.counters(
+            "kubelet_refusals_total",
+            &["reason"],
+            "Pods of ours that a kubelet refused after they had been bound to its node.",
+        )?;
+        // There from the start, so that the first increase is seen as one.
+        for (vector, values) in [(&evictions, &EVICTIONS[..]), (&kubelet_refusals, &REFUSALS[..])] {
+            values.iter().for_each(|value| _ = vector.with_label_values(&[value]));
+        }
         Ok(Self {
-            commit_rechecks: Family::new(&rechecks, &[]),
-            memo: MemoMetrics {
-                hits: memo_decisions.with_label_values(&["hit"]),
-                misses: memo_decisions.with_label_values(&["miss"]),
-                passed: memo_decisions.with_label_values(&["passed"]),
-                evictions: make.counter(
-                    "memo_evictions_total",
-                    "Classes of pods whose rows made room for others; many of them mean that the budget is small.",
-                )?,
-                audits: make.counter("memo_audits_total", "Decisions made again from nothing, to compare.")?,
-                mismatches: make
-                    .counter("memo_mismatches_total", "Those of them that came out otherwise: has to stay 0.")?,
-                classes: make
-                    .gauge("memo_classes", "Classes of pods that rows are kept for, by all workers together.")?,
-                bytes: make.gauge("memo_bytes", "What the kept rows take up.")?,
-            },
+            commit_rechecks: Family::new(&rechecks, &[]).complete(RecheckResult::ALL.iter().copied()),
+            memo: MemoMetrics::new(&make)?,
             stale_scores: make
                 .counter("stale_scores_total", "Decisions whose scores were one view old when they were committed.")?,
             wakeups_ruled_out: make.counter(
@@ -144,18 +121,24 @@ impl PlimsollMetrics {
                 "When the configuration in use was taken over, in seconds since 1970.",
             )?,
             paused: make.gauge("paused", "1 while the configuration says that no pods are taken (paused: true).")?,
-            evictions: make.counters("evictions_total", &["result"], "Pods asked to go, by what came of it.")?,
+            evictions,
             futile_wakeups: make.counters(
                 "futile_wakeups_total",
                 &["event"],
                 "Pods that an event had woken and that were turned away again.",
             )?,
-            binding_results: Family::new(&bindings, &[]),
+            binding_results: Family::new(&bindings, &[]).complete(BindingResult::ALL.iter().copied()),
             gangs: Family::new(
                 &make.gauges("gangs", &["state"], "Groups of pods that are placed as a whole, by how they stand.")?,
                 &[],
             ),
             shadow: ShadowMetrics::new(&make)?,
+            fleet: FleetMetrics::new(&make)?,
+            waits: WaitMetrics::new(&make)?,
+            unread_lists: make.gauge(
+                "unread_lists",
+                "Kinds of objects that could not be listed yet, or not any more; until it is 0 nothing is decided.",
+            )?,
             events_dropped: make
                 .counter("events_dropped_total", "Events that were not sent because too many were waiting.")?,
             unknown_fields: UnknownFieldCounters::new(make.counters(
@@ -168,11 +151,7 @@ impl PlimsollMetrics {
                 &["reason"],
                 "Pods with a field that could not be read, by what was wrong.",
             )?,
-            kubelet_refusals: make.counters(
-                "kubelet_refusals_total",
-                &["reason"],
-                "Pods of ours that a kubelet refused after they had been bound to its node.",
-            )?,
+            kubelet_refusals,
             watch_events: make.counters("watch_events_total", &["type", "kind"], "Watch events received.")?,
             watch_restarts: make.counters(
                 "watch_restarts_total",
@@ -194,17 +173,7 @@ impl PlimsollMetrics {
                 &["lane"],
                 "Calls that the API server refused because it was busy (429).",
             )?,
-            extender_requests: make.counters(
-                "extender_requests_total",
-                &["extender", "verb", "result"],
-                "Calls of extenders, by what came of them.",
-            )?,
-            extender_duration: make.histograms(
-                "extender_request_duration_seconds",
-                &["extender", "verb"],
-                EXTENDER_BUCKETS.to_vec(),
-                "How long calls of extenders took.",
-            )?,
+            extenders: ExtenderVectors::new(&make)?,
         })
     }
 
@@ -212,7 +181,7 @@ impl PlimsollMetrics {
     pub fn watch(&self, kind: &str) -> WatchMetrics {
         WatchMetrics {
             events: Family::new(&self.watch_events, &[kind]),
-            restarts: Family::new(&self.watch_restarts, &[kind]),
+            restarts: Family::new(&self.watch_restarts, &[kind]).complete(RestartReason::ALL.iter().copied()),
         }
     }
 
@@ -248,11 +217,7 @@ impl PlimsollMetrics {
 
     /// The series of an extender, by its address without credentials.
     pub fn extender(&self, extender: &str) -> ExtenderMetrics {
-        ExtenderMetrics {
-            extender: extender.to_owned(),
-            requests: self.extender_requests.clone(),
-            duration: self.extender_duration.clone(),
-        }
+        self.extenders.of(extender)
     }
 
     /// 1 while `verb` on `resource` is refused to us, 0 once it was allowed again.

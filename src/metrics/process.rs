@@ -17,6 +17,9 @@ pub(super) struct ProcessCollector {
     max_fds: Gauge,
     threads: Gauge,
     start_time_seconds: Gauge,
+    /// Read once: the time at which the system started, from which it is counted, is told a second more or less from one
+    /// reading to the next, and a start that moves looks like a restart.
+    started: Option<f64>,
 }
 
 impl ProcessCollector {
@@ -29,6 +32,7 @@ impl ProcessCollector {
             max_fds: Gauge::new("process_max_fds", "The most file descriptors the process may open.")?,
             threads: Gauge::new("process_threads", "Threads of the operating system.")?,
             start_time_seconds: Gauge::new("process_start_time_seconds", "Start of the process, in Unix seconds.")?,
+            started: read("self/stat").and_then(|stat| start_time_seconds(&stat, &read("stat")?)),
         })
     }
 
@@ -68,7 +72,7 @@ impl Collector for ProcessCollector {
             open_fds(),
             read("self/limits").and_then(|text| number_after(&text, "Max open files")),
             status.as_deref().and_then(|text| number_after(text, "Threads:")),
-            stat.as_deref().and_then(|stat| start_time_seconds(stat, &read("stat")?)),
+            self.started,
         ];
         for (gauge, value) in self.gauges().into_iter().zip(values) {
             if let Some(value) = value {

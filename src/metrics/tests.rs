@@ -1,6 +1,11 @@
+mod reference;
+
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use http::{Method, StatusCode};
+use plimsoll_framework::pod::RefusalKind;
+use plimsoll_framework::point::Point;
 
 use super::*;
 
@@ -28,6 +33,8 @@ fn touched() -> Metrics {
     s.queue_incoming_pods("UnschedulablePodAdd").at(QueueName::Active).inc();
     s.inflight_events("PodPopped").set(1);
     s.goroutines("binding").inc();
+    s.plugin_failed(Point::Filter, "VolumeBinding");
+    s.objects_assumed("VolumeBinding", false);
     let p = &metrics.plimsoll;
     p.commit_rechecks.at(RecheckResult::Passed).inc();
     p.stale_scores.inc();
@@ -44,6 +51,16 @@ fn touched() -> Metrics {
     let watch = p.watch("Pod");
     watch.events.at(WatchEventType::Applied).inc();
     watch.restarts.at(RestartReason::Expired).inc();
+    p.kubelet_refusals("OutOfcpu").inc();
+    p.lane_window(LaneName::Bind).set(8);
+    p.lane_throttled(LaneName::Bind).inc();
+    p.extender("https://extender/").requests("filter", "ok").inc();
+    p.extender("https://extender/").duration("filter").observe(0.01);
+    p.shadow.decisions("default-scheduler").at(ShadowResult::Same).inc();
+    p.shadow.pending_placeable("default-scheduler").set(1);
+    p.fleet.set(&BTreeMap::new());
+    p.waits.set_longest(&BTreeMap::from([("NodeAffinity", 60)]));
+    p.waits.set_held(&BTreeMap::from([("InvalidPodSpec", 1)]));
     let client = metrics.rest_client("api:6443");
     client.observe(&Method::POST, Some(StatusCode::CREATED), Duration::from_millis(3));
     client.observe(&Method::PATCH, Some(StatusCode::IM_A_TEAPOT), Duration::from_millis(3));
@@ -101,9 +118,19 @@ fn names_types_labels_and_buckets_are_as_promised() {
         "plimsoll_config_last_reload_success_timestamp_seconds gauge {}",
         "plimsoll_events_dropped_total counter {}",
         "plimsoll_evictions_total counter {result}",
+        "plimsoll_extender_request_duration_seconds histogram {extender,verb} 12[0.001..5]",
+        "plimsoll_extender_requests_total counter {extender,result,verb}",
+        "plimsoll_fleet_allocatable gauge {resource}",
+        "plimsoll_fleet_largest_free gauge {resource}",
+        "plimsoll_fleet_requested gauge {resource}",
         "plimsoll_futile_wakeups_total counter {event}",
         "plimsoll_gangs gauge {state}",
+        "plimsoll_held_pods gauge {reason}",
         "plimsoll_invalid_pods_total counter {reason}",
+        "plimsoll_kubelet_refusals_total counter {reason}",
+        "plimsoll_lane_throttled_total counter {lane}",
+        "plimsoll_lane_window gauge {lane}",
+        "plimsoll_longest_pending_seconds gauge {reason}",
         "plimsoll_memo_audits_total counter {}",
         "plimsoll_memo_bytes gauge {}",
         "plimsoll_memo_classes gauge {}",
@@ -113,8 +140,11 @@ fn names_types_labels_and_buckets_are_as_promised() {
         "plimsoll_missing_permissions gauge {resource,verb}",
         "plimsoll_paused gauge {}",
         "plimsoll_preemptions_held_off_total counter {}",
+        "plimsoll_shadow_decisions_total counter {result,scheduler}",
+        "plimsoll_shadow_pending_placeable gauge {scheduler}",
         "plimsoll_stale_scores_total counter {}",
         "plimsoll_unknown_scheduling_fields_total counter {field}",
+        "plimsoll_unread_lists gauge {}",
         "plimsoll_wakeups_ruled_out_total counter {}",
         "plimsoll_watch_events_total counter {kind,type}",
         "plimsoll_watch_restarts_total counter {kind,reason}",
@@ -140,6 +170,8 @@ fn names_types_labels_and_buckets_are_as_promised() {
         "scheduler_scheduling_algorithm_duration_seconds histogram {} 15[0.001..16.384]",
         "scheduler_scheduling_attempt_duration_seconds histogram {profile,result} 15[0.001..16.384]",
         "scheduler_unschedulable_pods gauge {plugin,profile}",
+        "scheduler_volume_binder_cache_requests_total counter {operation}",
+        "scheduler_volume_scheduling_stage_error_total counter {operation}",
     ];
     assert_eq!(found, golden);
 }
@@ -206,4 +238,14 @@ fn the_process_is_measured() {
     assert!(value("process_threads") >= 1.0);
     assert!(value("process_start_time_seconds") > 1.6e9);
     assert!(value("process_cpu_seconds_total") >= 0.0);
+}
+
+#[test]
+fn refusals_that_are_there_from_the_start_are_kinds_of_refusals() {
+    for reason in plimsoll::REFUSALS {
+        assert_eq!(RefusalKind::of(reason).as_str(), reason);
+    }
+    let text = Metrics::new().unwrap().render().unwrap();
+    assert!(text.contains("plimsoll_kubelet_refusals_total{reason=\"OutOfcpu\"} 0"));
+    assert!(text.contains("plimsoll_binding_results_total{result=\"timeout\"} 0"));
 }

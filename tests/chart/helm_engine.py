@@ -45,5 +45,9 @@ class Helm:
     def uninstall(self, release):
         return _call(_lib.helm_sdkpy_uninstall, self.handle, release.encode(), 0, 20)
 
+    def test(self, release):
+        """Runs the hooks of `helm test`; Refused where one of them fails."""
+        return _call(_lib.helm_sdkpy_test, self.handle, release.encode())
+
     def lint(self, chart):
         return _call(_lib.helm_sdkpy_lint, self.handle, chart.encode())

@@ -1,11 +1,13 @@
-"""Runs every function named test_* of the modules named test_*; arguments choose by a part of the name.
+"""Runs every function named test_* of the modules named test_* in this folder, or in $TESTS; arguments choose by a part of the name.
 
 A test that is a generator yields (label, function) pairs, one for each row of its table.
 --write-readme brings the table in the chart's README up to date instead, --write-roles the roles for the program's tests.
 """
 
+import functools
 import importlib
 import inspect
+import os
 import pathlib
 import sys
 import traceback
@@ -14,18 +16,29 @@ import roles_file
 import values_table
 
 
+FOLDER = pathlib.Path(os.environ.get("TESTS", pathlib.Path(__file__).parent))
+sys.path.append(str(FOLDER.resolve()))
+
+
 def tests():
-    for path in sorted(pathlib.Path(__file__).parent.glob("test_*.py")):
+    for path in sorted(FOLDER.glob("test_*.py")):
         module = importlib.import_module(path.stem)
         for name, function in inspect.getmembers(module, inspect.isfunction):
             if not name.startswith("test_") or function.__module__ != path.stem:
                 continue
             full_name = f"{path.stem.removeprefix('test_')}.{name.removeprefix('test_')}"
             if inspect.isgeneratorfunction(function):
-                for label, row in function():
-                    yield f"{full_name}[{label}]", row
+                try:
+                    for label, row in function():
+                        yield f"{full_name}[{label}]", row
+                except Exception as error:
+                    yield f"{full_name}[its rows]", functools.partial(fail, error)
             else:
                 yield full_name, function
+
+
+def fail(error):
+    raise error
 
 
 def main():

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Renders the chart with a real Helm engine against a small fake API server, and checks what comes out.
-# The tools are fetched once, by pinned hash, into .bin/chart. Where they cannot be had, this says so and lets the caller go on,
+# Installs the chart with a real Helm engine into the stand-in API server, checks what comes out, and runs the scheduler as it is
+# configured there. PLIMSOLL names the program; without it the one of the development build is built and used. The tools are fetched once, by pinned hash, into .bin/chart. Where they cannot be had, this says so and lets the caller go on,
 # except with CI=true.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
@@ -10,10 +10,10 @@ python=${PYTHON:-python3}
 
 leave_out() {
     if [ "${CI:-}" = true ]; then
-        echo "error: the chart tests cannot run: $1" >&2
+        echo "error: the tests in ${TESTS:-tests/chart} cannot run: $1" >&2
         exit 1
     fi
-    echo "left out: THE CHART TESTS DID NOT RUN: $1" >&2
+    echo "left out: THE TESTS IN ${TESTS:-tests/chart} DID NOT RUN: $1" >&2
     exit 0
 }
 
@@ -53,13 +53,21 @@ if [ ! -d "$tools" ]; then
     mv -T "$tools.$$" "$tools" 2>/dev/null || rm -rf "$tools.$$"
 fi
 
-# The engine takes its environment from the start of the process: releases are kept in memory, and nobody's own Helm or cluster
-# configuration is seen; a proxy would be asked for loopback addresses too.
+if [ -z "${PLIMSOLL:-}" ]; then
+    ${CARGO:-cargo} build --locked --quiet
+    PLIMSOLL=${CARGO_TARGET_DIR:-target}/debug/plimsoll
+fi
+export PLIMSOLL
+
+# The engine is a library: `helm` itself is not needed, and not used where it is installed. It takes its environment from the start
+# of the process: releases are kept in memory, and nobody's own Helm or cluster configuration is seen; a proxy would be asked for
+# loopback addresses too.
 unset HTTP_PROXY HTTPS_PROXY ALL_PROXY http_proxy https_proxy all_proxy
 export HOME=$scratch HELM_CACHE_HOME=$scratch HELM_CONFIG_HOME=$scratch HELM_DATA_HOME=$scratch KUBECONFIG=/dev/null
 export HELM_DRIVER=memory HELM_ENGINE=$tools/helm/helm_sdkpy/_lib/linux-amd64/libhelm_sdkpy.so PYTHONPATH=$tools
 
-# The engine logs every refusal that a test provokes: shown only when something failed.
+# The engine logs every refusal that a test provokes: shown only when something failed. Other tests use the same tools: TESTS is
+# the folder that theirs are in.
 if ! "$python" tests/chart/main.py "$@" 2>"$scratch/log"; then
     cat "$scratch/log" >&2
     exit 1

@@ -52,6 +52,52 @@ def test_what_users_add():
     assert rendered.one("Service")["spec"]["ports"][0]["port"] == 9090
 
 
+def test_a_pod_monitor_reads_the_pods():
+    rendered = install(with_image(metrics={"podMonitor": {"enabled": True}}))
+    assert not rendered.of_kind("ServiceMonitor")
+    spec = rendered.one("PodMonitor")["spec"]
+    assert spec == {
+        "jobLabel": "app.kubernetes.io/name",
+        "namespaceSelector": {"matchNames": ["ops"]},
+        "selector": {"matchLabels": {"app.kubernetes.io/name": "plimsoll", "app.kubernetes.io/instance": "first"}},
+        "podMetricsEndpoints": [{"port": "metrics", "path": "/metrics", "scheme": "http", "interval": "30s"}],
+    }
+    labels = rendered.pod()["metadata"]["labels"]
+    assert labels.items() >= spec["selector"]["matchLabels"].items() and spec["jobLabel"] in labels
+    assert "metrics" in [port["name"] for port in rendered.container()["ports"]]
+
+
+def test_what_both_monitors_have_alike():
+    for values_name, kind, endpoints in [("monitoring", "ServiceMonitor", "endpoints"), ("secured", "PodMonitor", "podMetricsEndpoints")]:
+
+        def row(values_name=values_name, kind=kind, endpoints=endpoints):
+            values = ci_values(values_name)["metrics"][kind[0].lower() + kind[1:]]
+            doc = install(ci_values(values_name)).one(kind)
+            assert doc["metadata"]["namespace"] == "monitoring"
+            assert doc["metadata"]["annotations"] == values["annotations"]
+            assert doc["metadata"]["labels"].items() >= values["additionalLabels"].items()
+            for field in ("jobLabel", "podTargetLabels", "sampleLimit"):
+                assert doc["spec"][field] == values[field], field
+            endpoint, = doc["spec"][endpoints]
+            assert endpoint.items() >= values["endpointAdditionalProperties"].items()
+            for field in ("interval", "scrapeTimeout", "honorLabels", "relabelings", "metricRelabelings"):
+                assert endpoint[field] == values[field], field
+
+        yield kind, row
+
+
+def test_the_secured_port_is_read_with_a_token_from_a_secret():
+    values = ci_values("secured")
+    rendered = install(values)
+    endpoint, = rendered.one("PodMonitor")["spec"]["podMetricsEndpoints"]
+    assert (endpoint["port"], endpoint["scheme"]) == ("secure", "https")
+    assert endpoint["authorization"] == {"type": "Bearer", "credentials": {"name": "prometheus-token", "key": "bearer"}}
+    assert endpoint["tlsConfig"] == values["metrics"]["secure"]["tlsConfig"]
+    ports = {port["name"]: port for port in rendered.one("Service")["spec"]["ports"]}
+    assert (ports["secure"]["port"], ports["secure"]["targetPort"]) == (443, "secure")
+    assert "secure" in [port["name"] for port in rendered.container()["ports"]]
+
+
 def test_relabelings_and_annotations():
     relabeling = {"action": "replace", "sourceLabels": ["a"], "targetLabel": "b"}
     doc = monitor(relabelings=[relabeling], annotations={"a": "b"}, interval="1m30s").one("ServiceMonitor")

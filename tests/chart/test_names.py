@@ -2,21 +2,33 @@
 
 from functools import partial
 
-from chart import CHART, CI_VALUES, NEWEST_MINOR, ci_values, install, with_image
-from fake_api import FakeApi
+from chart import CHART, CI_VALUES, OPERATOR, ci_values, install, with_image
 from helm_engine import Helm
+from stand_in import StandIn
 
-CLUSTER_SCOPED = {"ClusterRole", "ClusterRoleBinding"}
+ROLES = {"ClusterRole", "ClusterRoleBinding"}
+POLICIES = {"MutatingAdmissionPolicy", "MutatingAdmissionPolicyBinding"}
 
 
 def names_derive(values_name):
-    rendered = install(ci_values(values_name), release="blue", namespace="ops")
+    values = ci_values(values_name)
+    # Their names are the user's.
+    values.pop("extraObjects", None)
+    rendered = install(values, release="blue", namespace="ops")
     fullname = rendered.one("Deployment")["metadata"]["name"]
     for doc in rendered.docs:
-        name = doc["metadata"]["name"]
-        expected = f"{fullname}:ops" if doc["kind"] in CLUSTER_SCOPED else fullname
-        assert name == expected, f"{doc['kind']} is named {name}"
-        assert doc["kind"] in CLUSTER_SCOPED or doc["metadata"]["namespace"], doc["kind"]
+        name, kind = doc["metadata"]["name"], doc["kind"]
+        allowed = {fullname}
+        if kind in ROLES:
+            allowed = {f"{fullname}:ops", f"{fullname}:ops:metrics-reader"}
+        elif kind in POLICIES:
+            allowed = {f"{fullname}.ops"}
+        elif kind == "ConfigMap":
+            allowed |= {f"{fullname}-dashboards"}
+        assert name in allowed, f"{kind} is named {name}"
+        assert (kind in ROLES | POLICIES) != ("namespace" in doc["metadata"]), kind
+    for doc in rendered.hooks:
+        assert doc["metadata"]["name"] == f"{fullname}-test" and doc["metadata"]["namespace"] == "ops", doc
 
 
 def test_every_name_is_the_full_name():
@@ -43,26 +55,27 @@ def test_full_names():
 
 
 def installed_together(releases):
-    """Installs (release, namespace) pairs into one cluster; answers the keys of all objects that are there."""
-    api = FakeApi(NEWEST_MINOR)
-    values = ci_values("monitoring")
+    """Installs (release, namespace) pairs into one cluster; gives the keys of all objects that this adds."""
+    values = ci_values("monitoring") | {key: ci_values("admission")[key] for key in ("config", "admissionPolicy")}
     # Where monitors are kept is the user's choice, and two of one name there would be the user's collision.
     values["metrics"]["serviceMonitor"]["namespace"] = ""
-    for release, namespace in releases:
-        Helm(api, namespace).install(release, str(CHART), values)
-    keys = list(api.store)
-    api.close()
-    return keys
+    with StandIn(workloads=False, manifests=[OPERATOR]) as stand_in:
+        for _, namespace in releases:
+            stand_in.namespace(namespace)
+        before = stand_in.objects()
+        for release, namespace in releases:
+            Helm(stand_in, namespace).install(release, str(CHART), values)
+        return stand_in.objects() - before
 
 
 def test_two_releases_side_by_side():
-    one = len(installed_together([("blue", "ops")]))
     for label, releases in {
         "in one namespace": [("blue", "ops"), ("green", "ops")],
         "of one name in two namespaces": [("blue", "ops"), ("blue", "dev")],
     }.items():
 
         def row(releases=releases):
+            one = len(installed_together(releases[:1]))
             assert len(installed_together(releases)) == 2 * one
 
         yield label, row
@@ -92,17 +105,26 @@ def test_labels_of_the_user_are_added_and_never_win():
 
 
 def test_upgrade_keeps_the_selector_and_uninstall_leaves_nothing():
-    api = FakeApi(NEWEST_MINOR)
-    helm = Helm(api, "ops")
-    deployment = ("Deployment", "ops", "blue-plimsoll")
+    with StandIn(workloads=False, manifests=[OPERATOR]) as stand_in:
+        for namespace in ("ops", "monitoring"):
+            stand_in.namespace(namespace)
+        before = stand_in.objects()
+        helm = Helm(stand_in, "ops")
 
-    helm.install("blue", str(CHART), ci_values("default"))
-    before = api.store[deployment]["spec"]
-    helm.upgrade("blue", str(CHART), ci_values("monitoring"))
-    after = api.store[deployment]["spec"]
-    assert before["selector"] == after["selector"]
-    assert before["template"] != after["template"]
+        def spec():
+            return stand_in.get("/apis/apps/v1/namespaces/ops/deployments/blue-plimsoll")["spec"]
 
-    helm.uninstall("blue")
-    assert not api.store, list(api.store)
-    api.close()
+        helm.install("blue", str(CHART), ci_values("default"))
+        first = spec()
+        # Things are added, changed and taken away, and at the end it is as if it had always been so.
+        for values_name in ("monitoring", "extras", "admission", "batch", "default"):
+            helm.upgrade("blue", str(CHART), ci_values(values_name))
+            assert spec()["selector"] == first["selector"], values_name
+            assert values_name == "default" or spec()["template"] != first["template"], values_name
+        assert spec() == first
+        rendered = {(doc["kind"], doc["metadata"].get("namespace", ""), doc["metadata"]["name"])
+                    for doc in install(ci_values("default"), release="blue").docs}
+        assert stand_in.objects() - before == rendered
+        helm.uninstall("blue")
+        left = stand_in.objects() - before
+        assert not left, left

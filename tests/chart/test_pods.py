@@ -2,22 +2,30 @@
 
 from functools import partial
 
-from chart import CI_VALUES, ci_values, install, with_image
+import yaml
+
+from chart import CHART, CI_VALUES, ci_values, install, with_image
+
+
+RESTRICTED = {"allowPrivilegeEscalation": False, "readOnlyRootFilesystem": True, "capabilities": {"drop": ["ALL"]}}
 
 
 def restricted(values_name):
     rendered = install(ci_values(values_name))
-    spec, container = rendered.pod()["spec"], rendered.container()
+    for spec in [rendered.pod()["spec"]] + [hook["spec"] for hook in rendered.hooks if hook["kind"] == "Pod"]:
+        restricted_pod(spec)
+
+
+def restricted_pod(spec):
+    container, = spec["containers"]
     for field in ("hostNetwork", "hostPID", "hostIPC", "initContainers", "ephemeralContainers"):
         assert field not in spec, field
-    assert all(set(volume) <= {"name", "configMap", "secret", "emptyDir", "projected"} for volume in spec["volumes"])
-    assert all("hostPort" not in port for port in container["ports"])
+    assert all(set(volume) <= {"name", "configMap", "secret", "emptyDir", "projected"} for volume in spec.get("volumes", []))
+    assert all("hostPort" not in port for port in container.get("ports", []))
     assert spec["securityContext"]["runAsNonRoot"] is True
     assert spec["securityContext"].get("runAsUser") != 0
     assert spec["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
-    assert container["securityContext"] == {
-        "allowPrivilegeEscalation": False, "readOnlyRootFilesystem": True, "capabilities": {"drop": ["ALL"]},
-    }
+    assert container["securityContext"].items() >= RESTRICTED.items(), container["securityContext"]
 
 
 def test_restricted():
@@ -41,7 +49,10 @@ def test_own_pods_are_never_scheduled_by_themselves():
     for name in CI_VALUES:
 
         def row(name=name):
-            assert install(ci_values(name)).pod()["spec"]["schedulerName"] == "default-scheduler"
+            rendered = install(ci_values(name))
+            assert rendered.pod()["spec"]["schedulerName"] == "default-scheduler"
+            # The test, too, has to run where ours does not.
+            assert all(hook["spec"]["schedulerName"] == "default-scheduler" for hook in rendered.hooks if hook["kind"] == "Pod")
 
         yield name, row
 
@@ -52,6 +63,9 @@ def test_probes_are_on_the_plain_port():
         {"name": "metrics", "containerPort": 10251, "protocol": "TCP"},
         {"name": "secure", "containerPort": 10259, "protocol": "TCP"},
     ]
+    assert container["startupProbe"] == {
+        "httpGet": {"path": "/livez", "port": "metrics"}, "periodSeconds": 2, "timeoutSeconds": 5, "failureThreshold": 30,
+    }
     assert container["livenessProbe"]["httpGet"] == {"path": "/livez", "port": "metrics"}
     assert container["readinessProbe"]["httpGet"] == {"path": "/readyz", "port": "metrics"}
 
@@ -73,10 +87,11 @@ def test_the_secured_port_can_be_turned_off_and_given_a_certificate():
 
 def test_image_forms():
     digest = "sha256:" + "0" * 64
+    version = yaml.safe_load((CHART / "Chart.yaml").read_text())["appVersion"]
     rows = {
-        "the chart's version": ({}, "r/p:0.1.0"),
+        "the chart's version": ({}, f"r/p:{version}"),
         "a tag": ({"tag": "v2"}, "r/p:v2"),
-        "a digest": ({"digest": digest}, f"r/p:0.1.0@{digest}"),
+        "a digest": ({"digest": digest}, f"r/p:{version}@{digest}"),
         "both": ({"tag": "v2", "digest": digest}, f"r/p:v2@{digest}"),
     }
     for label, (image, expected) in rows.items():
@@ -89,7 +104,9 @@ def test_image_forms():
 
 def test_spread_is_soft_and_can_be_replaced():
     default = install(with_image()).pod()["spec"]["topologySpreadConstraints"]
-    assert [constraint["whenUnsatisfiable"] for constraint in default] == ["ScheduleAnyway"]
+    assert [(constraint["topologyKey"], constraint["whenUnsatisfiable"]) for constraint in default] == [
+        ("topology.kubernetes.io/zone", "ScheduleAnyway"), ("kubernetes.io/hostname", "ScheduleAnyway"),
+    ]
     mine = {"maxSkew": 1, "topologyKey": "zone", "whenUnsatisfiable": "DoNotSchedule",
             "labelSelector": {"matchLabels": {"a": "b"}}}
     assert install(with_image(topologySpreadConstraints=[mine])).pod()["spec"]["topologySpreadConstraints"] == [mine]
@@ -114,3 +131,22 @@ def test_quota_admits_the_priority_class():
     expression = rendered.one("ResourceQuota")["spec"]["scopeSelector"]["matchExpressions"][0]
     assert expression["values"] == [rendered.pod()["spec"]["priorityClassName"]]
     assert not install(with_image()).of_kind("ResourceQuota")
+
+
+def test_what_is_added():
+    values = ci_values("extras")
+    rendered = install(values)
+    container = rendered.container()
+    assert [variable["name"] for variable in container["env"]] == ["POD_IP", "GREETING"]
+    assert container["volumeMounts"][-1] == values["extraVolumeMounts"][0]
+    assert rendered.pod()["spec"]["volumes"][-1] == values["extraVolumes"][0]
+    for probe in ("startupProbe", "livenessProbe", "readinessProbe"):
+        assert container[probe].items() >= values[probe].items(), container[probe]
+    secured_off = install(values | {"secureServing": {"enabled": False}}).container()
+    assert [variable["name"] for variable in secured_off["env"]] == ["GREETING"]
+
+
+def test_extra_objects_are_maps_or_templates():
+    kept = {doc["metadata"]["name"]: doc["data"] for doc in install(ci_values("extras")).of_kind("ConfigMap")}
+    assert kept["as-it-is"] == {"braces": "{{ kept }}"}
+    assert kept["first-plimsoll-extra"] == {"names": '["plimsoll"]'}

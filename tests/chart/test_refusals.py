@@ -8,6 +8,10 @@ from helm_engine import Refused
 DEFAULT_NAME = {"profiles": [{"schedulerName": "default-scheduler"}]}
 DEFAULT_LEASE = {"leaderElection": {"resourceName": "kube-scheduler", "resourceNamespace": "kube-system"}}
 
+SECURE = {"secure": {
+    "enabled": True, "authorization": {"credentials": {"name": "token"}}, "tlsConfig": {"insecureSkipVerify": True},
+}}
+
 # What is wrong -> (values, what the message must hold).
 REFUSED = {
     "no image": ({}, ["image.repository is not set", "--set image.repository=REGISTRY/plimsoll"]),
@@ -51,6 +55,36 @@ REFUSED = {
     "one name for two profiles": (
         with_image(config={"profiles": [{"schedulerName": "a"}, {"schedulerName": "a"}]}), ["config.profiles", "a, a"],
     ),
+    "an unknown preset": (with_image(preset="binpac"), ["/preset"]),
+    "two monitors": (
+        with_image(metrics={"serviceMonitor": {"enabled": True}, "podMonitor": {"enabled": True}}),
+        ["metrics.serviceMonitor.enabled", "metrics.podMonitor.enabled"],
+    ),
+    "secured metrics without the port": (
+        with_image(metrics=SECURE, secureServing={"enabled": False}), ["metrics.secure.enabled", "secureServing.enabled"],
+    ),
+    "secured metrics without a token": (
+        with_image(metrics={"secure": SECURE["secure"] | {"authorization": {}}}), ["metrics.secure.authorization.credentials.name"],
+    ),
+    "secured metrics by an unknown certificate": (
+        with_image(metrics={"secure": SECURE["secure"] | {"tlsConfig": {}}}), ["metrics.secure.tlsConfig", "insecureSkipVerify"],
+    ),
+    "a file of the collector": (
+        with_image(metrics={"secure": SECURE["secure"] | {"tlsConfig": {"caFile": "/ca"}}}), ["/metrics/secure/tlsConfig"],
+    ),
+    "a policy for a name that nobody serves": (
+        with_image(admissionPolicy={"enabled": True, "schedulerName": "other"}), ["admissionPolicy.schedulerName", "other", "plimsoll"],
+    ),
+    "a policy for all namespaces": (
+        with_image(admissionPolicy={"enabled": True, "namespaceSelector": None}), ["admissionPolicy.namespaceSelector"],
+    ),
+    "a policy in shadow": (with_image(admissionPolicy={"enabled": True}, preset="shadow"), ["admissionPolicy.enabled", "Shadow"]),
+    "a test of a name that nobody serves": (with_image(tests={"schedulerName": "other"}), ["tests.schedulerName", "other"]),
+    "a time that is none": (with_image(tests={"timeout": "soon"}), ["/tests/timeout"]),
+    "a probe of another path": (with_image(livenessProbe={"httpGet": {"path": "/"}}), ["/livenessProbe", "httpGet"]),
+    "a volume in the place of ours": (with_image(extraVolumes=[{"name": "config", "emptyDir": {}}]), ["/extraVolumes/0/name"]),
+    "a rule without verbs": (with_image(rbac={"extraRules": [{"resources": ["pods"]}]}), ["/rbac/extraRules/0", "verbs"]),
+    "an unknown way of rolling out": (with_image(configRollout="sometimes"), ["/configRollout"]),
     "many replicas without an election": (
         with_image(config={"leaderElection": {"leaderElect": False}}), ["replicaCount is 2", "leaderElect"],
     ),
@@ -65,6 +99,8 @@ ACCEPTED = {
         plimsollConfig={"mode": "Shadow", "shadow": {"schedulerNames": ["volcano"]}},
     ),
     "what an umbrella chart adds": with_image(enabled=True) | {"global": {"cattle": {"systemProjectId": "p"}}},
+    "secured metrics": with_image(metrics=SECURE),
+    "what a preset sets": with_image(preset="shadow", config=DEFAULT_NAME | DEFAULT_LEASE),
     "no election and one replica": with_image(replicaCount=1, config={"leaderElection": {"leaderElect": False}}),
     "no replica": with_image(replicaCount=0),
     "a registry with a port": {"image": {"repository": "localhost:5000/team/plimsoll"}},

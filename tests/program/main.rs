@@ -802,3 +802,104 @@ fn bench_core_refuses_what_it_cannot_measure() {
     assert_eq!(code, 1, "{err}");
     assert!(out.contains("\"placed\": 0") && err.contains("only 0 of 1 pods were placed"), "{out}{err}");
 }
+
+/// A stand-in with one node, a kubeconfig of it, and the arguments of a smoke test there.
+fn smoke(files: &Files, api: &Api, more: &[&str]) -> Vec<String> {
+    let kubeconfig = files.write("smoke.kubeconfig", &kubeconfig(api.server.address().unwrap()));
+    let given = ["smoke-test", "--image", "registry.example.com/plimsoll:v1", "--kubeconfig", &kubeconfig];
+    given.iter().chain(more).map(|argument| (*argument).to_owned()).collect()
+}
+
+/// What is left of smoke tests' pods.
+fn left(api: &Api) -> usize {
+    api.server.list("pods", None).unwrap().len()
+}
+
+#[test]
+fn a_smoke_test_tells_where_its_pod_went_and_leaves_nothing() {
+    let (api, files) = (Api::any(), Files::new());
+    let kubeconfig = files.write("kubeconfig", &kubeconfig(api.server.address().unwrap()));
+    let config = files.write("config.yaml", &format!("{HEAD}leaderElection: {{leaderElect: false}}\n"));
+    let (_scheduler, admin) = Process::scheduler(&["--kubeconfig", &kubeconfig, "--config", &config]);
+    let metrics = format!("http://{admin}/metrics");
+    let (code, out, err) = ended(
+        program().args(smoke(&files, &api, &["--namespace", "default", "--metrics-url", &metrics])).output().unwrap(),
+    );
+    assert_eq!(code, 0, "{err}");
+    assert!(out.starts_with("pod default/plimsoll-smoke-test-"), "{out}");
+    assert!(out.contains(" was placed on only by plimsoll after "), "{out}");
+    assert!(out.contains(&format!("{metrics} has ")), "{out}");
+    until("the pod to go", || left(&api) == 0);
+}
+
+#[test]
+fn a_smoke_test_that_nobody_answers_says_so() {
+    let (api, files) = (Api::any(), Files::new());
+    let arguments = smoke(&files, &api, &["--scheduler-name", "nobody", "--timeout", "1s"]);
+    let (code, out, err) = ended(program().args(arguments).output().unwrap());
+    assert_eq!((code, out.as_str()), (1, ""));
+    assert!(err.contains("has no node after 1s, and nobody has said anything of it"), "{err}");
+    assert!(err.contains("no scheduler that runs serves the name nobody"), "{err}");
+    until("the pod to go", || left(&api) == 0);
+}
+
+#[test]
+fn a_smoke_test_repeats_what_the_scheduler_says() {
+    let (api, files) = (Api::any(), Files::new());
+    let mut test = Process::start(program().args(smoke(&files, &api, &["--timeout", "1h"])));
+    until("the pod", || left(&api) == 1);
+    let pod = api.server.list("pods", None).unwrap().remove(0);
+    assert_eq!(pod.pointer("/spec/containers/0/args"), Some(&serde_json::json!(["--version"])));
+    let kubeconfig = files.write("kubeconfig", &kubeconfig(api.server.address().unwrap()));
+    let config = files.write("config.yaml", &format!("{HEAD}leaderElection: {{leaderElect: false}}\n"));
+    api.server.edit("nodes", "", "only", |node| node["spec"]["unschedulable"] = true.into()).unwrap();
+    let (_scheduler, _) = Process::scheduler(&["--kubeconfig", &kubeconfig, "--config", &config]);
+    let name = pod.pointer("/metadata/name").and_then(Value::as_str).unwrap();
+    test.line(&format!("pod default/{name} waits: Unschedulable: 0/1 nodes are available"));
+    test.signal("TERM");
+    assert_eq!(test.end(), 1);
+    test.line("has no node yet, and this was told to end: Unschedulable: 0/1 nodes are available: 1 node(s) were unschedulable");
+    until("the pod to go", || left(&api) == 0);
+}
+
+#[test]
+fn a_smoke_test_that_cannot_begin_is_wrong_usage() {
+    let (api, files) = (Api::any(), Files::new());
+    let arguments = smoke(&files, &api, &["--metrics-url", "https://127.0.0.1:1/metrics"]);
+    let (code, _, err) = ended(program().args(arguments).output().unwrap());
+    assert_eq!(code, 2, "{err}");
+    assert!(err.contains("--metrics-url https://127.0.0.1:1/metrics: only http addresses are read"), "{err}");
+    let (code, _, err) = run(&["smoke-test", "--image", "i"]);
+    assert!(code == 2 && err.contains("KUBERNETES_SERVICE_HOST is not set"), "{code}: {err}");
+    let arguments = smoke(&files, &api, &["--namespace", "nowhere"]);
+    let (code, _, err) = ended(program().args(arguments).output().unwrap());
+    assert_eq!(code, 1, "{err}");
+    assert!(err.contains("could not be created: the API server answered 404"), "{err}");
+    assert_eq!(left(&api), 0);
+}
+
+/// As in an image that holds nothing but the program.
+#[test]
+fn where_no_authority_is_trusted_extenders_without_tls_are_asked_all_the_same() {
+    let (api, files) = (Api::any(), Files::new());
+    let kubeconfig = files.write("kubeconfig", &kubeconfig(api.server.address().unwrap()));
+    let config = |url: &str| {
+        let text = format!(
+            "{HEAD}leaderElection: {{leaderElect: false}}\nextenders: [{{urlPrefix: \"{url}\", filterVerb: f}}]\n"
+        );
+        files.write("config.yaml", &text)
+    };
+    let start = |url: &str| {
+        let mut command = program();
+        command.args(["run", "--http-address", "127.0.0.1:0", "--secure-port", "0"]).env("SSL_CERT_FILE", "/dev/null");
+        Process::start(command.args(["--kubeconfig", &kubeconfig, "--config", &config(url)]))
+    };
+    let mut plain = start("http://127.0.0.1:9/");
+    api.server.create(pod("asks")).unwrap();
+    plain.line("Post \"http://127.0.0.1:9/f\"");
+    plain.signal("TERM");
+    assert_eq!(plain.end(), 0);
+    let mut encrypted = start("https://127.0.0.1:9/");
+    assert_eq!(encrypted.end(), 1);
+    encrypted.line("extenders[0]: tlsConfig: no CA, and reading this machine's trusted certificates");
+}

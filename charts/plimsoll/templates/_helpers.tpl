@@ -60,3 +60,15 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" | 
 {{- printf "%s:%s" .Values.image.repository (default .Chart.AppVersion .Values.image.tag) -}}
 {{- with .Values.image.digest -}}@{{ . }}{{- end -}}
 {{- end -}}
+
+{{/* "true" or "": whether there is something that `helm test` could test. */}}
+{{- define "plimsoll.tests" -}}
+{{- if and .Values.tests.enabled (not (include "plimsoll.shadow" .)) -}}true{{- end -}}
+{{- end -}}
+
+{{/* Not those of the scheduler's pods: a Service and a budget select by these. */}}
+{{- define "plimsoll.testSelectorLabels" -}}
+app.kubernetes.io/name: {{ printf "%s-test" (include "plimsoll.name" . | trunc 58 | trimSuffix "-") | quote }}
+app.kubernetes.io/instance: {{ .Release.Name | quote }}
+app.kubernetes.io/component: test
+{{- end -}}

@@ -132,8 +132,7 @@ impl Wish<'_> {
 impl Cluster {
     /// The user that a bearer token stands for.
     pub(crate) fn holder(&self, token: &str) -> Option<User> {
-        let user = self.options.tokens.get(token)?;
-        let mut user = user.clone();
+        let mut user = self.options.tokens.get(token).cloned().or_else(|| self.issued.holder(self, token))?;
         user.groups.push("system:authenticated".to_owned());
         Some(user)
     }

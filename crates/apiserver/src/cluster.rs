@@ -17,6 +17,7 @@ use crate::{
     options::Options,
     recorder::{CallCount, Recorder},
     store::Store,
+    tokens::Issued,
 };
 
 /// Everything the server knows. Requests, controllers and kubelets work on it alike.
@@ -30,6 +31,8 @@ pub(crate) struct Cluster {
     pub(crate) faults: Faults,
     pub(crate) recorder: Recorder,
     pub(crate) garbage: Garbage,
+    /// Tokens of service accounts that were asked for.
+    pub(crate) issued: Issued,
     /// CronJobs that were told to run at once, by key.
     pub(crate) fired: tokio::sync::mpsc::Sender<String>,
 }
@@ -52,6 +55,7 @@ impl Cluster {
             faults: Faults::new(options.seed),
             recorder: Recorder::new(options.recorded_calls),
             garbage: Garbage::default(),
+            issued: Issued::default(),
             fired,
             options,
         };

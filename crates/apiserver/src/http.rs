@@ -233,7 +233,7 @@ fn verb(method: &Method, route: &Route<'_>, query: &Query<'_>) -> Option<&'stati
     match *method {
         Method::GET if query.flag("watch") => Some("watch"),
         Method::GET | Method::HEAD => Some(if named { "get" } else { "list" }),
-        Method::POST if !named || matches!(route.subresource, "binding" | "eviction") => Some("create"),
+        Method::POST if !named || matches!(route.subresource, "binding" | "eviction" | "token") => Some("create"),
         Method::PUT if named => Some("update"),
         Method::PATCH if named => Some("patch"),
         Method::DELETE if route.subresource.is_empty() => Some(if named { "delete" } else { "deletecollection" }),

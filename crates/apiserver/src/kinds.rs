@@ -39,6 +39,7 @@ pub(crate) enum Role {
     Service,
     ConfigMap,
     Secret,
+    ServiceAccount,
     Role,
     RoleBinding,
     ClusterRole,
@@ -167,6 +168,9 @@ impl Kind {
         }
         if self.role == Role::Pod {
             names.extend(["binding", "eviction", "resize", "ephemeralcontainers"]);
+        }
+        if self.role == Role::ServiceAccount {
+            names.push("token");
         }
         names
     }

@@ -39,6 +39,7 @@ mod server;
 mod store;
 mod stored;
 mod tls;
+mod tokens;
 
 pub use auth::User;
 pub use failure::Failure;

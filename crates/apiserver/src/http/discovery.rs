@@ -122,7 +122,7 @@ fn resource_list(kinds: &Kinds, group: &str, version: &str) -> Result<Value, Fai
 
 fn subresource_verbs(sub: &str) -> &'static [&'static str] {
     match sub {
-        "binding" | "eviction" => &["create"],
+        "binding" | "eviction" | "token" => &["create"],
         _ => &["get", "patch", "update"],
     }
 }
@@ -133,6 +133,7 @@ fn subresource_kind<'a>(kind: &'a Kind, sub: &str) -> (&'a str, &'a str, &'a str
         "scale" => ("autoscaling", "v1", "Scale"),
         "eviction" => ("policy", "v1", "Eviction"),
         "binding" => ("", "v1", "Binding"),
+        "token" => ("authentication.k8s.io", "v1", "TokenRequest"),
         _ => (&kind.group, &kind.version, &kind.kind),
     }
 }

@@ -10,7 +10,8 @@ use crate::{
 };
 
 /// Subresources that are served.
-const SUBRESOURCES: [&str; 7] = ["status", "scale", "binding", "eviction", "resize", "ephemeralcontainers", "finalize"];
+const SUBRESOURCES: [&str; 8] =
+    ["status", "scale", "binding", "eviction", "resize", "ephemeralcontainers", "finalize", "token"];
 
 /// A path to a resource.
 #[derive(Debug)]
@@ -77,6 +78,7 @@ fn subresource(kind: &Kind, name: &str) -> Option<&'static str> {
         "status" => kind.status,
         "scale" => kind.scale,
         "finalize" => kind.role == Role::Namespace,
+        "token" => kind.role == Role::ServiceAccount,
         _ => kind.role == Role::Pod,
     };
     served.then_some(known)

@@ -99,9 +99,13 @@ fn columns(role: Role) -> Columns {
         Role::Service => &["Name", "Type", "Cluster-IP", "External-IP", "Port(s)", "Age", "+Selector"],
         Role::StorageClass => storage::CLASS,
         Role::RuntimeClass => &["Name", "Handler", "Age"],
-        Role::Role | Role::RoleBinding | Role::ClusterRole | Role::ClusterRoleBinding | Role::Review | Role::Plain => {
-            &["Name", "Age"]
-        }
+        Role::Role
+        | Role::RoleBinding
+        | Role::ClusterRole
+        | Role::ClusterRoleBinding
+        | Role::ServiceAccount
+        | Role::Review
+        | Role::Plain => &["Name", "Age"],
     }
 }
 
@@ -140,9 +144,13 @@ fn cells(role: Role, object: &Value, now: Timestamp) -> Vec<Value> {
         Role::Service => storage::service(object, name, age),
         Role::StorageClass => storage::class(object, &name, age),
         Role::RuntimeClass => vec![name, text(&["handler"]), age],
-        Role::Role | Role::RoleBinding | Role::ClusterRole | Role::ClusterRoleBinding | Role::Review | Role::Plain => {
-            vec![name, age]
-        }
+        Role::Role
+        | Role::RoleBinding
+        | Role::ClusterRole
+        | Role::ClusterRoleBinding
+        | Role::ServiceAccount
+        | Role::Review
+        | Role::Plain => vec![name, age],
     }
 }
 

@@ -16,6 +16,7 @@ use crate::{
     ops::{Part, Target},
     patch::{self, PatchType},
     stored::Stored,
+    tokens,
 };
 
 /// What a successful binding or eviction answers.
@@ -38,6 +39,7 @@ impl Write<'_> {
             ("create", "") => self.create(),
             ("create", "binding") => self.bind(),
             ("create", "eviction") => self.evict(),
+            ("create", "token") => self.issue_token(),
             ("update" | "patch", "scale") => self.scale(verb),
             ("update", _) => self.update(),
             ("patch", _) => self.patch(),
@@ -104,6 +106,14 @@ impl Write<'_> {
             self.cluster.bind(&self.route.namespace, name, &binding)?;
         }
         Ok(json_bytes(StatusCode::CREATED, CREATED))
+    }
+
+    /// Answers a TokenRequest for a service account.
+    fn issue_token(&self) -> Result<Response<Body>, Failure> {
+        let request = self.body().object()?;
+        let account = self.cluster.get(self.target())?.value();
+        let answer = tokens::issue(self.cluster, &account, request, self.query.dry_run());
+        Ok(value(StatusCode::CREATED, &answer))
     }
 
     fn part(&self) -> Result<Part, Failure> {

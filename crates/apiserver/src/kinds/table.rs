@@ -33,7 +33,7 @@ const BUILT_IN: &[Row] = &[
     ("", "v1", "replicationcontrollers", "ReplicationController", "rc", "nsc", Role::ReplicationController, 0),
     ("", "v1", "configmaps", "ConfigMap", "cm", "n", Role::ConfigMap, 0),
     ("", "v1", "secrets", "Secret", "", "n", Role::Secret, 0),
-    ("", "v1", "serviceaccounts", "ServiceAccount", "sa", "n", Role::Plain, 0),
+    ("", "v1", "serviceaccounts", "ServiceAccount", "sa", "n", Role::ServiceAccount, 0),
     ("", "v1", "endpoints", "Endpoints", "ep", "n", Role::Plain, 0),
     ("", "v1", "limitranges", "LimitRange", "limits", "n", Role::Plain, 0),
     ("", "v1", "resourcequotas", "ResourceQuota", "quota", "ns", Role::Plain, 0),
@@ -81,6 +81,14 @@ const BUILT_IN: &[Row] = &[
     ("certificates.k8s.io", "v1", "certificatesigningrequests", "CertificateSigningRequest", "csr", "s", Role::Plain, 0),
     ("admissionregistration.k8s.io", "v1", "mutatingwebhookconfigurations", "MutatingWebhookConfiguration", "", "", Role::Plain, 0),
     ("admissionregistration.k8s.io", "v1", "validatingwebhookconfigurations", "ValidatingWebhookConfiguration", "", "", Role::Plain, 0),
+    ("admissionregistration.k8s.io", "v1", "validatingadmissionpolicies", "ValidatingAdmissionPolicy", "", "s", Role::Plain, 0),
+    ("admissionregistration.k8s.io", "v1", "validatingadmissionpolicybindings", "ValidatingAdmissionPolicyBinding", "", "", Role::Plain, 0),
+    ("admissionregistration.k8s.io", "v1", "mutatingadmissionpolicies", "MutatingAdmissionPolicy", "", "", Role::Plain, 36),
+    ("admissionregistration.k8s.io", "v1", "mutatingadmissionpolicybindings", "MutatingAdmissionPolicyBinding", "", "", Role::Plain, 36),
+    ("admissionregistration.k8s.io", "v1beta1", "mutatingadmissionpolicies", "MutatingAdmissionPolicy", "", "", Role::Plain, 34),
+    ("admissionregistration.k8s.io", "v1beta1", "mutatingadmissionpolicybindings", "MutatingAdmissionPolicyBinding", "", "", Role::Plain, 34),
+    ("admissionregistration.k8s.io", "v1alpha1", "mutatingadmissionpolicies", "MutatingAdmissionPolicy", "", "", Role::Plain, 32),
+    ("admissionregistration.k8s.io", "v1alpha1", "mutatingadmissionpolicybindings", "MutatingAdmissionPolicyBinding", "", "", Role::Plain, 32),
     ("apiextensions.k8s.io", "v1", "customresourcedefinitions", "CustomResourceDefinition", "crd", "s", Role::Plain, 0),
 ];
 

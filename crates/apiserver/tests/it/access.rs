@@ -151,3 +151,33 @@ async fn without_rbac_everybody_may_do_everything() {
     let spec = json!({"spec": {"resourceAttributes": {"verb": "delete", "resource": "nodes"}}});
     assert_eq!(ask(&client, "", "POST", path, spec).await.body["status"]["allowed"], true);
 }
+
+#[tokio::test]
+async fn accounts_get_tokens() {
+    let (server, client) = guarded().await;
+    let account =
+        json!({"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"namespace": "default", "name": "bot"}});
+    server.create(account.clone()).unwrap();
+    let path = "/api/v1/namespaces/default/serviceaccounts/bot/token";
+    let request = json!({"apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest", "spec": {}});
+    assert_eq!(ask(&client, "alice", "POST", path, request.clone()).await.code, 403);
+    let answer = ask(&client, "root", "POST", path, request.clone()).await;
+    assert_eq!((answer.code, &answer.body["kind"]), (201, &json!("TokenRequest")), "{}", answer.body);
+    let token = answer.body["status"]["token"].as_str().unwrap().to_owned();
+
+    let review = || json!({"spec": {"token": token}});
+    let reviews = "/apis/authentication.k8s.io/v1/tokenreviews";
+    let status = ask(&client, "root", "POST", reviews, review()).await.body["status"].clone();
+    assert_eq!(status["user"]["username"], "system:serviceaccount:default:bot");
+    let groups = ["system:serviceaccounts", "system:serviceaccounts:default", "system:authenticated"];
+    assert_eq!(status["user"]["groups"], json!(groups));
+    assert_eq!(ask(&client, &token, "GET", "/apis", Value::Null).await.code, 200);
+    assert_eq!(ask(&client, &token, "GET", PODS, Value::Null).await.code, 403, "it has no role");
+
+    server.delete("serviceaccounts", "default", "bot").unwrap();
+    server.create(account).unwrap();
+    let status = ask(&client, "root", "POST", reviews, review()).await.body["status"].clone();
+    assert_eq!(status["authenticated"], false, "another account of that name");
+    let nobody = "/api/v1/namespaces/default/serviceaccounts/nobody/token";
+    assert_eq!(ask(&client, "root", "POST", nobody, request).await.code, 404);
+}

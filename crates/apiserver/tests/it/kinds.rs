@@ -183,3 +183,22 @@ async fn every_cell_has_its_column() {
     }
     assert!(seen >= more.len() + 3, "{seen}");
 }
+
+#[tokio::test]
+async fn admission_policies_are_there_in_the_versions_of_the_minor() {
+    let expected = [
+        (31, vec![]),
+        (32, vec!["v1alpha1"]),
+        (34, vec!["v1beta1", "v1alpha1"]),
+        (36, vec!["v1", "v1beta1", "v1alpha1"]),
+        (37, vec!["v1", "v1beta1", "v1alpha1"]),
+    ];
+    for (minor, versions) in expected {
+        let (_server, client) = start(Options { minor, ..Options::default() }).await;
+        for version in ["v1", "v1beta1", "v1alpha1"] {
+            let path = format!("/apis/admissionregistration.k8s.io/{version}/mutatingadmissionpolicies");
+            let code = if versions.contains(&version) { 200 } else { 404 };
+            assert_eq!(client.get(&path).await.code, code, "1.{minor} {version}");
+        }
+    }
+}
