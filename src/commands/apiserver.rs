@@ -1,6 +1,5 @@
 //! `plimsoll apiserver`: the stand-in API server by itself.
 
-use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::io::Write as _;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -14,7 +13,7 @@ use serde_json::{Value, json};
 use tempfile::NamedTempFile;
 use tokio_util::sync::CancellationToken;
 
-use super::{cancel_on_signal, fail, random_hex};
+use super::{cancel_on_signal, fail};
 use crate::logging::{self, LogFormat, LogLevel};
 use crate::manifest::{self, ManifestErrors};
 
@@ -27,8 +26,8 @@ pub struct Args {
     /// Serve HTTPS, with certificates made at the start. The kubeconfig has those that a client needs.
     #[arg(long)]
     tls: bool,
-    /// Refuse what no Role or ClusterRole allows. The kubeconfig is then an administrator's; accounts get tokens as in a real
-    /// cluster (kubectl create token).
+    /// Refuse what no Role or ClusterRole allows. The kubeconfig is an administrator's; accounts get tokens as in a real cluster
+    /// (kubectl create token). With --tls in any case: over plain HTTP clients send no credentials.
     #[arg(long)]
     rbac: bool,
     /// Begin with the objects of these files, as kubectl reads and writes them (repeatable). A folder stands for the files
@@ -129,9 +128,8 @@ fn custom_kinds(manifests: &[manifest::Manifest]) -> Result<Vec<Kind>, ManifestE
 async fn start(args: &Args, extra_kinds: Vec<Kind>) -> anyhow::Result<Server> {
     let options = Options {
         listen: args.listen,
-        tls: args.tls.then(|| TlsOptions { client: Some(administrator()), ..TlsOptions::default() }),
-        // Without certificates the administrator is known by a token.
-        tokens: if args.rbac && !args.tls { [(random_hex::<16>()?, administrator())].into() } else { BTreeMap::new() },
+        tls: (args.tls || args.rbac)
+            .then(|| TlsOptions { client: Some(User::administrator("admin")), ..TlsOptions::default() }),
         rbac: args.rbac,
         minor: args.minor,
         seed: args.seed,
@@ -147,10 +145,6 @@ async fn start(args: &Args, extra_kinds: Vec<Kind>) -> anyhow::Result<Server> {
         server.faults().add(rule.clone());
     }
     Ok(server)
-}
-
-fn administrator() -> User {
-    User::administrator("admin")
 }
 
 /// Fills the cluster.

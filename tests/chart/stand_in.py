@@ -1,16 +1,17 @@
 """The stand-in API server (`plimsoll apiserver`) as a process, for Helm and for whatever is to run against what it installs."""
 
-import functools
 import base64
+import functools
 import json
 import os
 import pathlib
-import re
 import ssl
 import subprocess
 import tempfile
 import urllib.error
 import urllib.request
+
+import yaml
 
 REPOSITORY = pathlib.Path(__file__).resolve().parents[2]
 # Nothing of the machine's own cluster, should it have one, is to reach what is started here.
@@ -64,8 +65,8 @@ def path_of(group_version, plural, namespace=None, name=None):
 class StandIn:
     """A server of its own, on a free loopback port, until `close`.
 
-    `workloads` lets it run what Deployments and Jobs ask for and the pods on its nodes. `rbac` lets it refuse what no role allows:
-    `kubeconfig()` is then an administrator's. `manifests` are files that it begins with, such as custom resource definitions.
+    `workloads` lets it run what Deployments and Jobs ask for and the pods on its nodes. `rbac` lets it refuse what no role allows,
+    over HTTPS; `kubeconfig()` is then an administrator's. `manifests` are files that it begins with, such as custom resource definitions.
     """
 
     def __init__(self, minor=36, nodes=0, workloads=True, rbac=False, manifests=(), arguments=()):
@@ -76,7 +77,6 @@ class StandIn:
         command = [binary(), "apiserver", "--listen", "127.0.0.1:0", "--minor", str(minor), "--nodes", str(nodes),
                    "--write-kubeconfig", str(file), *arguments]
         command += [] if workloads else ["--no-controllers", "--no-kubelets"]
-        # Clients show who they are only to a server that speaks TLS.
         command += ["--rbac", "--tls"] if rbac else []
         for manifest in manifests:
             command += ["--filename", str(manifest)]
@@ -91,18 +91,18 @@ class StandIn:
         self._kubeconfig = file.read_text()
         # Loopback is never asked of a proxy.
         handlers = [urllib.request.ProxyHandler({})]
-        if rbac:
-            handlers.append(urllib.request.HTTPSHandler(context=self._administrator()))
+        if self.url.startswith("https:"):
+            handlers.append(urllib.request.HTTPSHandler(context=self._tls()))
         self._open = urllib.request.build_opener(*handlers).open
 
-    def _administrator(self):
-        """The server's authority, and its administrator's certificate."""
-        found = dict(re.findall(r"([a-z-]+)-data: \"?([A-Za-z0-9+/=]+)", self._kubeconfig))
-        text = {name: base64.b64decode(data).decode() for name, data in found.items()}
-        context = ssl.create_default_context(cadata=text["certificate-authority"])
-        chain = pathlib.Path(self.scratch.name) / "administrator.pem"
-        chain.write_text(text["client-certificate"] + text["client-key"])
-        context.load_cert_chain(chain)
+    def _tls(self):
+        """As the kubeconfig says: whom to trust, and who we are."""
+        config = yaml.safe_load(self._kubeconfig)
+        decode = lambda text: base64.b64decode(text).decode()
+        context = ssl.create_default_context(cadata=decode(config["clusters"][0]["cluster"]["certificate-authority-data"]))
+        user, file = config["users"][0]["user"], pathlib.Path(self.scratch.name) / "client.pem"
+        file.write_text(decode(user["client-certificate-data"]) + decode(user["client-key-data"]))
+        context.load_cert_chain(file)
         return context
 
     def __enter__(self):
@@ -132,12 +132,10 @@ class StandIn:
         path = path_of("v1", "serviceaccounts", namespace, account) + "/token"
         return self.call("POST", path, {"apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest", "spec": {}})["status"]["token"]
 
-    def call(self, method, path, body=None, token=None):
+    def call(self, method, path, body=None):
         """One request; raises CallFailed for every answer that is no success."""
         request = urllib.request.Request(self.url + path, method=method)
         request.add_header("Content-Type", "application/merge-patch+json" if method == "PATCH" else "application/json")
-        if token:
-            request.add_header("Authorization", f"Bearer {token}")
         try:
             with self._open(request, data=None if body is None else json.dumps(body).encode(), timeout=30) as answer:
                 text = answer.read()
