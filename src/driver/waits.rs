@@ -51,3 +51,71 @@ fn for_each_reason(info: &QueuedPodInfo, mut f: impl FnMut(&'static str)) {
         info.unschedulable_plugins.iter().chain(info.pending_plugins.iter()).for_each(f);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use plimsoll_engine::engine::EngineSettings;
+    use plimsoll_engine::event::Event;
+    use plimsoll_framework::api;
+    use plimsoll_framework::node::NodeInfo;
+    use plimsoll_framework::pod::PodParser;
+    use plimsoll_testkit::{node, pod};
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::config::Config;
+    use crate::registry::Registry;
+
+    fn at(seconds: u64) -> Time {
+        Time::since_epoch(Duration::from_secs(1_000 + seconds))
+    }
+
+    fn add(engine: &mut Engine, seconds: u64, pod: Value) {
+        let pod: api::Pod = serde_json::from_value(pod).unwrap();
+        engine.handle(at(seconds), Event::Pod(Box::new(PodParser::default().parse(&pod))));
+    }
+
+    #[test]
+    fn each_pod_counts_for_what_it_waits_for() {
+        let (config, registry) = (Config::default(), Registry::default());
+        let settings = EngineSettings { admission: registry.admission(&config), ..EngineSettings::default() };
+        let mut engine = Engine::new(registry.profiles(&config).unwrap(), settings);
+        engine.lead(true);
+        let small = node("small").allocatable(&[("cpu", "2"), ("memory", "4Gi"), ("pods", "10")]).build();
+        let small: api::Node = serde_json::from_value(small).unwrap();
+        engine.handle(at(0), Event::Node(Box::new(NodeInfo::parse(&small, &[]).0)));
+        let large = |name| pod(name).uid(name).resource_version(5).requests(&[("cpu", "8")]).build();
+        add(&mut engine, 0, large("older"));
+        add(&mut engine, 30, large("newer"));
+        add(&mut engine, 40, pod("gated").uid("gated").resource_version(5).gate("wait").build());
+        let mut claims = pod("claims").uid("claims").resource_version(5).build();
+        claims["spec"]["resourceClaims"] = json!([{"name": "gpu", "resourceClaimName": "gpu"}]);
+        add(&mut engine, 40, claims.clone());
+        while engine.decide_next(at(40)) {}
+
+        let metrics = Metrics::new().unwrap();
+        let shown = |engine: &Engine, seconds| {
+            tell(&metrics, engine, at(seconds));
+            metrics.render().unwrap()
+        };
+        let text = shown(&engine, 100);
+        for line in [
+            "plimsoll_longest_pending_seconds{reason=\"NodeResourcesFit\"} 100",
+            "plimsoll_longest_pending_seconds{reason=\"SchedulingGates\"} 60",
+            "plimsoll_held_pods{reason=\"untold\"} 1",
+        ] {
+            assert!(text.lines().any(|found| found == line), "{line} is not in\n{text}");
+        }
+        // Its condition has been written, and seen.
+        claims["metadata"]["resourceVersion"] = json!("6");
+        let told =
+            json!({"type": "PodScheduled", "status": "False", "reason": "UnsupportedByPlimsoll", "message": "x"});
+        claims["status"]["conditions"] = json!([told]);
+        add(&mut engine, 50, claims);
+        let text = shown(&engine, 100);
+        assert!(text.contains("plimsoll_held_pods{reason=\"UnsupportedByPlimsoll\"} 1"), "{text}");
+        assert!(text.contains("plimsoll_held_pods{reason=\"untold\"} 0"), "{text}");
+    }
+}
