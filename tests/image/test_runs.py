@@ -51,6 +51,7 @@ def test_nothing_can_be_written(image):
 def test_schedules_and_ends(image):
     folder = image.folder("pod")
     dns, cluster = Dns(), StandIn(folder)
+    cluster.call("POST", "/api/v1/namespaces", {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "plimsoll"}})
     wanted = sorted(node["metadata"]["name"] for node in cluster.call("GET", "/api/v1/nodes")["items"])[-1]
     extender = Extender(wanted)
     config = CONFIG + f"extenders:\n  - {{urlPrefix: '{extender.url}', filterVerb: filter, nodeCacheCapable: true}}\n"
