@@ -532,6 +532,21 @@ async fn a_claim_whose_answer_was_lost_is_recognised() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_claim_whose_answer_was_lost_is_given_back_at_the_end() {
+    for fault in [Fault::HangAfter, Fault::Hang] {
+        let server = Server::default();
+        server.fault("a", "create", Some(fault));
+        let a = Candidate::start(&server, "a");
+        // While the claim waits for its answer.
+        sleep(seconds(1)).await;
+        a.stop.cancel();
+        a.end().await.unwrap();
+        let holder = server.0.lock().unwrap().lease.as_ref().map(|lease| lease["spec"]["holderIdentity"].clone());
+        assert_eq!(holder, (fault == Fault::HangAfter).then_some(Value::Null));
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_standby_that_is_stopped_touches_nothing() {
     let server = Server::default();
     let mut a = Candidate::start(&server, "a");

@@ -98,6 +98,15 @@ impl Elector {
         held.renewed + self.settings.retry_period
     }
 
+    /// Gives the lease back if it is ours after all: a claim of which we never heard may have succeeded.
+    pub(super) async fn disown(&self) {
+        if let Ok(lease) = self.api.get(self.settings.call_timeout()).await
+            && lease.holder() == Some(&self.settings.identity)
+        {
+            self.release(Held { lease, renewed: Instant::now() }).await;
+        }
+    }
+
     /// Gives the lease back. When that fails, it expires by itself.
     pub(super) async fn release(&self, held: Held) {
         let limit = self.settings.call_timeout();

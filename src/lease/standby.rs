@@ -23,6 +23,8 @@ struct Standby {
     fresh: bool,
     /// Not watched before this: it was refused.
     watch_again: Instant,
+    /// A claim was sent and not answered: the lease may be ours.
+    unheard: bool,
     troubles: Troubles,
 }
 
@@ -39,18 +41,31 @@ enum Attempt {
 impl Elector {
     /// Waits until the lease is ours. None at shutdown.
     pub(super) async fn stand_by(&self, shutdown: &CancellationToken) -> Option<Held> {
-        let mut standby =
-            Standby { seen: None, fresh: false, watch_again: Instant::now(), troubles: Troubles::default() };
+        let mut standby = Standby {
+            seen: None,
+            fresh: false,
+            watch_again: Instant::now(),
+            unheard: false,
+            troubles: Troubles::default(),
+        };
+        let held = self.compete(&mut standby, shutdown).await;
+        if held.is_none() && standby.unheard {
+            self.disown().await;
+        }
+        held
+    }
+
+    async fn compete(&self, standby: &mut Standby, shutdown: &CancellationToken) -> Option<Held> {
         let mut outrun_before = false;
         loop {
-            let attempt = self.attempt(&mut standby, shutdown).await?;
+            let attempt = self.attempt(standby, shutdown).await?;
             let outrun = matches!(attempt, Attempt::Outrun);
             match attempt {
                 Attempt::Won(held) => {
                     self.works(&mut standby.troubles, &["create", "update"]);
                     return Some(held);
                 }
-                Attempt::Taken => self.watch_until_free(&mut standby, shutdown).await,
+                Attempt::Taken => self.watch_until_free(standby, shutdown).await,
                 // Look who it was; but not in a tight loop, should somebody write without pause.
                 Attempt::Outrun if !outrun_before => {}
                 Attempt::Outrun => sleep_or(Instant::now() + self.settings.retry_period, shutdown).await,
@@ -84,7 +99,9 @@ impl Elector {
         if standby.seen.as_ref().is_some_and(|seen| self.free_at(seen) > Instant::now()) {
             return Some(Attempt::Taken);
         }
-        Some(self.claim(standby.seen.as_ref()).await)
+        let attempt = self.claim(standby.seen.as_ref()).await;
+        standby.unheard = matches!(attempt, Attempt::Failed(ApiError::Call { .. } | ApiError::NoLease));
+        Some(attempt)
     }
 
     /// Writes ourselves into the lease. Not broken off at shutdown: we would not know whether we hold the lease, and

@@ -64,7 +64,7 @@ impl Sink<Slim<api::Pod, true>> for Refusals {
         self.listed.clear();
     }
     fn unseen(&self) -> Unseen {
-        Unseen::Passes
+        Unseen::SaidElsewhere
     }
     fn list_ends(&mut self) -> Option<Event> {
         self.has_read = true;

@@ -24,8 +24,8 @@ pub(super) enum Unseen {
     Stops,
     /// Pods wait that need them: objects of a further kind, or with `None` namespaces.
     Hides(Option<KindRef>),
-    /// Something is noticed later, or not at all.
-    Passes,
+    /// Something is noticed later, or not at all. Another watch needs the same permission, and says so.
+    SaidElsewhere,
 }
 
 /// What is missing for one kind.
@@ -53,12 +53,14 @@ impl Sight {
 impl Reflectors {
     /// The server refused to have objects of a kind listed or watched.
     pub(super) fn permission_lost(&self, sight: &mut Sight, error: &watcher::Error, (list, synced): (usize, &Check)) {
-        let (verb, text) = (verb(error), describe(error));
+        let (verb, text) = (verb(error), reason(error));
         let resource = resource(&sight.kind);
         let (was_missing, known) =
             (sight.is_missing(), if verb == "list" { &mut sight.list } else { &mut sight.watch });
         if !std::mem::replace(known, true) {
-            tracing::error!(kind = sight.kind, error = %text, "not permitted to {verb} {resource}: the role lacks the verbs list and watch on {resource}{}", sight.unseen.consequence());
+            if sight.unseen.is_said_here() {
+                tracing::error!(kind = sight.kind, error = %text, "not permitted to {verb} {resource}: the role lacks the verbs list and watch on {resource}{}", sight.unseen.consequence());
+            }
             self.metrics.plimsoll.missing_permission(verb, resource).set(1);
         }
         sight.certain_at = None;
@@ -75,7 +77,7 @@ impl Reflectors {
                     self.inbox.synced(list, synced.clone());
                 }
             }
-            Unseen::Passes => synced.fail_unless_passing(waits),
+            Unseen::SaidElsewhere => synced.fail_unless_passing(waits),
         }
     }
 
@@ -103,7 +105,9 @@ impl Reflectors {
                 self.metrics.plimsoll.missing_permission(verb, resource).set(0);
             }
         }
-        tracing::info!(kind = sight.kind, "permitted to list and watch {resource} again");
+        if sight.unseen.is_said_here() {
+            tracing::info!(kind = sight.kind, "permitted to list and watch {resource} again");
+        }
         if let Unseen::Hides(kind) = sight.unseen {
             self.inbox.event(Event::Hidden { kind, hidden: false });
         }
@@ -111,12 +115,24 @@ impl Reflectors {
 }
 
 impl Unseen {
+    const fn is_said_here(self) -> bool {
+        !matches!(self, Self::SaidElsewhere)
+    }
+
     const fn consequence(self) -> &'static str {
         match self {
             Self::Stops => "; nothing is decided without them",
             Self::Hides(_) => "; pods that need them wait, others do not",
-            Self::Passes => "",
+            Self::SaidElsewhere => "",
         }
+    }
+}
+
+/// The server's own words, where it said something.
+fn reason(error: &watcher::Error) -> String {
+    match kube_error(error) {
+        Some(kube::Error::Api(status)) => status.message.clone(),
+        _ => describe(error),
     }
 }
 

@@ -1,7 +1,7 @@
 """Runs every function named test_* of the modules named test_* in this folder, or in $TESTS; arguments choose by a part of the name.
 
 A test that is a generator yields (label, function) pairs, one for each row of its table.
---write-readme brings the table in the chart's README up to date instead.
+--write-readme brings the table in the chart's README up to date instead, --write-roles the roles for the program's tests.
 """
 
 import functools
@@ -12,6 +12,7 @@ import pathlib
 import sys
 import traceback
 
+import roles_file
 import values_table
 
 
@@ -42,9 +43,10 @@ def fail(error):
 
 def main():
     wanted = sys.argv[1:]
-    if wanted == ["--write-readme"]:
-        values_table.write()
-        return 0
+    for option, file in (("--write-readme", values_table), ("--write-roles", roles_file)):
+        if wanted == [option]:
+            file.write()
+            return 0
     passed = failed = 0
     for name, test in tests():
         if wanted and not any(part in name for part in wanted):

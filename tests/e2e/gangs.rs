@@ -1,10 +1,10 @@
 //! Gangs: all of them or none, whoever says that they are one.
 
-use plimsoll_apiserver::{Fault, Kind, Options, Rule, Server};
+use plimsoll_apiserver::{Fault, Kind, Options, Rule};
 use plimsoll_testkit::{node, pod};
 use serde_json::{Value, json};
 
-use crate::rig::{Replica, Rig, cluster, single, text};
+use crate::rig::{Replica, Rig, cluster, cluster_with, single, text};
 
 const CPU_2: &[(&str, &str)] = &[("cpu", "2")];
 
@@ -23,8 +23,7 @@ fn pod_groups() -> Vec<Kind> {
 }
 
 async fn rig(objects: Vec<Value>, kinds: Vec<Kind>) -> Rig {
-    let server = Server::start(Options { recorded_calls: 100_000, extra_kinds: kinds, ..Options::default() });
-    let server = server.await.unwrap();
+    let server = cluster_with(Options { extra_kinds: kinds, ..Options::default() }).await;
     let count = objects.len();
     assert_eq!(server.load(objects), count, "all objects are loaded");
     let scheduler = Replica::start(&server.url(), single(""));

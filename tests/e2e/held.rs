@@ -1,10 +1,10 @@
 //! Pods that cannot be scheduled as they are: they say so, and hold up nobody.
 
-use plimsoll_apiserver::{Options, Server};
+use plimsoll_apiserver::Options;
 use plimsoll_testkit::{node, pod};
 use serde_json::json;
 
-use crate::rig::{Replica, Rig, single};
+use crate::rig::{Replica, Rig, cluster_with, single};
 
 const INVALID: &str = "plimsoll_invalid_pods_total{reason=\"InvalidPodSpec\"}";
 
@@ -114,7 +114,7 @@ async fn what_is_not_done_holds_a_pod_and_is_said() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_server_that_lacks_a_kind_holds_up_nobody() {
-    let server = Server::start(Options { minor: 31, ..Options::default() }).await.unwrap();
+    let server = cluster_with(Options { minor: 31, ..Options::default() }).await;
     server.load(vec![node("only").build()]);
     let scheduler = Replica::start(&server.url(), single(""));
     let rig = Rig { server, scheduler };

@@ -7,7 +7,7 @@ use plimsoll_apiserver::{Options, Rule, Server, User};
 use plimsoll_testkit::{node, pod, priority_class};
 use serde_json::{Value, json};
 
-use crate::rig::{Replica, Rig, single, text};
+use crate::rig::{Replica, Rig, cluster_with, single, text};
 use crate::volumes::{claim, classes, volume, with};
 
 const RBAC: &str = "rbac.authorization.k8s.io";
@@ -168,7 +168,7 @@ async fn without_nodes_or_pods_nothing_is_decided() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_list_without_its_watch_is_not_enough() {
     // A server that streams no lists, so that the list is had and the watch behind it is refused.
-    let server = Server::start(Options { minor: 31, recorded_calls: 100_000, ..Options::default() }).await.unwrap();
+    let server = cluster_with(Options { minor: 31, ..Options::default() }).await;
     server.load(vec![node("only").build()]);
     let refused = server.faults().add(Rule::status(403).verb("watch").resource("namespaces"));
     let scheduler = Replica::start(&server.url(), single(""));

@@ -73,17 +73,16 @@ async fn profiles_come_and_go_while_pods_are_bound() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_lease_is_kept_and_so_is_what_counts_from_the_start() {
-    let elected = |rest: &str| config(&format!("leaderElection: {{resourceName: mine}}\n{rest}"));
-    let rig = Rig::start_with(nodes(2), elected("")).await;
+    let rig = Rig::start_with(nodes(2), config("")).await;
     let reloader = rig.scheduler.reloader();
     rig.create(small("first"));
     rig.bound("first").await;
-    let lease = || rig.server.get("leases.coordination.k8s.io", "kube-system", "mine").unwrap();
+    let lease = || rig.server.get("leases.coordination.k8s.io", "kube-system", "plimsoll").unwrap();
     let holder = text(&lease(), "/spec/holderIdentity").to_owned();
     // The election is what it was, whatever the file says; all else is taken over.
     let other = config("leaderElection: {leaderElect: false}\npodMaxBackoffSeconds: 20\n");
     assert_eq!(reloader.reload(other).await.unwrap(), Reloaded::Applied);
-    assert_eq!(reloader.reload(elected("podMaxBackoffSeconds: 20\n")).await.unwrap(), Reloaded::Unchanged);
+    assert_eq!(reloader.reload(config("podMaxBackoffSeconds: 20\n")).await.unwrap(), Reloaded::Unchanged);
     rig.create(small("second"));
     rig.bound("second").await;
     assert_eq!(text(&lease(), "/spec/holderIdentity"), holder);
@@ -112,12 +111,11 @@ async fn one_that_cannot_be_run_changes_nothing() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_standby_takes_it_over_and_stays_a_standby() {
-    let elected = |rest: &str| config(&format!("leaderElection: {{resourceName: both}}\n{rest}"));
-    let rig = Rig::start_with(nodes(1), elected("")).await;
+    let rig = Rig::start_with(nodes(1), config("")).await;
     rig.create(small("first"));
     rig.bound("first").await;
-    let standby = Replica::start(&rig.server.url(), elected(""));
-    assert_eq!(standby.reloader().reload(elected("podMaxBackoffSeconds: 20\n")).await.unwrap(), Reloaded::Applied);
+    let standby = Replica::start(&rig.server.url(), config(""));
+    assert_eq!(standby.reloader().reload(config("podMaxBackoffSeconds: 20\n")).await.unwrap(), Reloaded::Applied);
     rig.create(small("second"));
     rig.bound("second").await;
     rig.scheduler.stop();

@@ -1,6 +1,6 @@
 //! A cluster with schedulers, and what the tests ask of it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,7 +11,7 @@ use plimsoll::metrics::Metrics;
 use plimsoll::record::Room;
 use plimsoll::scheduler::{Reloader, Scheduler};
 use plimsoll_apiserver::{Options, Server};
-use serde_json::Value;
+use serde_json::{Value, json};
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
@@ -46,9 +46,51 @@ pub(crate) fn config(rest: &str) -> Config {
     Config::parse("test.yaml", &format!("{HEAD}{rest}"), &Defaults::plimsoll()).unwrap()
 }
 
-/// A cluster that remembers all calls.
+/// A cluster that remembers all calls, and lets the scheduler do what the chart's roles grant.
 pub(crate) async fn cluster() -> Server {
-    Server::start(Options { recorded_calls: 100_000, ..Options::default() }).await.unwrap()
+    cluster_with(Options::default()).await
+}
+
+/// The same with other options.
+pub(crate) async fn cluster_with(options: Options) -> Server {
+    let server = Server::start(Options { rbac: true, recorded_calls: 100_000, ..options }).await.unwrap();
+    let roles = roles();
+    let count = roles.len();
+    assert_eq!(server.load(roles), count, "all roles are loaded");
+    server
+}
+
+/// The roles that the chart renders (tests/chart/roles_file.py), bound to whoever shows no credentials, as the schedulers of these
+/// tests do. What every account may do besides, discovery, they may, too.
+pub(crate) fn roles() -> Vec<Value> {
+    let everybody =
+        json!([{"apiGroup": "rbac.authorization.k8s.io", "kind": "Group", "name": "system:unauthenticated"}]);
+    let mut objects: Vec<Value> = serde_json::from_str(include_str!("roles.json")).unwrap();
+    for object in &mut objects {
+        if object.get("subjects").is_some() {
+            object["subjects"] = everybody.clone();
+        }
+    }
+    objects.push(json!({
+        "apiVersion": "rbac.authorization.k8s.io/v1", "kind": "ClusterRoleBinding", "metadata": {"name": "discovery"},
+        "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "system:discovery"},
+        "subjects": everybody,
+    }));
+    objects
+}
+
+/// What was refused as not permitted and never granted later, as `verb resource`: what the roles lack.
+fn lacking(server: &Server) -> BTreeSet<String> {
+    let mut lacking = BTreeSet::new();
+    for call in server.calls() {
+        let what = format!("{} {}.{}/{}", call.verb, call.resource, call.group, call.subresource);
+        match call.code {
+            403 => drop(lacking.insert(what)),
+            200..300 => drop(lacking.remove(&what)),
+            _ => {}
+        }
+    }
+    lacking
 }
 
 impl Replica {
@@ -209,10 +251,11 @@ impl Rig {
         }
     }
 
-    /// Stops both; the scheduler has to end well.
+    /// Stops both; the scheduler has to end well, and not to have asked for what the chart's roles do not grant.
     pub(crate) async fn end(self) {
         self.scheduler.stop();
         self.scheduler.end().await.unwrap();
+        assert_eq!(lacking(&self.server), BTreeSet::new(), "asked for, and not granted by the chart");
         self.server.shutdown().await;
     }
 }

@@ -6,7 +6,7 @@ use plimsoll_apiserver::{Fault, Options, Rule, Server};
 use plimsoll_testkit::{PodBuilder, node, pod};
 use serde_json::{Value, json};
 
-use crate::rig::{Replica, Rig, condition, single, text};
+use crate::rig::{Replica, Rig, cluster_with, condition, single, text};
 
 const BIND_ERRORS: &str = "scheduler_volume_scheduling_stage_error_total{operation=\"bind\"}";
 const TIMED_OUT: &str = "running PreBind plugin \"VolumeBinding\": binding volumes: context deadline exceeded";
@@ -48,8 +48,7 @@ pub(crate) fn with(name: &str, claim: &str) -> PodBuilder {
 
 /// Two nodes and the classes, with volumes looked after, or not.
 async fn cluster(volumes: bool) -> Server {
-    let options = Options { recorded_calls: 100_000, volumes, ..Options::default() };
-    let server = Server::start(options).await.unwrap();
+    let server = cluster_with(Options { volumes, ..Options::default() }).await;
     let mut objects = classes();
     objects.extend(["a", "b"].map(|name| node(name).zone(name).allocatable(&[("cpu", "8"), ("pods", "500")]).build()));
     server.load(objects);

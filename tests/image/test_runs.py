@@ -51,6 +51,7 @@ def test_nothing_can_be_written(image):
 def test_schedules_and_ends(image):
     folder = image.folder("pod")
     dns, cluster = Dns(), StandIn(folder)
+    cluster.call("POST", "/api/v1/namespaces", {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "plimsoll"}})
     wanted = sorted(node["metadata"]["name"] for node in cluster.call("GET", "/api/v1/nodes")["items"])[-1]
     extender = Extender(wanted)
     config = CONFIG + f"extenders:\n  - {{urlPrefix: '{extender.url}', filterVerb: filter, nodeCacheCapable: true}}\n"
@@ -74,8 +75,9 @@ def test_schedules_and_ends(image):
             path = "/api/v1/namespaces/default/pods/hello"
             assert until("the pod's node", lambda: cluster.call("GET", path)["spec"].get("nodeName")) == wanted
             assert f"{EXTENDER}.svc.cluster.local" in dns.asked and f"{EXTENDER}.cluster.local" in dns.asked, dns.asked
-            metrics = answer(f"{SCHEDULER}/metrics")[1]
-            assert 'scheduler_schedule_attempts_total{profile="plimsoll",result="scheduled"} 1' in metrics, metrics
+            # Counted when the answer to the binding is in, which may be after the API server shows it.
+            count = 'scheduler_schedule_attempts_total{profile="plimsoll",result="scheduled"} 1\n'
+            until(count, lambda: count in answer(f"{SCHEDULER}/metrics")[1])
 
             assert pod.terminate() == 0
             lease = cluster.call("GET", "/apis/coordination.k8s.io/v1/namespaces/plimsoll/leases/plimsoll")

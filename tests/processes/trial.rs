@@ -39,17 +39,22 @@ pub(crate) fn live(seed: u64, narrate: bool) -> BTreeMap<String, u64> {
         let what = format!("seed {seed}: {} to know what is there", replica.user);
         until(&what, || replica.differences().is_none_or(|differences| differences == 0));
     }
+    let mut lost = false;
     for mut replica in std::mem::take(&mut world.replicas) {
         // It may also have been stopped until a moment ago, and find only now that the lease is another's.
         if replica.ended().is_some() {
             assert!(replica.log().contains("lost the lease"), "seed {seed}: {} has ended", replica.user);
+            lost = true;
             continue;
         }
         replica.terminate();
         assert_eq!(replica.wait(), End::Code(0), "seed {seed}: {}", replica.user);
     }
-    let lease = world.server.get("leases.coordination.k8s.io", "kube-system", "plimsoll").unwrap();
-    assert_eq!(text(&lease, "/spec/holderIdentity"), "", "seed {seed}: the lease is released");
+    // Who could not renew in time lets the lease expire, and nobody may be left to take it over.
+    if !lost {
+        let lease = world.server.get("leases.coordination.k8s.io", "kube-system", "plimsoll").unwrap();
+        assert_eq!(text(&lease, "/spec/holderIdentity"), "", "seed {seed}: the lease is released");
+    }
     std::mem::take(&mut world.counts)
 }
 

@@ -39,7 +39,8 @@ fn metric(block: &str) -> (String, Metric) {
     let (name, help) = lines.next().unwrap().split_once(' ').unwrap();
     let kind = lines.next().unwrap().rsplit_once(' ').unwrap().1;
     let first = lines.clone().next().unwrap();
-    let bucket = |line: &str| Some(line.split_once("le=\"")?.1.split_once('"')?.0.to_owned());
+    // Not that of `profile`.
+    let bucket = |line: &str| Some(line.replace('{', ",").split_once(",le=\"")?.1.split_once('"')?.0.to_owned());
     let buckets = lines.map_while(bucket).take_while(|bound| bound != "+Inf").collect();
     let labels = first.split_once('{').map_or("", |(_, rest)| rest.rsplit_once('}').unwrap().0);
     let labels = labels.split("\",").filter_map(|pair| Some(pair.split_once('=')?.0.to_owned()));

@@ -3,224 +3,21 @@
 #![cfg(feature = "tools")]
 #![expect(clippy::unwrap_used, reason = "in a test, a failed step is a failed test")]
 
-use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+mod rig;
+mod roles;
+
+use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Output, Stdio};
-use std::sync::{Arc, Mutex};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use plimsoll_apiserver::{Options, Rule, Server};
-use plimsoll_testkit::{node, pod};
+use plimsoll_apiserver::Rule;
+use plimsoll_testkit::pod;
 use serde_json::Value;
 
-/// How long anything is waited for. Only a test that fails waits that long.
-const PATIENCE: Duration = Duration::from_secs(60);
-const HEAD: &str = "apiVersion: kubescheduler.config.k8s.io/v1\nkind: KubeSchedulerConfiguration\n";
-
-/// The program, as if outside any cluster.
-fn program() -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_plimsoll"));
-    for name in ["KUBERNETES_SERVICE_HOST", "KUBERNETES_SERVICE_PORT", "KUBECONFIG", "RUST_LOG"] {
-        command.env_remove(name);
-    }
-    command
-}
-
-/// Exit code, standard output and standard error of a run that ends by itself.
-fn run(arguments: &[&str]) -> (i32, String, String) {
-    ended(program().args(arguments).output().unwrap())
-}
-
-fn ended(output: Output) -> (i32, String, String) {
-    let text = |bytes| String::from_utf8(bytes).unwrap();
-    (output.status.code().unwrap(), text(output.stdout), text(output.stderr))
-}
-
-/// A folder for the files of one test.
-struct Files(tempfile::TempDir);
-
-impl Files {
-    fn new() -> Self {
-        Self(tempfile::tempdir().unwrap())
-    }
-
-    fn path(&self, name: &str) -> PathBuf {
-        self.0.path().join(name)
-    }
-
-    /// Writes a file and gives its path as an argument.
-    fn write(&self, name: &str, text: &str) -> String {
-        std::fs::write(self.path(name), text).unwrap();
-        self.path(name).display().to_string()
-    }
-}
-
-/// A process of the program that goes on until it is ended; at the latest when this is dropped.
-/// As in an image that holds nothing but the program.
-#[test]
-fn where_no_authority_is_trusted_extenders_without_tls_are_asked_all_the_same() {
-    let (api, files) = (Api::any(), Files::new());
-    let kubeconfig = files.write("kubeconfig", &kubeconfig(api.server.address().unwrap()));
-    let config = |url: &str| {
-        let text = format!(
-            "{HEAD}leaderElection: {{leaderElect: false}}\nextenders: [{{urlPrefix: \"{url}\", filterVerb: f}}]\n"
-        );
-        files.write("config.yaml", &text)
-    };
-    let start = |url: &str| {
-        let mut command = program();
-        command.args(["run", "--http-address", "127.0.0.1:0", "--secure-port", "0"]).env("SSL_CERT_FILE", "/dev/null");
-        Process::start(command.args(["--kubeconfig", &kubeconfig, "--config", &config(url)]))
-    };
-    let mut plain = start("http://127.0.0.1:9/");
-    api.server.create(pod("asks")).unwrap();
-    plain.line("Post \"http://127.0.0.1:9/f\"");
-    plain.signal("TERM");
-    assert_eq!(plain.end(), 0);
-    let mut encrypted = start("https://127.0.0.1:9/");
-    assert_eq!(encrypted.end(), 1);
-    encrypted.line("extenders[0]: tlsConfig: no CA, and reading this machine's trusted certificates");
-}
-
-struct Process {
-    child: Child,
-    lines: Arc<Mutex<Vec<String>>>,
-}
-
-impl Process {
-    fn start(command: &mut Command) -> Self {
-        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
-        let lines = Arc::new(Mutex::new(Vec::new()));
-        let (out, err) = (child.stdout.take().unwrap(), child.stderr.take().unwrap());
-        collect(out, Arc::clone(&lines));
-        collect(err, Arc::clone(&lines));
-        Self { child, lines }
-    }
-
-    /// Runs the scheduler with these arguments, with its admin server on a free port.
-    fn scheduler(arguments: &[&str]) -> (Self, SocketAddr) {
-        let always = ["run", "--http-address", "127.0.0.1:0", "--secure-port", "0"];
-        let process = Self::start(program().args(always).args(arguments));
-        let line = process.line("serving health and metrics");
-        let address = line.split("127.0.0.1:").nth(1).unwrap();
-        let port: String = address.chars().take_while(char::is_ascii_digit).collect();
-        (process, SocketAddr::from(([127, 0, 0, 1], port.parse().unwrap())))
-    }
-
-    fn lines(&self) -> Vec<String> {
-        self.lines.lock().unwrap().clone()
-    }
-
-    /// Waits for a line with this text.
-    fn line(&self, text: &str) -> String {
-        let find = || self.lines().into_iter().find(|line| line.contains(text));
-        until(&format!("the line {text:?} in {:#?}", self.lines()), || find().is_some());
-        find().unwrap()
-    }
-
-    fn signal(&self, name: &str) {
-        let sent = Command::new("kill").args(["-s", name, &self.child.id().to_string()]).status().unwrap();
-        assert!(sent.success());
-    }
-
-    /// Waits for the end; gives the exit code.
-    fn end(&mut self) -> i32 {
-        let mut code = None;
-        until("the process to end", || {
-            code = self.child.try_wait().unwrap();
-            code.is_some()
-        });
-        code.unwrap().code().unwrap()
-    }
-}
-
-impl Drop for Process {
-    fn drop(&mut self) {
-        // Fails only when it has ended already.
-        drop(self.child.kill());
-        drop(self.child.wait());
-    }
-}
-
-fn collect(stream: impl std::io::Read + Send + 'static, lines: Arc<Mutex<Vec<String>>>) {
-    std::thread::spawn(move || {
-        BufReader::new(stream).lines().map_while(Result::ok).for_each(|line| lines.lock().unwrap().push(line));
-    });
-}
-
-fn until(what: &str, mut done: impl FnMut() -> bool) {
-    let begun = Instant::now();
-    while !done() {
-        assert!(begun.elapsed() < PATIENCE, "waited {PATIENCE:?} for {what}");
-        std::thread::sleep(Duration::from_millis(10));
-    }
-}
-
-/// Status and body of what is served there.
-fn get(address: SocketAddr, path: &str) -> (u16, String) {
-    let mut stream = TcpStream::connect(address).unwrap();
-    write!(stream, "GET {path} HTTP/1.1\r\nHost: admin\r\nConnection: close\r\n\r\n").unwrap();
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer).unwrap();
-    let (head, body) = answer.split_once("\r\n\r\n").unwrap();
-    (head.split(' ').nth(1).unwrap().parse().unwrap(), body.to_owned())
-}
-
-/// The stand-in, on threads of its own so that tests can wait without it.
-struct Api {
-    server: Server,
-    _runtime: tokio::runtime::Runtime,
-}
-
-impl Api {
-    fn start(listen: SocketAddr) -> Self {
-        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
-        let server = runtime.block_on(Server::start(Options { listen, ..Options::default() })).unwrap();
-        server.load(vec![node("only").build()]);
-        Self { server, _runtime: runtime }
-    }
-
-    fn any() -> Self {
-        Self::start(([127, 0, 0, 1], 0).into())
-    }
-
-    fn node_of(&self, pod: &str) -> String {
-        let pod = self.server.get("pods", "default", pod).unwrap();
-        pod.pointer("/spec/nodeName").and_then(Value::as_str).unwrap_or_default().to_owned()
-    }
-
-    fn until_bound(&self, pod: &str) {
-        until(&format!("{pod} to be bound"), || self.node_of(pod) == "only");
-    }
-}
-
-/// A kubeconfig for a server at that address.
-fn kubeconfig(address: SocketAddr) -> String {
-    format!(
-        "apiVersion: v1\nkind: Config\ncurrent-context: c\ncontexts:\n- name: c\n  context: {{cluster: c, user: c}}\n\
-         clusters:\n- name: c\n  cluster: {{server: \"http://{address}\"}}\nusers:\n- name: c\n  user: {{}}\n"
-    )
-}
-
-/// An address of this machine where nobody listens, below the ports that the system gives out by itself.
-fn free_address() -> SocketAddr {
-    let first = 20_000 + u16::try_from(std::process::id() % 10_000).unwrap();
-    let address = |port: u16| SocketAddr::from(([127, 0, 0, 1], port));
-    (first..first + 1_000).map(address).find(|address| TcpListener::bind(address).is_ok()).unwrap()
-}
-
-/// Sends a body and gives status and body of the answer.
-fn post(address: SocketAddr, path: &str, body: &str) -> (u16, String) {
-    let mut stream = TcpStream::connect(address).unwrap();
-    let length = body.len();
-    write!(stream, "POST {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: {length}\r\n\r\n{body}")
-        .unwrap();
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer).unwrap();
-    let (head, body) = answer.split_once("\r\n\r\n").unwrap();
-    (head.split(' ').nth(1).unwrap().parse().unwrap(), body.to_owned())
-}
+use rig::{
+    Api, Files, HEAD, Process, cert, ended, free_address, get, get_over_tls, kubeconfig, post, program, run, until,
+};
 
 #[test]
 fn the_extender_serves_what_its_plugins_say() {
@@ -274,8 +71,6 @@ fn the_extender_serves_what_its_plugins_say() {
 fn extenders_are_asked_over_tls_as_configured() {
     let (api, files) = (Api::any(), Files::new());
     let kubeconfig = files.write("kubeconfig", &kubeconfig(api.server.address().unwrap()));
-    let certs = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/certs");
-    let cert = |name: &str| certs.join(name).display().to_string();
     let extender =
         Process::start(
             program()
@@ -617,7 +412,6 @@ fn a_scheduler_binds_serves_and_ends_at_sigterm() {
     assert!(lines.iter().all(|line| line["level"].is_string() && line["timestamp"].is_string()), "{lines:#?}");
 }
 
-/// Status and body of what is served over TLS there, with the certificate of tests/certs.
 #[test]
 fn the_configuration_file_is_followed() {
     let (files, api) = (Files::new(), Api::any());
@@ -648,29 +442,10 @@ fn the_configuration_file_is_followed() {
     assert_eq!(scheduler.end(), 0);
 }
 
-fn get_over_tls(address: SocketAddr, path: &str) -> (u16, String) {
-    use rustls::pki_types::CertificateDer;
-    use rustls::pki_types::pem::PemObject as _;
-    let ca = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/certs/ca.pem");
-    let mut roots = rustls::RootCertStore::empty();
-    roots.add(CertificateDer::from_pem_file(ca).unwrap()).unwrap();
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let config = rustls::ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions().unwrap();
-    let config = Arc::new(config.with_root_certificates(roots).with_no_client_auth());
-    let connection = rustls::ClientConnection::new(config, "extender.example".try_into().unwrap()).unwrap();
-    let mut stream = rustls::StreamOwned::new(connection, TcpStream::connect(address).unwrap());
-    write!(stream, "GET {path} HTTP/1.1\r\nHost: admin\r\nConnection: close\r\n\r\n").unwrap();
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer).unwrap();
-    let (head, body) = answer.split_once("\r\n\r\n").unwrap();
-    (head.split(' ').nth(1).unwrap().parse().unwrap(), body.to_owned())
-}
-
 #[test]
 fn the_secured_port_is_served_as_the_flags_say() {
     let (files, api) = (Files::new(), Api::any());
     let kubeconfig = files.write("kubeconfig", &api.server.kubeconfig());
-    let cert = |name: &str| Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/certs").join(name).display().to_string();
     let address = free_address();
     let port = address.port().to_string();
     let (certificate, key) = (cert("cert.pem"), cert("key.pem"));
@@ -682,10 +457,10 @@ fn the_secured_port_is_served_as_the_flags_say() {
     );
     scheduler.line("serving the secured port");
     assert!(scheduler.line("these are not served here").contains("TLS_RSA_WITH_RC4_128_SHA"));
-    assert_eq!(get_over_tls(address, "/livez"), (200, "ok".to_owned()));
+    assert_eq!(get_over_tls(address, "", "/livez"), (200, "ok".to_owned()));
     // Where the API server looks at no permissions, everybody has all of them, and is asked about all the same.
-    until("it to be ready", || get_over_tls(address, "/readyz").0 == 200);
-    let (status, body) = get_over_tls(address, "/debug/queue");
+    until("it to be ready", || get_over_tls(address, "", "/readyz").0 == 200);
+    let (status, body) = get_over_tls(address, "", "/debug/queue");
     assert_eq!((status, &serde_json::from_str::<Value>(&body).unwrap()["pods"]), (200, &Value::Array(Vec::new())));
     // A second one finds the port taken, and says which flag helps.
     let (code, _, err) = ended(program().args(always).args(["--secure-port", &port]).output().unwrap());
@@ -1101,4 +876,30 @@ fn a_smoke_test_that_cannot_begin_is_wrong_usage() {
     assert_eq!(code, 1, "{err}");
     assert!(err.contains("could not be created: the API server answered 404"), "{err}");
     assert_eq!(left(&api), 0);
+}
+
+/// As in an image that holds nothing but the program.
+#[test]
+fn where_no_authority_is_trusted_extenders_without_tls_are_asked_all_the_same() {
+    let (api, files) = (Api::any(), Files::new());
+    let kubeconfig = files.write("kubeconfig", &kubeconfig(api.server.address().unwrap()));
+    let config = |url: &str| {
+        let text = format!(
+            "{HEAD}leaderElection: {{leaderElect: false}}\nextenders: [{{urlPrefix: \"{url}\", filterVerb: f}}]\n"
+        );
+        files.write("config.yaml", &text)
+    };
+    let start = |url: &str| {
+        let mut command = program();
+        command.args(["run", "--http-address", "127.0.0.1:0", "--secure-port", "0"]).env("SSL_CERT_FILE", "/dev/null");
+        Process::start(command.args(["--kubeconfig", &kubeconfig, "--config", &config(url)]))
+    };
+    let mut plain = start("http://127.0.0.1:9/");
+    api.server.create(pod("asks")).unwrap();
+    plain.line("Post \"http://127.0.0.1:9/f\"");
+    plain.signal("TERM");
+    assert_eq!(plain.end(), 0);
+    let mut encrypted = start("https://127.0.0.1:9/");
+    assert_eq!(encrypted.end(), 1);
+    encrypted.line("extenders[0]: tlsConfig: no CA, and reading this machine's trusted certificates");
 }
