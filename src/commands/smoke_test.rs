@@ -74,7 +74,7 @@ async fn test(args: &Args, cluster: &Cluster, metrics: Option<Metrics>) -> anyho
     let interrupted = CancellationToken::new();
     cancel_on_signal(interrupted.clone())?;
     let begun = Instant::now();
-    let namespace = args.namespace.as_deref().unwrap_or(cluster.default_namespace()).to_owned();
+    let namespace = args.namespace.as_deref().unwrap_or_else(|| cluster.default_namespace()).to_owned();
     let client = cluster.client().map_err(|error| WrongInput(error.into()))?;
     let mut pod = Pod::new(client, namespace, format!("plimsoll-smoke-test-{}", random_hex::<4>()?));
     let placed = async {
