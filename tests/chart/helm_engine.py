@@ -49,14 +49,5 @@ class Helm:
         """Runs the hooks of `helm test`; Refused where one of them fails."""
         return _call(_lib.helm_sdkpy_test, self.handle, release.encode())
 
-    def package(self, chart, folder):
-        """Packs a chart; gives the path of the archive."""
-        out = ctypes.c_char_p()
-        if _lib.helm_sdkpy_package(self.handle, chart.encode(), folder.encode(), ctypes.byref(out)) != 0:
-            raise Refused(_lib.helm_sdkpy_last_error().decode())
-        path = out.value.decode()
-        _lib.helm_sdkpy_free(out)
-        return path
-
     def lint(self, chart):
         return _call(_lib.helm_sdkpy_lint, self.handle, chart.encode())

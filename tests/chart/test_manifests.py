@@ -2,7 +2,6 @@
 
 import copy
 import json
-import tempfile
 import threading
 from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -12,9 +11,8 @@ import jsonschema
 import kubernetes_validate
 import yaml
 
-from chart import CHART, CI_VALUES, MINORS, NEWEST_MINOR, OLDEST_MINOR, POLICY_MINOR, Rendered, ci_values, cluster, install, with_image
+from chart import CHART, CI_VALUES, MINORS, NEWEST_MINOR, OLDEST_MINOR, POLICY_MINOR, ci_values, cluster, install, with_image
 from helm_engine import Helm, Refused
-from stand_in import StandIn
 import monitoring_kinds
 import values_table
 
@@ -147,15 +145,6 @@ def test_lint_has_nothing_above_information():
     # 1 is information, 2 a warning, 3 an error.
     loud = [message for message in result["Messages"] or [] if message["Severity"] > 1]
     assert not loud, loud
-
-
-def test_the_packed_chart_is_the_same():
-    with tempfile.TemporaryDirectory() as folder, StandIn(workloads=False) as stand_in:
-        stand_in.namespace("ops")
-        archive = Helm(stand_in, "ops").package(str(CHART), folder)
-        for name in ("default", "binpack", "admission"):
-            packed = Rendered(Helm(stand_in, "ops").install(f"of-{name}", archive, ci_values(name)))
-            assert packed.docs == install(ci_values(name), release=f"of-{name}").docs
 
 
 def test_schema_is_a_schema_and_describes_every_value():
