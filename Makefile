@@ -4,7 +4,12 @@ CARGO ?= cargo
 LOCKED := --locked
 .DEFAULT_GOAL := help
 FUZZ_SECONDS ?= 60
-.PHONY: help build demo test fmt fmt-check lint layers unit chaos chaos-processes fuzz doc chart monitoring kubectl deny bench-core bench-e2e bench-cpu bench-memory bench-failover bench-coexistence bench-throttle bench-preemption bench-pieces bench-storm bench-apiserver clean
+# Built where they are needed; the version is in the folder's name, so a new one is built anew.
+CARGO_DENY_VERSION := 0.20.2
+CARGO_DENY := .bin/cargo-deny-$(CARGO_DENY_VERSION)/bin/cargo-deny
+CARGO_CYCLONEDX_VERSION := 0.5.9
+CARGO_CYCLONEDX := .bin/cargo-cyclonedx-$(CARGO_CYCLONEDX_VERSION)/bin/cargo-cyclonedx
+.PHONY: help build demo test fmt fmt-check lint layers unit chaos chaos-processes fuzz doc chart docs-test monitoring kubectl deny bench-core bench-e2e bench-cpu bench-memory bench-failover bench-coexistence bench-throttle bench-preemption bench-pieces bench-storm bench-apiserver clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  %-18s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -15,7 +20,7 @@ build: ## Build the program (target/release/plimsoll)
 demo: build ## Build, then see it work on a cluster inside one process; no cluster is touched
 	$(CARGO) run $(LOCKED) --release --quiet -- demo
 
-test: fmt-check layers lint doc unit chaos chart monitoring kubectl ## Everything that has to hold: formatting, walls, lints, docs, all tests
+test: fmt-check layers lint doc unit chaos chart docs-test monitoring kubectl ## Everything that has to hold: formatting, walls, lints, docs, all tests
 	@echo "make test: all passed"
 
 fmt: ## Format the code
@@ -53,14 +58,51 @@ doc: ## Build the documentation, with warnings as errors
 chart: ## Install the Helm chart with a real Helm engine (fetched once into .bin), check it, and run what it configures
 	CARGO="$(CARGO)" tests/chart/run.sh
 
+docs-test: ## Run the commands of the documentation and the examples, check its data and its links
+	CARGO="$(CARGO)" tests/docs/run.sh
+
 monitoring: ## Check rules, dashboards and metrics of the chart with promtool and a real Prometheus (fetched once into .bin)
 	tests/monitoring/run.sh
 
 kubectl: ## Try kubectl against the stand-in API server, where kubectl is installed
 	tests/kubectl.sh
 
-deny: ## Check licences, bans and sources of dependencies (needs cargo-deny)
-	$(CARGO) deny --all-features check licenses bans sources
+deny: $(CARGO_DENY) ## Check licences, bans and sources of dependencies (cargo-deny is built once into .bin)
+	PATH="$(CURDIR)/$(dir $(CARGO_DENY)):$$PATH" $(CARGO) deny --all-features check licenses bans sources
+
+.PHONY: static sbom image image-tools image-test package publish-check version release-check publish release
+static: ## Build the program as it is shipped: one static file without the tools, dist/plimsoll; some minutes
+	image/static.sh
+
+sbom: $(CARGO_CYCLONEDX) ## Write the bill of materials of what is shipped (cargo-cyclonedx is built once into .bin)
+	PATH="$(CURDIR)/$(dir $(CARGO_CYCLONEDX)):$$PATH" image/sbom.sh
+
+image: static sbom ## Make the image without a daemon and without root: dist/plimsoll-image.tar (needs buildah)
+	image/build.sh
+
+image-tools: ## Install what image and image-test need, on Debian and Ubuntu (as root, or by sudo)
+	image/install-tools.sh
+
+image-test: build image ## Build the image twice and compare; run it as 65532 on a read-only root. FULL=1 compares binaries, too
+	tests/image/run.sh
+
+package: ## Pack the chart, and write checksums of everything in dist
+	image/package.sh
+
+publish-check: ## Try to publish the crates, short of uploading them, and look at what is in each
+	tests/publish.sh
+
+version: ## Set the version everywhere: make version VERSION=1.2.3
+	image/set-version.sh "$(VERSION)"
+
+release-check: ## Check that this commit may be released: make release-check TAG=v1.2.3
+	image/release-check.sh "$(TAG)"
+
+publish: ## Push and sign the images of all architectures, and the chart; for the release workflow, see image/publish.sh
+	image/publish.sh
+
+release: release-check ## Make the release of TAG with everything in dist, by gh; for the release workflow
+	gh release create "$(TAG)" --verify-tag --title "$(TAG)" --notes-file dist/release-notes.md $(filter-out %/release-notes.md,$(wildcard dist/*))
 
 bench-core: ## Measure decisions alone, on clusters of up to 50,000 nodes; some minutes
 	$(CARGO) build $(LOCKED) --release --features bench-alloc --quiet
@@ -107,4 +149,10 @@ bench-apiserver: ## Measure the stand-in API server: requests/s, watches, memory
 
 clean: ## Remove everything that was built or fetched
 	$(CARGO) clean
-	rm -rf .bin
+	rm -rf .bin dist
+
+$(CARGO_DENY):
+	$(CARGO) install --quiet --locked --root $(@D)/.. cargo-deny@$(CARGO_DENY_VERSION)
+
+$(CARGO_CYCLONEDX):
+	$(CARGO) install --quiet --locked --root $(@D)/.. cargo-cyclonedx@$(CARGO_CYCLONEDX_VERSION)

@@ -278,6 +278,8 @@ check "create a namespace" shows "namespace/team created" create namespace team
 check "create a Deployment by its name" shows "deployment.apps/plain created" create deployment plain --image=x --replicas=2 -n team
 check "it makes pods" counts 2 "^plain-.* Pending" get pods -n team
 check "create a Job by its name" shows "job.batch/once created" create job once --image=x -n team
+check "create a service account by its name" shows "serviceaccount/robot created" create serviceaccount robot -n team
+check "a token of it" shows "^[0-9a-f.-]+$" create token robot -n team
 check "create a ConfigMap by its name" shows "configmap/map created" create configmap map --from-literal=a=b -n team
 check "what is in it" shows "^map +1 " get configmaps -n team
 check "delete the namespace, and all of it" k delete namespace team --timeout=60s

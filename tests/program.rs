@@ -57,6 +57,32 @@ impl Files {
 }
 
 /// A process of the program that goes on until it is ended; at the latest when this is dropped.
+/// As in an image that holds nothing but the program.
+#[test]
+fn where_no_authority_is_trusted_extenders_without_tls_are_asked_all_the_same() {
+    let (api, files) = (Api::any(), Files::new());
+    let kubeconfig = files.write("kubeconfig", &kubeconfig(api.server.address().unwrap()));
+    let config = |url: &str| {
+        let text = format!(
+            "{HEAD}leaderElection: {{leaderElect: false}}\nextenders: [{{urlPrefix: \"{url}\", filterVerb: f}}]\n"
+        );
+        files.write("config.yaml", &text)
+    };
+    let start = |url: &str| {
+        let mut command = program();
+        command.args(["run", "--http-address", "127.0.0.1:0", "--secure-port", "0"]).env("SSL_CERT_FILE", "/dev/null");
+        Process::start(command.args(["--kubeconfig", &kubeconfig, "--config", &config(url)]))
+    };
+    let mut plain = start("http://127.0.0.1:9/");
+    api.server.create(pod("asks")).unwrap();
+    plain.line("Post \"http://127.0.0.1:9/f\"");
+    plain.signal("TERM");
+    assert_eq!(plain.end(), 0);
+    let mut encrypted = start("https://127.0.0.1:9/");
+    assert_eq!(encrypted.end(), 1);
+    encrypted.line("extenders[0]: tlsConfig: no CA, and reading this machine's trusted certificates");
+}
+
 struct Process {
     child: Child,
     lines: Arc<Mutex<Vec<String>>>,

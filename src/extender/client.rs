@@ -131,7 +131,8 @@ impl HttpExtender {
         let wrong = |problem: String| anyhow::anyhow!("urlPrefix {problem}");
         let address = Address::parse(&config.url_prefix).map_err(wrong)?;
         let target = |verb: &str| address.target(verb).map_err(wrong);
-        let connector = HttpsConnectorBuilder::new().with_tls_config(tls::config(config)?).https_or_http();
+        let encrypted = address.url.get(..5).is_some_and(|scheme| scheme.eq_ignore_ascii_case("https"));
+        let connector = HttpsConnectorBuilder::new().with_tls_config(tls::config(config, encrypted)?).https_or_http();
         let server = config.tls_config.as_ref().map_or("", |tls| &tls.server_name);
         let connector = if server.is_empty() {
             connector

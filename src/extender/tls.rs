@@ -9,8 +9,9 @@ use rustls::{ClientConfig, RootCertStore};
 use crate::config::v1::{Extender, TlsConfig};
 use crate::tls::{Trust, certificates, private_key};
 
-/// Reads what the configuration names. Without a CA, `enableHTTPS` checks no certificate, as in kube-scheduler.
-pub(super) fn config(extender: &Extender) -> anyhow::Result<ClientConfig> {
+/// Reads what the configuration names. Without a CA, `enableHTTPS` checks no certificate, as in kube-scheduler. Without one for
+/// an `encrypted` address it is this machine's authorities that are trusted.
+pub(super) fn config(extender: &Extender, encrypted: bool) -> anyhow::Result<ClientConfig> {
     let none = TlsConfig::default();
     let tls = extender.tls_config.as_ref().unwrap_or(&none);
     let ca = pem("caFile", &tls.ca_file, tls.ca_data.expose())?;
@@ -28,8 +29,13 @@ pub(super) fn config(extender: &Extender) -> anyhow::Result<ClientConfig> {
             roots.add(certificate).context("tlsConfig: the CA")?;
         }
         builder.with_root_certificates(roots)
+    } else if encrypted {
+        let wanted =
+            "tlsConfig: no CA, and reading this machine's trusted certificates (SSL_CERT_FILE names a file of them)";
+        builder.with_native_roots().context(wanted)?
     } else {
-        builder.with_native_roots().context("reading this machine's trusted certificates")?
+        // No certificate will be looked at, and where there are no authorities, as in an image of one file, is no reason to fail.
+        builder.with_root_certificates(RootCertStore::empty())
     };
     let certificate = pem("certFile", &tls.cert_file, tls.cert_data.expose())?;
     let key = pem("keyFile", &tls.key_file, tls.key_data.expose())?;

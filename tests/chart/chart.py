@@ -80,19 +80,19 @@ def cluster(minor=NEWEST_MINOR, operator=True):
     return stand_in
 
 
-def install(values, release="first", namespace="ops", minor=NEWEST_MINOR, operator=True):
+def install(values, release="first", namespace="ops", minor=NEWEST_MINOR, operator=True, chart=CHART):
     """Installs into a cluster, and takes all of it away again; raises helm_engine.Refused with Helm's message."""
-    return _install(json.dumps(values), release, namespace, minor, operator)
+    return _install(json.dumps(values), release, namespace, minor, operator, str(chart))
 
 
 # Many tests look at the same few installations.
 @functools.lru_cache
-def _install(values, release, namespace, minor, operator):
+def _install(values, release, namespace, minor, operator, chart):
     stand_in = cluster(minor, operator)
     before = stand_in.objects()
     helm = Helm(stand_in, namespace)
     try:
-        rendered = Rendered(helm.install(release, str(CHART), json.loads(values)))
+        rendered = Rendered(helm.install(release, chart, json.loads(values)))
         expected = {(doc["kind"], doc["metadata"].get("namespace", ""), doc["metadata"]["name"]) for doc in rendered.docs}
         assert stand_in.objects() - before == expected, "what is installed is not what was rendered"
         helm.uninstall(release)

@@ -10,10 +10,10 @@ python=${PYTHON:-python3}
 
 leave_out() {
     if [ "${CI:-}" = true ]; then
-        echo "error: the chart tests cannot run: $1" >&2
+        echo "error: the tests in ${TESTS:-tests/chart} cannot run: $1" >&2
         exit 1
     fi
-    echo "left out: THE CHART TESTS DID NOT RUN: $1" >&2
+    echo "left out: THE TESTS IN ${TESTS:-tests/chart} DID NOT RUN: $1" >&2
     exit 0
 }
 

@@ -2,7 +2,9 @@
 
 from functools import partial
 
-from chart import CI_VALUES, ci_values, install, with_image
+import yaml
+
+from chart import CHART, CI_VALUES, ci_values, install, with_image
 
 
 RESTRICTED = {"allowPrivilegeEscalation": False, "readOnlyRootFilesystem": True, "capabilities": {"drop": ["ALL"]}}
@@ -85,10 +87,11 @@ def test_the_secured_port_can_be_turned_off_and_given_a_certificate():
 
 def test_image_forms():
     digest = "sha256:" + "0" * 64
+    version = yaml.safe_load((CHART / "Chart.yaml").read_text())["appVersion"]
     rows = {
-        "the chart's version": ({}, "r/p:0.1.0"),
+        "the chart's version": ({}, f"r/p:{version}"),
         "a tag": ({"tag": "v2"}, "r/p:v2"),
-        "a digest": ({"digest": digest}, f"r/p:0.1.0@{digest}"),
+        "a digest": ({"digest": digest}, f"r/p:{version}@{digest}"),
         "both": ({"tag": "v2", "digest": digest}, f"r/p:v2@{digest}"),
     }
     for label, (image, expected) in rows.items():

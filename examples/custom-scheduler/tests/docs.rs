@@ -55,6 +55,6 @@ fn explain_says_what_the_page_shows() {
         .output()
         .unwrap();
     let out = String::from_utf8(output.stdout).unwrap();
-    let shown = blocks("").into_iter().find(|block| block.contains("fits on no node")).unwrap();
+    let shown = blocks("text").into_iter().find(|block| block.contains("fits on no node")).unwrap();
     assert!(out.starts_with(shown), "{out}");
 }
