@@ -4,6 +4,8 @@ CARGO ?= cargo
 LOCKED := --locked
 .DEFAULT_GOAL := help
 FUZZ_SECONDS ?= 60
+# What is measured is built as what is shipped.
+BUILD_SHIPPED = $(CARGO) build $(LOCKED) --profile dist --quiet
 # Built where they are needed; the version is in the folder's name, so a new one is built anew.
 CARGO_DENY_VERSION := 0.20.2
 CARGO_DENY := .bin/cargo-deny-$(CARGO_DENY_VERSION)/bin/cargo-deny
@@ -112,36 +114,36 @@ bench-pieces: ## Measure the pieces of a decision, one by one
 	$(CARGO) bench $(LOCKED) --bench pieces -- $(ARGS)
 
 bench-e2e: ## Measure the scheduler end to end: pods/s, CPU per pod, memory, latency
-	$(CARGO) build $(LOCKED) --release --quiet
-	target/release/plimsoll bench e2e $(ARGS)
+	$(BUILD_SHIPPED)
+	target/dist/plimsoll bench e2e $(ARGS)
 
 bench-cpu: ## Measure what a pod costs the scheduler, beside a program that only binds; some minutes
-	$(CARGO) build $(LOCKED) --release --quiet
-	target/release/plimsoll bench cpu $(ARGS)
+	$(BUILD_SHIPPED)
+	target/dist/plimsoll bench cpu $(ARGS)
 
 bench-memory: ## Measure memory: 150,000 running pods, and half a million pods that come and go
-	$(CARGO) build $(LOCKED) --release --quiet
-	target/release/plimsoll bench memory $(ARGS)
+	$(BUILD_SHIPPED)
+	target/dist/plimsoll bench memory $(ARGS)
 
 bench-failover: ## Kill, stop and freeze the leader under load: how long nobody binds
-	$(CARGO) build $(LOCKED) --release --quiet
-	target/release/plimsoll bench failover $(ARGS)
+	$(BUILD_SHIPPED)
+	target/dist/plimsoll bench failover $(ARGS)
 
 bench-coexistence: ## Measure what another scheduler on the same full nodes does to our pods
-	$(CARGO) build $(LOCKED) --release --quiet
-	target/release/plimsoll bench coexistence $(ARGS)
+	$(BUILD_SHIPPED)
+	target/dist/plimsoll bench coexistence $(ARGS)
 
 bench-throttle: ## Measure what becomes of bindings, lease and events where few calls are allowed
-	$(CARGO) build $(LOCKED) --release --quiet
-	target/release/plimsoll bench throttle $(ARGS)
+	$(BUILD_SHIPPED)
+	target/dist/plimsoll bench throttle $(ARGS)
 
 bench-preemption: ## Measure preemption: 500 full nodes, 2,000 pods of higher priority
-	$(CARGO) build $(LOCKED) --release --quiet
-	target/release/plimsoll bench preemption --at-least 500 $(ARGS)
+	$(BUILD_SHIPPED)
+	target/dist/plimsoll bench preemption --at-least 500 $(ARGS)
 
 bench-storm: ## Measure what pods that fit nowhere do to those that can be placed
-	$(CARGO) build $(LOCKED) --release --quiet
-	target/release/plimsoll bench storm $(ARGS)
+	$(BUILD_SHIPPED)
+	target/dist/plimsoll bench storm $(ARGS)
 
 bench-apiserver: ## Measure the stand-in API server: requests/s, watches, memory
 	$(CARGO) build $(LOCKED) --release --quiet

@@ -34,7 +34,7 @@ FAULTS = {
     "what cannot be run, not marked": (block("sh", "kind create cluster"), "mark the block"),
     "another output": (block("sh", "echo a") + block("text", "b", "output"), "does not print"),
     "output of nothing": (block("text", "b", "output"), "no command"),
-    "a test that is not there": (block("sh", "make demo", "tested by tests/program.rs::nothing"), "has no test nothing"),
+    "a test that is not there": (block("sh", "make demo", "tested by tests/program/main.rs::nothing"), "has no test nothing"),
     "lines that are elsewhere": (block("rust", "fn nothing() {}", "from src/main.rs"), "does not have these lines"),
     "no YAML": (block("yaml", "a: ["), "no YAML"),
     "a key twice": (block("yaml", "a: 1\na: 2"), "twice"),

@@ -892,6 +892,8 @@ fn where_no_authority_is_trusted_extenders_without_tls_are_asked_all_the_same() 
     let start = |url: &str| {
         let mut command = program();
         command.args(["run", "--http-address", "127.0.0.1:0", "--secure-port", "0"]).env("SSL_CERT_FILE", "/dev/null");
+        // No folder of certificates, either.
+        command.env("SSL_CERT_DIR", files.path(""));
         Process::start(command.args(["--kubeconfig", &kubeconfig, "--config", &config(url)]))
     };
     let mut plain = start("http://127.0.0.1:9/");

@@ -196,6 +196,16 @@ mod tests {
     }
 
     #[test]
+    fn a_request_for_a_token_is_understood() {
+        let metadata = [bytes(1, b""), bytes(8, b"")].concat();
+        let spec = [bytes(1, b"vault"), vec![4 << 3, 60]].concat();
+        let status = [bytes(1, b""), bytes(2, b"")].concat();
+        let raw = [bytes(1, &metadata), bytes(2, &spec), bytes(3, &status)].concat();
+        let request = read(&envelope("authentication.k8s.io/v1", "TokenRequest", &raw)).unwrap();
+        assert_eq!(request["spec"], json!({"audiences": ["vault"], "expirationSeconds": 60}));
+    }
+
+    #[test]
     fn what_is_not_known_in_full_is_refused() {
         let namespace = |raw: &[u8]| read(&envelope("v1", "Namespace", raw));
         assert_eq!(namespace(&bytes(1, &bytes(1, b"x"))).unwrap()["metadata"], json!({"name": "x"}));
