@@ -21,7 +21,9 @@ sed "s|path+file://$PWD|path+file:///plimsoll|g" "$part.json" >"$out/plimsoll.cd
 
 missing=0
 while read -r name version _; do
-    if ! grep -q "\"pkg:cargo/$name@${version#v}[\"?]" "$out/plimsoll.cdx.json"; then
+    version=${version#v}
+    # A package URL may write the plus of a version as it stands or by its number.
+    if ! grep -Eq "\"pkg:cargo/$name@${version//+/(\\+|%2B)}[\"?]" "$out/plimsoll.cdx.json"; then
         echo "error: $name $version is built in, and not in the bill of materials" >&2
         missing=1
     fi
