@@ -15,7 +15,7 @@ complain() {
     failures=$((failures + 1))
 }
 
-rm -rf "$target"/package/plimsoll*
+rm -rf "$target"/package/plimsoll* "$target"/package/tmp-*
 # What is not committed yet is tried as well: CI has nothing such.
 $cargo publish --workspace --dry-run --locked --allow-dirty
 
@@ -24,8 +24,9 @@ for manifest in Cargo.toml crates/*/Cargo.toml; do
     crates+=("$(sed -n '/^\[package\]/,/^\[/s/^name = "\(.*\)"/\1/p' "$manifest")")
 done
 for crate in "${crates[@]}"; do
-    package=$target/package/$crate-$version.crate
-    if [ ! -f "$package" ]; then
+    # Where a publication that is only tried leaves them is cargo's own business, and has changed.
+    package=$(find "$target/package" -name "$crate-$version.crate" -print -quit)
+    if [ -z "$package" ]; then
         complain "$crate was not packed"
         continue
     fi
