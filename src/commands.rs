@@ -123,15 +123,6 @@ fn scheduler_runtime() -> anyhow::Result<tokio::runtime::Runtime> {
     builder.worker_threads(1).enable_all().build().context("starting the runtime")
 }
 
-/// So many bytes that nobody guesses, as hexadecimal digits.
-fn random_hex<const BYTES: usize>() -> anyhow::Result<String> {
-    use ring::rand::SecureRandom as _;
-    let mut bytes = [0; BYTES];
-    let drawn = ring::rand::SystemRandom::new().fill(&mut bytes);
-    drawn.map_err(|_| anyhow::anyhow!("the system gives no random numbers"))?;
-    Ok(bytes.iter().map(|byte| format!("{byte:02x}")).collect())
-}
-
 /// Says on standard error that something failed, and why; gives the exit code.
 fn fail(error: &anyhow::Error, code: i32) -> i32 {
     use std::io::Write as _;

@@ -31,6 +31,7 @@ use tokio::time::Instant;
 
 pub use contact::Contact;
 pub use fence::Fence;
+pub(crate) use settings::random;
 pub use settings::{LeaseSettings, identity};
 
 use crate::metrics::Metrics;

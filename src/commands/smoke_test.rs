@@ -12,8 +12,9 @@ use http::Uri;
 use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 
-use super::{cancel_on_signal, fail, random_hex, run::duration, write_out};
+use super::{cancel_on_signal, fail, run::duration, write_out};
 use crate::client::{Cluster, Source};
+use crate::lease::random;
 use metrics::Metrics;
 use pod::Pod;
 
@@ -76,7 +77,7 @@ async fn test(args: &Args, cluster: &Cluster, metrics: Option<Metrics>) -> anyho
     let begun = Instant::now();
     let namespace = args.namespace.as_deref().unwrap_or_else(|| cluster.default_namespace()).to_owned();
     let client = cluster.client().map_err(|error| WrongInput(error.into()))?;
-    let mut pod = Pod::new(client, namespace, format!("plimsoll-smoke-test-{}", random_hex::<4>()?));
+    let mut pod = Pod::new(client, namespace, format!("plimsoll-smoke-test-{:08x}", random() >> 32));
     let placed = async {
         pod.create(&args.scheduler_name, &args.image).await?;
         tokio::select! {

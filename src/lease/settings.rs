@@ -99,7 +99,7 @@ pub fn identity() -> String {
 }
 
 /// The standard library seeds its hash maps from the system's randomness; that is all the randomness needed here.
-fn random() -> u64 {
+pub(crate) fn random() -> u64 {
     let mut hasher = RandomState::new().build_hasher();
     hasher.write_u32(std::process::id());
     hasher.finish()

@@ -10,9 +10,8 @@ use plimsoll_engine::event::Event;
 use plimsoll_framework::object::KindRef;
 use tokio::time::Instant;
 
-use super::{Reflectors, kube_error, resource, status_code};
+use super::{Reflectors, kube_error, resource, status_code, words};
 use crate::admin::Check;
-use crate::client::describe;
 
 /// A list was read; if the watch behind it is refused, that is known after so long.
 const PROBATION: Duration = Duration::from_secs(2);
@@ -53,7 +52,7 @@ impl Sight {
 impl Reflectors {
     /// The server refused to have objects of a kind listed or watched.
     pub(super) fn permission_lost(&self, sight: &mut Sight, error: &watcher::Error, (list, synced): (usize, &Check)) {
-        let (verb, text) = (verb(error), reason(error));
+        let (verb, text) = (verb(error), words(error));
         let resource = resource(&sight.kind);
         let (was_missing, known) =
             (sight.is_missing(), if verb == "list" { &mut sight.list } else { &mut sight.watch });
@@ -125,14 +124,6 @@ impl Unseen {
             Self::Hides(_) => "; pods that need them wait, others do not",
             Self::SaidElsewhere => "",
         }
-    }
-}
-
-/// The server's own words, where it said something.
-fn reason(error: &watcher::Error) -> String {
-    match kube_error(error) {
-        Some(kube::Error::Api(status)) => status.message.clone(),
-        _ => describe(error),
     }
 }
 
