@@ -10,9 +10,11 @@ import inspect
 import os
 import pathlib
 import sys
-import traceback
+
+sys.path.append(str(pathlib.Path(__file__).resolve().parents[1]))
 
 import roles_file
+import runner
 import values_table
 
 
@@ -47,21 +49,7 @@ def main():
         if wanted == [option]:
             file.write()
             return 0
-    passed = failed = 0
-    for name, test in tests():
-        if wanted and not any(part in name for part in wanted):
-            continue
-        try:
-            test()
-            passed += 1
-        except Exception:
-            failed += 1
-            print(f"FAILED {name}\n{traceback.format_exc()}", flush=True)
-    if passed + failed == 0:
-        print("no test has such a name" if wanted else "no tests were found")
-        failed = 1
-    print(f"{passed} passed, {failed} failed")
-    return 1 if failed else 0
+    return runner.run(tests(), wanted)
 
 
 if __name__ == "__main__":

@@ -7,8 +7,10 @@ import importlib
 import inspect
 import pathlib
 import sys
-import traceback
 
+sys.path.append(str(pathlib.Path(__file__).resolve().parents[1]))
+
+import runner
 from image import Image
 
 
@@ -23,21 +25,7 @@ def tests():
 def main():
     scratch, version, revision, *wanted = sys.argv[1:]
     image = Image(pathlib.Path("dist/plimsoll-image.tar"), pathlib.Path(scratch), version, revision)
-    passed = failed = 0
-    for name, test in tests():
-        if wanted and not any(part in name for part in wanted):
-            continue
-        try:
-            test(image)
-            passed += 1
-        except Exception:
-            failed += 1
-            print(f"FAILED {name}\n{traceback.format_exc()}", flush=True)
-    if passed + failed == 0:
-        print("no test has such a name" if wanted else "no tests were found")
-        failed = 1
-    print(f"{passed} passed, {failed} failed")
-    return 1 if failed else 0
+    return runner.run(tests(), wanted, image)
 
 
 if __name__ == "__main__":
